@@ -2,8 +2,8 @@
 #   make audit      audit the examples and write their reports
 #   make test       the fast tests          make test-slow   the slow ones
 #   make test-long  simulations of minutes  make test-all    all of them
-#   make check      style, types, floors
-#   make docs       pages from the code     make bench       docs/benchmarks.md
+#   make check      style, types, floors, the English of docs and messages
+#   make docs       docs as a site, site/   make bench       docs/benchmarks.md
 #   make simulate   coverage and error rates of the statistics, by simulation
 #   make mutants    mutates the code that decides, and counts what the tests notice
 #   make house      rooms, names, sizes, and how much code one audit walks through
@@ -23,6 +23,8 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.stamp-run
 DEV := $(VENV)/.stamp-dev
 BENCHED := $(BENCH)/.stamp
+DOCS := .venv-docs
+PAGED := $(DOCS)/.stamp
 # What an install is made of: when one of these changes, it is made again.
 MADE_OF := pyproject.toml
 WORKERS ?= 2
@@ -31,6 +33,8 @@ TEST_FLAGS ?=
 BENCH_FLAGS ?=
 # --seed N, --count N, --only TEXT, --every.
 MUTANT_FLAGS ?=
+# The folder of the documentation's site, which keeps a folder for each version.
+SITE ?= site
 # --static, --json, or the folder of another checkout.
 HOUSE_FLAGS ?=
 # Models run in children that read what is compiled and write none of it.
@@ -57,14 +61,17 @@ check: $(DEV)
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/language.py
 
 format: $(DEV)
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-docs: $(RUN)
+docs: $(RUN) $(PAGED)
 	@$(BIN)/python scripts/write_check_pages.py
 	@$(BIN)/python scripts/draw_architecture.py
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --site-dir $(SITE)
+	@echo "Open $(SITE)/index.html"
 
 simulate: $(DEV)
 	@OMP_NUM_THREADS=1 $(BIN)/python scripts/simulate.py --workers $(WORKERS)
@@ -79,7 +86,7 @@ bench: $(BENCHED)
 	@$(BENCH)/bin/python benchmarks/table.py $(BENCH_FLAGS)
 
 clean:
-	@rm -rf $(VENV) $(BENCH)
+	@rm -rf $(VENV) $(BENCH) $(DOCS) site
 
 # What development needs includes what a run needs, so either stamp's environment is one and the same.
 $(RUN): $(MADE_OF)
@@ -93,4 +100,9 @@ $(DEV): $(MADE_OF)
 # An environment of its own: what we compare against pins old versions of libraries that we use.
 $(BENCHED): $(MADE_OF)
 	@scripts/make_venv.sh $(BENCH) '.[bench]' $(PYTHON)
+	@touch $@
+
+# Only what builds the site, which imports nothing of ours.
+$(PAGED): scripts/site/requirements.txt
+	@scripts/make_venv.sh $(DOCS) $< $(PYTHON)
 	@touch $@

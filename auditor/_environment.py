@@ -1,4 +1,4 @@
-"""What Python environment makes a record: every installed distribution, fixed by one digest."""
+"""The Python environment of a record: installed distributions under one digest."""
 
 import hashlib
 import json

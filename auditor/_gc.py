@@ -1,4 +1,4 @@
-"""Spare the collector of cycles what lives as long as the process: modules, and what they made.
+"""Garbage collection pauses: spares modules and long-lived objects.
 
 A full collection walks everything that was ever kept, and holds the interpreter meanwhile: with the
 modules of an audit 0.4 s, in which no call is answered. What is frozen is walked no more (Python's

@@ -1,4 +1,4 @@
-"""The time, as everything of ours writes it down, and names that sort by it."""
+"""Time in UTC as text, and ids that sort by time."""
 
 import secrets
 import time
@@ -18,6 +18,15 @@ def parse_time(text: str) -> datetime:
 def format_time(at: datetime) -> str:
     """Return a time that is in UTC as RFC 3339 has it, to the second."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_moment(text: str) -> str:
+    """Write a time for people, in UTC; what is no time stays as it is."""
+    try:
+        when = parse_time(text)
+    except ValueError:
+        return text
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
 def generate_id(kind: str) -> str:

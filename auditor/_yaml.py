@@ -1,12 +1,16 @@
-"""YAML documents that people write: read strictly, with the line of every mistake."""
+"""Strict YAML documents that people write, with the line of every mistake."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from textwrap import shorten
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from auditor.domain.digests import Digest
 from auditor.domain.json import Json
 from auditor.domain.name_suggestions import suggest_names
 from auditor.domain.text_limits import MOST_NAME, MOST_TEXT, explain_too_long
@@ -15,9 +19,34 @@ from auditor.errors import InvalidInputError
 Place = tuple[str | int, ...]
 MOST_NODES = 100_000
 MOST_LEVELS = 100
+MOST_WHOLE = 10**15
 LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """That of libyaml where there is one: it reads the same language ten times as fast."""
 M = TypeVar("M", bound="StrictModel")
+MOST_SHOWN = 60
+"""Characters of a value that a message repeats."""
+REQUEST = "the audit request"
+"""What a document is called that a program made: it has no lines that anybody could look up."""
+LINE = re.compile(r"^line \d+: ")
+QUOTED = re.compile(r"'([^']*)'")
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "bool_parsing": "true or false",
+        "bool_type": "true or false",
+        "dict_type": "a section of `key: value` lines",
+        "float_parsing": "a number",
+        "float_type": "a number",
+        "int_from_float": "a whole number",
+        "int_parsing": "a whole number",
+        "int_type": "a whole number",
+        "list_type": "a list, such as [a, b]",
+        "model_type": "a section of `key: value` lines",
+        "string_type": "a text",
+        "tuple_type": "a list, such as [a, b]",
+    }
+)
+"""What a setting must be, by pydantic's name for the mistake."""
+yaml.SafeDumper.add_representer(Digest, yaml.SafeDumper.represent_str)
 
 
 class StrictModel(BaseModel):
@@ -42,13 +71,24 @@ class YamlDocument:
     elsewhere: Mapping[Place, str] = field(default_factory=dict)
 
     def where(self, place: Place) -> str:
-        """Say ``file:line`` of the nearest enclosing place that the document really has."""
+        """Say ``file:line`` of the nearest enclosing place that the document really has.
+
+        Of a document that a program made it is the name alone.
+        """
         while place and place not in self.lines and place not in self.elsewhere:
             place = place[:-1]
         if place in self.elsewhere:
             return self.elsewhere[place]
         line = self.lines.get(place)
-        return self.source if line is None else f"{self.source}:{line}"
+        made = line is None or self.source == REQUEST
+        return self.source if made else f"{self.source}:{line}"
+
+
+def write_number(value: float) -> str:
+    """Return a number as YAML reads one: `7e+04` would be a text, for want of a dot."""
+    if value == int(value) and abs(value) < MOST_WHOLE:
+        return str(int(value))
+    return str(yaml.representer.SafeRepresenter().represent_float(value).value)
 
 
 def read_yaml_document(raw: bytes, source: str, error: type[InvalidInputError]) -> YamlDocument:
@@ -67,11 +107,18 @@ def read_yaml_document(raw: bytes, source: str, error: type[InvalidInputError]) 
         # Where something is missing, libyaml marks the line below the last.
         last = len(text.rstrip("\r\n").splitlines()) or 1
         line = 1 if mark is None else min(mark.line + 1, last)
-        raise error(
-            f"{source}:{line}: {mistake.problem}", cure="Mend the YAML at that line."
-        ) from None
+        problem = mistake.problem or ""
+        cure = "Fix the YAML at that line."
+        if "nesting depth" in problem:  # as PyYAML says it from 6.0.4 on
+            problem = "settings are nested too deeply"
+        elif "\t" in text.splitlines()[line - 1]:
+            problem, cure = "a tab where only spaces can stand", "Indent with spaces."
+        raise error(f"{source}:{line}: {problem}", cure=cure) from None
     except (yaml.YAMLError, RecursionError, ValueError) as mistake:
-        raise error(f"{source}: {mistake}", cure="Mend the YAML.") from None
+        if source == REQUEST:
+            problem = LINE.sub("", str(mistake))
+            raise error(f"{source}: {problem}", cure="Fix the setting.") from None
+        raise error(f"{source}: {mistake}", cure="Fix the YAML.") from None
     if not isinstance(content, dict) or not content:
         raise error(f"{source} holds no settings", cure="Write `key: value` lines into it.")
     return YamlDocument(source, cast("dict[str, Json]", content), lines)
@@ -114,8 +161,20 @@ def validate_document(document: YamlDocument, shape: type[M], error: type[Invali
     try:
         return shape.model_validate(document.content, strict=False)
     except ValidationError as mistakes:
+        # Of a file of another kind only that is said: nothing else in it is a mistake.
+        for mistake in mistakes.errors():
+            if mistake["loc"] == ("kind",) and mistake["type"] == "literal_error":
+                kind = ", ".join(QUOTED.findall(mistake["ctx"]["expected"]))
+                where, given = document.where(("kind",)), shorten(str(mistake["input"]), MOST_SHOWN)
+                raise error(
+                    f"{where}: kind: the file is of kind {given!r}, and {kind!r} is needed",
+                    cure=f"Name a file of kind {kind}.",
+                ) from None
         found = [_words(document, mistake, shape) for mistake in mistakes.errors()]
-        raise error("; ".join(found), cure="Mend the lines named.") from None
+        cure = "Fix the lines named."
+        if document.source == REQUEST:
+            cure = "Fix the settings named: sections are dicts, lists are lists."
+        raise error("; ".join(found), cure=cure) from None
 
 
 def _words(document: YamlDocument, mistake: Any, shape: type[BaseModel]) -> str:  # noqa: ANN401 -- pydantic's own
@@ -132,9 +191,22 @@ def _words(document: YamlDocument, mistake: Any, shape: type[BaseModel]) -> str:
         reason = f"there is no such setting; {told}"
     elif mistake["type"] == "missing":
         reason = "this setting is missing"
+    elif mistake["type"] in {"literal_error", "enum"}:
+        reason = _describe_choice(mistake["input"], mistake["ctx"]["expected"])
+    elif mistake["type"] in KINDS:
+        reason = f"it must be {KINDS[mistake['type']]}"
     elif mistake["type"] == "string_too_long":
         reason = explain_too_long(str(mistake["input"]), mistake["ctx"]["max_length"])
     return f"{document.where(place)}: {name}: {reason}"
+
+
+def _describe_choice(given: object, expected: str) -> str:
+    """Say that a value is none of those that a setting takes, and which is nearest."""
+    options = QUOTED.findall(expected)
+    if isinstance(given, str) and options:
+        known = suggest_names(given, options, repr)
+        return f"{shorten(given, MOST_SHOWN)!r} is not known here; {known}"
+    return f"it must be {expected}"
 
 
 def _siblings(shape: type[BaseModel], place: Place) -> tuple[str, ...]:
@@ -171,7 +243,17 @@ class _YamlBuilder:
         if len(self.lines) > MOST_NODES:
             raise ValueError("aliases make the document larger than 100,000 settings")
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, place)
+            built: dict[str, object] = {}
+            for key_node, value_node in node.value:
+                key = str(key_node.value)
+                mapping_line = key_node.start_mark.line + 1
+                _refuse_long(key, mapping_line)
+                if key in built:
+                    mapping_message = f"line {mapping_line}: {key!r} stands twice"
+                    raise ValueError(mapping_message)
+                built[key] = self.build(value_node, (*place, key))
+                self.lines[*place, key] = mapping_line
+            return built
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*place, index)) for index, item in enumerate(node.value)]
         try:
@@ -187,19 +269,6 @@ class _YamlBuilder:
         if isinstance(value, bool | int | float | str) or value is None:
             return value
         return str(node.value)  # dates stay the text that was written
-
-    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, object]:
-        built: dict[str, object] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            line = key_node.start_mark.line + 1
-            _refuse_long(key, line)
-            if key in built:
-                message = f"line {line}: {key!r} stands twice"
-                raise ValueError(message)
-            built[key] = self.build(value_node, (*place, key))
-            self.lines[*place, key] = line
-        return built
 
 
 def _refuse_long(text: str, line: int, most: int = MOST_NAME) -> None:

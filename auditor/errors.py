@@ -4,7 +4,6 @@ An error names the thing, the place and the cure. The cure for a missing extra n
 package alone: a package index may hold any code under that name, and pip would run it.
 """
 
-import json
 import re
 
 
@@ -46,6 +45,10 @@ class ArtifactError(InvalidInputError):
 
 class RowShapeError(ArtifactError):
     """Rows of the data have another shape than the model takes."""
+
+
+class ModelExportError(ArtifactError):
+    """A model of a Python library cannot be exported to ONNX, or not together with these rows."""
 
 
 class DatasetError(InvalidInputError):
@@ -398,16 +401,6 @@ def suggest_install(extras: str) -> str:
 def update_install_wording(text: str) -> str:
     """Return ``text`` with what earlier versions said of extras as it is said today."""
     return EARLIER.sub(lambda found: suggest_install(found[1]), text)
-
-
-def equals_but_for_install_wording(mine: object, theirs: object) -> bool:
-    """Whether two values of JSON are one, but for how earlier versions said what to install."""
-    if mine == theirs:
-        return True
-    here, there = (
-        update_install_wording(json.dumps(item, sort_keys=True)) for item in (mine, theirs)
-    )
-    return here == there
 
 
 def find_raise_site(error: BaseException) -> str:

@@ -18,12 +18,12 @@ from pathlib import Path
 from figures import over, tell
 from peers import asked, cpu, environment
 
-from auditor.metrics.privacy_accounting.loss_distribution import DpSgdSteps, epsilon_bounds
 from auditor.metrics.privacy_accounting.mechanisms import (
     central_limit_mu,
     gaussian_epsilon,
     renyi_epsilon,
 )
+from auditor.metrics.privacy_accounting.privacy_loss_distribution import DpSgdSteps, epsilon_bounds
 
 SETTINGS = (
     (1.0, 0.0356, 560, 1e-5),

@@ -37,10 +37,10 @@ from auditor.checks.measure import instantiate_check
 from auditor.checks.poisoning.backdoor import BackdoorCheck
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
 from auditor.onnx.twin.torch_twin import TorchTwin
 

@@ -17,9 +17,9 @@ from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.goals import untargeted_goal
 from auditor.attacks.evasion.losses import softmax
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.suites import build_suite
+from auditor.attacks.evasion.suite_parser import build_suite
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.models import ModelTiming
-from auditor.domain.subjects import report_nothing
 from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
 from auditor.onnx.twin.build import build_twin

@@ -1,25 +1,31 @@
-"""The page of all benchmarks, made of the book of figures alone."""
+"""The page with every figure, made of the book of figures alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench_book import Book, Occasion, number
+from bench_book import Book, Key, Occasion, number
 from bench_scripts import SCRIPTS, Script
 from figures import Figure
 
-HEAD = """# Benchmarks
+HEAD = """# All benchmarks
 
-`make bench` runs the scripts under `benchmarks/` and writes this page and `benchmarks.json`
-beside it, of which the page is made; nobody edits either by hand. A figure is a ratio of two
-things of one run wherever it can be, so that it means the same on another machine: ours against a
-peer's, or against what physics asks (the model's own time for the queries made, one read of the
-data). Ranges are the least and the most of n rounds, or an interval where the script says so;
-with n = 1 there is none. CPU seconds are those of a whole process over all its threads unless a
-figure says wall. Figures marked † were not measured in the latest run and keep the date of an
-earlier one. What could not be measured is listed below, not left out.
+[The first page](benchmarks.md) has the rows that matter most. Run `make bench` to measure on your
+machine: it runs the scripts under `benchmarks/` and writes `benchmarks.json`, and both pages from
+it. Do not edit them by hand.
 
-`python benchmarks/table.py --check` measures again and tells what has left its range, to which
-side, and what differs that may explain it. `--only AREA` takes one area, `--quick` the scripts of
-a few minutes.
+How to read your table:
+
+- Where possible, a figure is a ratio of two quantities of one run, so that it means the same on
+  your machine: auditor against a peer, or against a physical limit (the model's own time for the
+  queries made, one read of the data).
+- Ranges are the smallest and the largest of n rounds, or an interval where the script states it;
+  with n = 1 there is no range.
+- CPU seconds are those of a whole process over all its threads, unless you read "wall".
+- Figures marked † were not measured in the latest run and keep an earlier date.
+- A separate list near the end has the cases that could not be measured.
+
+To see which figures left their range on your machine, in which direction, and which differences may
+explain it, run `python benchmarks/table.py --check`. Use `--only AREA` for one area, `--quick` for
+the scripts of a few minutes.
 """
 TIMES = "\N{MULTIPLICATION SIGN}"
 MARKS = {True: "kept", False: "**missed**", None: ""}
@@ -27,8 +33,15 @@ MARKS = {True: "kept", False: "**missed**", None: ""}
 
 def page(book: Book, scripts: Sequence[Script] = SCRIPTS) -> str:
     """Return the page in Markdown."""
-    parts = [HEAD, *_areas(book, scripts), *_missing(book, scripts), *_occasions(book)]
-    return "\n".join(parts)
+    parts = [HEAD, *_missed(book), *_areas(book, scripts), *_missing(book, scripts)]
+    return "\n".join([*parts, *_occasions(book)])
+
+
+def _missed(book: Book) -> Iterator[str]:
+    rows = [row for row in sorted(book.figures.items()) if row[1][0].kept is False]
+    if rows:
+        yield "## Missed goals\n"
+        yield from _table(book, rows)
 
 
 def _areas(book: Book, scripts: Sequence[Script]) -> Iterator[str]:
@@ -36,13 +49,18 @@ def _areas(book: Book, scripts: Sequence[Script]) -> Iterator[str]:
     known = dict.fromkeys(script.area for script in scripts)
     for area in [*(area for area in known if area in there), *sorted(there - known.keys())]:
         yield f"## {area.capitalize()}\n"
-        yield "| what | figure | range | n | against | goal | measured |"
-        yield "|---|---:|---|---:|---|---|---|"
-        for (script, _), (figure, occasion) in sorted(book.figures.items()):
-            if figure.area == area:
-                old = " †" * (occasion["run"] != book.run)
-                yield _row(figure, f"{occasion['at'][:10]}, `{script}`{old}")
-        yield ""
+        yield from _table(
+            book, [it for it in sorted(book.figures.items()) if it[1][0].area == area]
+        )
+
+
+def _table(book: Book, rows: Sequence[tuple[Key, tuple[Figure, Occasion]]]) -> Iterator[str]:
+    yield "| benchmark | figure | range | n | against | goal | measured |"
+    yield "|---|---:|---|---:|---|---|---|"
+    for (script, _), (figure, occasion) in rows:
+        old = " †" * (occasion["run"] != book.run)
+        yield _row(figure, f"{occasion['at'][:10]}, `{script}`{old}")
+    yield ""
 
 
 def _row(figure: Figure, measured: str) -> str:
@@ -73,7 +91,7 @@ def _missing(book: Book, scripts: Sequence[Script]) -> Iterator[str]:
     gone = list(missing(book, scripts))
     if gone:
         yield "## Not measured\n"
-        yield "| area | what | why |"
+        yield "| area | benchmark | reason |"
         yield "|---|---|---|"
         for row in gone:
             yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"

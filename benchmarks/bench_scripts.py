@@ -51,6 +51,7 @@ SCRIPTS = (
     Script("whole_audits.py", "whole audits", quick=True),
     Script("scale.py", "scale", quick=True),
     Script("memory_bounds.py", "scale"),
+    Script("real_size_audits.py", "real size", ("--autoattack", "100")),
 )
 
 PARTS = frozenset({"service_readers.py"})

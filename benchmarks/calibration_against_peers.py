@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from peers import asked, cpu, environment, named, one_read, peak
 from scipy.special import expit, logit, softmax
 
-from auditor.metrics.stats.calibration import debiased_calibration_error, expected_calibration_error
+from auditor.metrics.stats.binned_calibration import (
+    debiased_calibration_error,
+    expected_calibration_error,
+)
 from auditor.metrics.stats.smooth_calibration import smooth_calibration_error
 
 AREA = "statistics"

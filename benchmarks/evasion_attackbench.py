@@ -29,10 +29,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.losses import softmax
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.suites import build_suite
+from auditor.attacks.evasion.suite_parser import build_suite
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.models import ModelTiming
-from auditor.domain.subjects import report_nothing
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import Array, Floats
 

@@ -21,13 +21,13 @@ from figures import absent, over, tell
 
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.suites import build_suite
+from auditor.attacks.evasion.suite_parser import build_suite
 from auditor.checks.evasion.l0 import L0EvasionCheck
 from auditor.checks.evasion.l1 import L1EvasionCheck
 from auditor.checks.evasion.l2 import L2EvasionCheck
 from auditor.checks.evasion.linf import LinfEvasionCheck
 from auditor.domain.budgets import Budget
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats
 
 BUDGETS: Mapping[Norm, tuple[float, ...]] = {

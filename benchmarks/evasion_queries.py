@@ -19,8 +19,8 @@ from figures import over, tell
 
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.suites import build_suite
-from auditor.domain.subjects import report_nothing
+from auditor.attacks.evasion.suite_parser import build_suite
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Array
 
 

@@ -31,8 +31,8 @@ from peers import asked, environment
 from auditor.trust.artifacts.files import measure_artifact
 from auditor.trust.artifacts.verify import VerificationRequest, inspect_artifact_signature
 from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.model_signing import sign_model
-from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.trusted_signers import TrustedSigners
 
 SEED = 7

@@ -21,9 +21,13 @@ from session_overhead import SIDE, network, raw_session
 from auditor.checks.hardware.latency import SHARES
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import ClassificationTask
-from auditor.metrics.hardware.queues import poisson_arrivals, response_times, stack_request_times
+from auditor.metrics.hardware.open_loop_load import (
+    poisson_arrivals,
+    response_times,
+    stack_request_times,
+)
 from auditor.metrics.stats.quantiles import quantile
-from auditor.targets.bench import open_bench
+from auditor.targets.instrumented_model import open_bench
 from auditor.targets.sandbox.scoring import OpenedSession, run_batches
 from auditor.targets.sandbox.timing import CallTimer
 from auditor.targets.session import open_model

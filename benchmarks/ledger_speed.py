@@ -28,8 +28,8 @@ from auditor.store.ledger_audit import LedgerReference, audit_ledger
 from auditor.store.record_store import RecordStore
 from auditor.trust.ledger.events import SALT, LedgerEvent, LedgerEventType
 from auditor.trust.ledger.merkle import EMPTY, TreeHead, leaf_hash, merkle_root, verify_inclusion
-from auditor.trust.ledger.node_cache import NodeCache
 from auditor.trust.ledger.notes import MemoryNoteSigner
+from auditor.trust.ledger.tiles import NodeCache
 
 BATCH = 10_000
 SINGLES = 200

@@ -28,10 +28,10 @@ from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.goals import untargeted_goal
 from auditor.attacks.evasion.losses import softmax
-from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.suite_parser import AttackSuite
 from auditor.checks.evasion.linf import LinfEvasionCheck
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.models import ModelTiming
-from auditor.domain.subjects import report_nothing
 from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
 from auditor.onnx.twin.build import build_twin

@@ -34,7 +34,7 @@ from auditor.attacks.privacy.membership import (
 )
 from auditor.attacks.privacy.shadow_models import NETWORK, draw_halves
 from auditor.attacks.privacy.shadow_training import LOGISTIC, ShadowTrainingSettings, train_stack
-from auditor.metrics.stats.ranking import auc_and_influence
+from auditor.metrics.stats.roc_auc import auc_and_influence
 
 MANY = 64
 FPR = 0.01

@@ -29,7 +29,7 @@ from scipy.stats import linregress, t
 from service_engine import timed
 
 from auditor._gc import freeze_live_objects
-from auditor.inputs.datasets.columns import encode_column
+from auditor.inputs.datasets.column_conversion import encode_column
 from auditor.metrics.data.distribution_shift import SharedColumn, column_shifts, count_columns
 from auditor.metrics.performance.classification import ClassifierScores
 from auditor.metrics.stats.smooth_calibration import smooth_calibration_error

@@ -29,7 +29,7 @@ from auditor._time import utc_now
 from auditor.service.api.app import build_app
 from auditor.service.domain.submissions import SubmissionEventKind
 from auditor.service.jobs.queue import dispatch_waiting
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 
 GOAL = 0.050
 ASKED = 100

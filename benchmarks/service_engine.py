@@ -23,7 +23,7 @@ from pathlib import Path
 from figures import over as figure
 from figures import tell
 
-from auditor.service.jobs.durable import DurableEngine, EngineConfig
+from auditor.service.jobs.durable import DurableEngine, EngineClient, EngineConfig
 
 OVERHEAD, EFFICIENCY = 0.05, 0.85
 CHECKS, SECONDS = 40, 1.0
@@ -102,18 +102,21 @@ def timed(count: int, audits: int, checks: int, seconds: float) -> tuple[float, 
     """Return how long so many audits take with so many workers, and the CPU time here (s)."""
     work = Sleeping(checks, seconds)
     with tempfile.TemporaryDirectory() as name:
-        engine = DurableEngine(post_at(Path(name), "control", control=True), work)
+        post = post_at(Path(name), "control", control=True)
+        engine, client = DurableEngine(post, work), EngineClient(post)
         engine.launch()
+        client.connect()
         try:
             with workers(Path(name), count, work):
-                engine.submit("first")
+                client.submit("first")
                 work.wait(1)  # everybody is awake
                 began, cpu = time.perf_counter(), time.process_time()
                 for number in range(audits):
-                    engine.submit(f"audit-{number}")
+                    client.submit(f"audit-{number}")
                 work.wait(1 + audits)
                 return time.perf_counter() - began, time.process_time() - cpu
         finally:
+            client.close()
             engine.stop(0)
 
 

@@ -9,20 +9,16 @@ from auditor._time import utc_now
 from auditor.domain.json import Json
 from auditor.service.api.context import ServiceContext
 from auditor.service.auth.api_keys import create_api_key
-from auditor.service.client.submission import (
-    SubmissionRequest,
-    build_submission_request,
-    list_upload_sources,
-)
+from auditor.service.client.submission import build_order, list_upload_sources
 from auditor.service.domain.access import AccessRole, ApiKey
-from auditor.service.domain.submissions import UploadedFile
+from auditor.service.domain.submissions import AuditOrder, UploadedFile
 from auditor.service.jobs.executor import build_executor
-from auditor.service.jobs.submit import AuditOrder, submit_audit
+from auditor.service.jobs.submit import submit_audit
 from auditor.service.server.assemble import assemble_service
 from auditor.service.server.options import ServiceOptions
 from auditor.store.database import migrate
 from auditor.targets.target_specs import NAMED
-from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.wiring import build_path_resolver, build_resolvers, read_audit_bytes
 from auditor.workflows.workspace import Workspace, open_workspace
@@ -69,13 +65,9 @@ class Opened:
         work.conclude(name)
         return name
 
-    def hand_in(self, order: SubmissionRequest) -> str:
+    def hand_in(self, order: AuditOrder) -> str:
         """Hand an order in, whose files are there."""
-        asked = AuditOrder(
-            audit_file=order.audit_file, source=order.source, inputs=order.inputs,
-            policy=order.policy, targets=order.targets, budget=order.budget, only=order.only,
-        )  # fmt: skip
-        return submit_audit(self.service.desk, self.caller, asked)[0].id
+        return submit_audit(self.service.desk, self.caller, order)[0].id
 
 
 @contextmanager
@@ -96,12 +88,12 @@ def opened(home: Path, database: str | None = None) -> Iterator[Opened]:
         yield Opened(place, service, made.key, made.text, log)
 
 
-def order_for(there: Opened, checks: tuple[str, ...]) -> SubmissionRequest:
+def order_for(there: Opened, checks: tuple[str, ...]) -> AuditOrder:
     """Keep what the example needs, and return the order for it."""
-    overrides = AuditOverrides(only=checks)
     parts = build_resolvers(EXAMPLE.parent, targets={})
-    asked = read_overridden_audit_file(read_audit_bytes(EXAMPLE), EXAMPLE.name, overrides, parts)
-    with prepare_audit(asked, build_path_resolver(EXAMPLE), overrides, parts) as prepared:
+    raw = read_audit_bytes(EXAMPLE)
+    asked = read_overridden_audit_file(raw, EXAMPLE.name, parts, only=checks)
+    with prepare_audit(asked, build_path_resolver(EXAMPLE), parts) as prepared:
         for item in list_upload_sources(prepared, build_path_resolver(EXAMPLE)):
             with item.opened() as file:
                 there.place.store.blobs.put(file.read())
@@ -110,4 +102,4 @@ def order_for(there: Opened, checks: tuple[str, ...]) -> SubmissionRequest:
                 size=item.size, at=utc_now(),
             )  # fmt: skip
             there.service.kept.note_upload(upload)
-        return replace(build_submission_request(prepared, None, "bench"), places=None)
+        return replace(build_order(prepared, None), places=None)

@@ -24,17 +24,17 @@ from peers import asked, cpu, environment, named, one_read, peak
 from auditor.checks.fairness.groups import GroupFairnessCheck
 from auditor.domain.artifacts import SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, GapReason, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask
-from auditor.inputs.datasets.columns import to_groups
+from auditor.inputs.datasets.column_conversion import to_groups
 from auditor.inputs.datasets.raw_dataset import RawDataset
 from auditor.metrics.stats.group_gaps import Counts, bootstrap_tables, rate_counts, tabulate
-from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.ks_distance import first_half
+from auditor.metrics.stats.slice_discovery import SliceSearch, confirm_slices, discover_slices
 from auditor.metrics.stats.slice_lattices import CodedSample, enumerate_slices
-from auditor.metrics.stats.slices import SliceSearch, confirm_slices, discover_slices
 
 RACES = np.array(["asian", "black", "hispanic", "native", "white"])
 SEXES = np.array(["female", "male", "other"])

@@ -15,9 +15,9 @@ from figures import over, tell
 from auditor.checks.fairness.slices import ErrorSliceCheck
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask
 
 ROWS, COLUMNS, LEVELS = 100_000, 20, 5

@@ -1,4 +1,4 @@
-"""Run the benchmarks and write one table of them: docs/benchmarks.md and docs/benchmarks.json.
+"""Run the benchmarks and write what they measured: docs/benchmarks.json, two pages, a picture.
 
     python benchmarks/table.py [--only AREA] [--quick] [--check] [--render]
 
@@ -23,15 +23,21 @@ from pathlib import Path
 from typing import Any
 
 from bench_book import Book, Result, moves
+from bench_front import front
 from bench_page import page
+from bench_picture import picture
 from bench_scripts import SCRIPTS, Script
 from figures import PLACE, read
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-DATA, PAGE = ROOT / "docs" / "benchmarks.json", ROOT / "docs" / "benchmarks.md"
+DOCS = ROOT / "docs"
+DATA = DOCS / "benchmarks.json"
 CACHE = HERE / ".cache"
-LIBRARIES = ("numpy", "scipy", "onnx", "onnxruntime", "torch", "polars", "cryptography")
+LIBRARIES = (
+    "numpy", "scipy", "onnx", "onnxruntime", "torch", "polars", "cryptography",
+    "adversarial-robustness-toolbox", "foolbox", "torchattacks",
+)  # fmt: skip
 MOST_SECONDS = 4 * 3600
 
 
@@ -147,10 +153,20 @@ def chosen(only: Sequence[str], *, quick: bool) -> list[Script]:
     return [script for script in dict.fromkeys(named) if script.quick or not quick]
 
 
+def rendered(book: Book) -> dict[Path, str]:
+    """Return what is made of the figures: the first page, its picture, and the page with all."""
+    return {
+        DOCS / "benchmarks.md": front(book),
+        DOCS / "images" / "benchmarks.svg": picture(book) + "\n",
+        DOCS / "benchmarks-full.md": page(book),
+    }
+
+
 def write(book: Book) -> None:
-    """Write the figures and the page."""
+    """Write the figures, the pages and the picture."""
     book.save(DATA)
-    PAGE.write_text(page(book), encoding="utf-8")
+    for path, text in rendered(book).items():
+        path.write_text(text, encoding="utf-8")
 
 
 def check(book: Book, found: Sequence[Result]) -> int:
@@ -169,7 +185,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--render", action="store_true", help="write the page again, run nothing")
+    parser.add_argument("--render", action="store_true", help="write the pages again, run nothing")
     asked = parser.parse_args()
     book = Book.load(DATA)
     if asked.render:

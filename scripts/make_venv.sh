@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a virtual environment, where there is none, and installs this project into it.
-# Usage: make_venv.sh FOLDER REQUIREMENT INTERPRETER
+# Makes a virtual environment, where there is none, and installs this project into it, or a list.
+# Usage: make_venv.sh FOLDER (REQUIREMENT | LIST.txt) INTERPRETER
 set -euo pipefail
 
 folder=$1
@@ -31,4 +31,6 @@ if [[ ! -x $folder/bin/python ]]; then
   echo '*' > "$folder/.gitignore"
 fi
 echo "Installing $requirement into $folder (some minutes the first time)" >&2
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$requirement"
+kind=--editable
+[[ $requirement == *.txt ]] && kind=--requirement
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$kind" "$requirement"

@@ -26,18 +26,18 @@ from simulations.verdicts import verdicts
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "simulations.md"
 HEAD = """# Simulations
 
-<!-- Written by `make simulate` from scripts/simulations; edit those instead. -->
+<!-- Written by `make simulate` from scripts/simulations. Do not edit: edit those files. -->
 
-What the intervals, tests and adjustments of `auditor/metrics/stats` claim, held against samples
-whose truth is known. All intervals are asked for at 0.95. The error is the Monte-Carlo standard
-error of the figure; a claim is kept when the figure reaches its goal, broken when it misses it by
-more than four errors, and not refuted in between. Every experiment has a seed of its own, so that
-the same code writes the same page.
+This page tests the claims of the intervals, tests and adjustments in `auditor/metrics/stats` on
+samples with a known truth. All intervals have a confidence of 0.95. The error is the Monte-Carlo
+standard error of the figure. A claim is kept if the figure reaches its goal, broken if it misses
+the goal by more than four errors, and not refuted in between. Each experiment has its own seed, so
+you get the same page from the same code. Run `make simulate` to write it on your machine.
 
-The rows of `baseline` are whole audits under that pack: a linear model whose true figures are known
+The rows of `baseline` are whole audits under that pack: a linear model with known true figures
 answers 2,000 fresh rows, is attacked on 500 of them, and is measured by the checks and judged by
-the policy as in any audit. Models that keep every rule fail falsely; models that break a denying
-rule, by as much as `auditor plan` says that the interval will reach, pass falsely.
+the policy like your own models. A failure of a model that keeps every rule is false; a pass of a
+model that breaks a deny rule, by as much as `auditor plan` expects the interval to reach, is false.
 
 """
 FOUR_ERRORS = 4
@@ -98,7 +98,7 @@ def perform(simulation: Simulation, repeats: int) -> Result:
     The error is that of the mean; equal draws are no certainty and have that of one event in two
     more draws.
     """
-    seed = int.from_bytes(hashlib.sha256(simulation.name.encode()).digest()[:8])
+    seed = int.from_bytes(hashlib.sha256(simulation.seed_name.encode()).digest()[:8])
     rng = np.random.default_rng(seed)
     drawn = np.array([simulation.draw(rng) for _ in range(repeats)])
     least = 1 / (repeats + 2)

@@ -20,10 +20,10 @@ from auditor.checks.poisoning.art import ArtPoisoningCheck
 from auditor.checks.poisoning.art_detectors import ArtDetectorCheck
 from auditor.checks.privacy.art import ArtPrivacyCheck
 from auditor.checks.registry import discover_checks
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.models import Model
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import RetrainingTask
 
@@ -54,24 +54,24 @@ SETTINGS = (
 )
 """Settings under which a class answers in a few minutes; the check's user sets others."""
 INTRODUCTION = f"""\
-`privacy.art`, `poisoning.art` and `poisoning.art_detectors` run these classes by name, and judge by
-our own statistics what they claim. The digits are those of `examples/`; the table is one half of
-the loans, with a small network of ours taught on it, so that there are members and a recipe. Up to
-{ROWS} rows of either kind, {RATE:.0%} of poison, two trainings with it and two without (of the
-digits' last layer, of the whole network over the loans), few iterations: figures say that a class
-runs, not how strong it can be made. What stands in brackets is the 95% interval.
+With `privacy.art`, `poisoning.art` and `poisoning.art_detectors` you run these classes by name.
+Their claims are judged by auditor's own statistics. The digits are those of `examples/`. The table
+is one half of the loans, with a small network trained on it, so that there are members and a
+recipe. Each run has up to {ROWS} rows of either kind, {RATE:.0%} of poison, two trainings with it
+and two without (of the digits' last layer, of the whole network over the loans), and few
+iterations: figures show that a class runs, not its full strength. Brackets hold the 95% interval.
 
-- Membership: the area under the curve on rows that the attack did not learn from, and of the rows
-  that it called members, how many are.
-- Attributes: guesses right beyond an imputer that never sees the model, at the column where they
-  are most.
-- Extraction: held-out rows on which the copy decides as the model does, and what of that true
-  labels do not give.
-- Inversion: rows that a judge takes for their class, beyond public rows that need no model.
-- Poisoning: rows that are decided as the target after training with the poison, and after training
-  without it.
-- Detectors: what is flagged of training rows, of trusted ones, of rows that we planted in a copy,
-  and of all others there.
+- Membership: the area under the curve on rows that the attack did not learn from, and how many of
+  the rows that it called members are members.
+- Attributes: correct guesses beyond those of an imputer that never sees the model, for the column
+  with the largest difference.
+- Extraction: held-out rows on which the copy decides as the model does, and the part of that
+  which true labels do not give.
+- Inversion: rows that a judge assigns to their class, beyond public rows that need no model.
+- Poisoning: rows decided as the target after training with the poison, and after training without
+  it.
+- Detectors: the flagged share of your training rows, of trusted ones, of rows planted in a copy,
+  and of all other rows there.
 """
 
 
@@ -260,7 +260,7 @@ def section(measured: Mapping[str, Mapping[str, str]]) -> str:
         rows.append((f"`{name}`", kind, asked, FIRST["native"](name, known), *cells))
     figures = sum(any(not cell.startswith("Gap") for cell in row[4:]) for row in rows)
     counted = f"Of {len(rows)} classes {figures} give a figure on at least one of the models."
-    head = ("Class", "Kind", "Needs", "Our check of that kind", "Digits (pictures)", "A table")
+    head = ("Class", "Kind", "Needs", "auditor's check", "Digits (pictures)", "A table")
     table = FIRST["_table"](head, rows)
     return f"{HEADING}\n\n{INTRODUCTION.strip()}\n\n{counted}\n\n{table}\n"
 

@@ -20,10 +20,10 @@ from auditor.attacks.art.adapter import (
 from auditor.attacks.art.failure_reasons import KNOWN
 from auditor.checks.evasion.art import ArtEvasionCheck
 from auditor.checks.registry import discover_checks
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.readings import Gap, Measurement
-from auditor.domain.subjects import CheckShard, Subject
-from auditor.workflows.engine.subject import open_subject
-from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.engine.audit_subject import open_subject
+from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
 from auditor.workflows.wiring import OPENERS, build_path_resolver, build_resolvers, read_audit_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,14 +121,16 @@ GENERATED = (
 OTHERS = "## Poisoning, extraction and inference"
 """The heading of what scripts/write_art_claims.py writes."""
 INTRODUCTION = f"""\
-`evasion.art` runs any evasion attack of the Adversarial Robustness Toolbox (ART) by the name of its
-class. What an attack returns is a claim: each row is brought back into the budget and judged anew
-on the target. This table says what every class gives on the two models under `examples/`, or why
-it gives nothing. Figures are accuracy under attack on {ROWS} rows at the norm and budget named,
-with few iterations: they say that a class runs, not how strong it can be made. `confirmed 15/17`
-means that the attack called 17 rows broken, and that the target agreed on 15 within the budget;
-attacks that know no budget go far, and little of what they find is left within one. Rows that an
-attack did not call broken, and that the target gets wrong all the same, count too.
+With `evasion.art` you run any evasion attack of the Adversarial Robustness Toolbox (ART) by the
+name of its class. An attack's result is only a claim: each row is moved back into the budget and
+judged again on the target. This table shows the result of every class on the two models under
+`examples/`, or the reason for a Gap.
+
+Figures are accuracy under attack on {ROWS} rows at the given norm and budget, with few
+iterations: they show that a class runs, not its full strength. `confirmed 15/17` means that the
+attack claimed 17 rows, and that the target confirmed 15 within the budget. Attacks without a
+budget move rows far, so few of their results stay within one. Rows that the attack did not claim
+also count if the target gets them wrong. For stronger attacks, set more iterations in your policy.
 """
 
 
@@ -147,10 +149,10 @@ def cheap(name: str, kind: Untyped) -> tuple[str, ...]:
 def opened(model: str) -> Iterator[Subject]:
     """Open one of the examples as an audit does."""
     path = ROOT / "examples" / model / "audit.yaml"
-    parts, overrides = build_resolvers(path.parent), AuditOverrides(only=("evasion.art",))
-    asked = read_overridden_audit_file(read_audit_bytes(path), path.name, overrides, parts)
+    parts, only = build_resolvers(path.parent), ("evasion.art",)
+    asked = read_overridden_audit_file(read_audit_bytes(path), path.name, parts, only=only)
     with (
-        prepare_audit(asked, build_path_resolver(path), overrides, parts) as prepared,
+        prepare_audit(asked, build_path_resolver(path), parts) as prepared,
         open_subject(
             prepared.request.targets[0], prepared.materials, OPENERS, twin=lambda _: True
         ) as subject,
@@ -228,7 +230,7 @@ def _lines(child: subprocess.Popen[str], patience: float) -> Iterator[str]:
 def needs(kind: Untyped) -> str:
     """Say what a class declares that it needs of a model."""
     asked = [KNOWN[one[0]] for one in estimator_requirements(kind) if one[0] in KNOWN]
-    usual = "predictions" if estimator_requirements(kind) else "nothing declared"
+    usual = "predictions" if estimator_requirements(kind) else "not declared"
     return "; ".join(dict.fromkeys(asked)) or usual
 
 
@@ -240,7 +242,7 @@ def family(name: str) -> str:
 def native(name: str, known: Sequence[str]) -> str:
     """Name our check that attacks in the same way."""
     check = family(name)
-    return f"`{check}`" if check in known else f"none yet (`{check}`)" if check else "none"
+    return f"`{check}`" if check in known else f"none yet (`{check}`)" if check else "-"
 
 
 def page(measured: Mapping[str, Mapping[str, str]]) -> str:
@@ -260,7 +262,7 @@ def page(measured: Mapping[str, Mapping[str, str]]) -> str:
         f"ART {art_version()} exports {len(evasion)} evasion classes, of which {figures} give a "
         "figure on at least one of the models."
     )
-    head = ("Class", "Needs", "Our check of that kind")
+    head = ("Class", "Needs", "auditor's check")
     parts = [
         "# Attacks of the Adversarial Robustness Toolbox",
         GENERATED,

@@ -9,7 +9,7 @@ from auditor.checks.registry import discover_checks
 from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import Check, Metric
 from auditor.domain.json import Json, encode_canonical
-from auditor.domain.readings import BoundKind
+from auditor.domain.readings import BoundKind, Unit
 from auditor.policy.check_parameters import get_default_parameters, make_check
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "checks"
@@ -21,9 +21,22 @@ EXAMPLE = AuditSize(
 )
 BOUNDS = {
     BoundKind.ESTIMATE: "an estimate, with its interval",
-    BoundKind.AT_MOST: "the truth is at most this",
-    BoundKind.AT_LEAST: "the truth is at least this",
+    BoundKind.AT_MOST: "the true value is at most this",
+    BoundKind.AT_LEAST: "the true value is at least this",
 }
+INTRODUCTION = (
+    "To use a check, name it in a rule of [your policy](../policy.md). Its page shows you the "
+    "requirements, metrics, parameters and cost.\n\n"
+    "The pages use a few terms. A **row** is one input of your data. The **target** is your "
+    "model as you deploy it. Its **twin** is a differentiable copy, "
+    "which gives attacks their gradients; success counts on the target alone. A **bound** means "
+    "that a better method may find more. A **doubted** figure passes a rule only if its worst "
+    "case does. A **Gap** is a measurement that is missing, with the reason."
+)
+COST = (
+    "`auditor plan` counts this for 1,000 rows, two classes and two groups. Run it on your audit "
+    "file to see your own cost."
+)
 BETTER = {True: "higher", False: "lower", None: "neither"}
 GENERATED = "<!-- Written by `make docs` from what the check declares; edit the check instead. -->"
 
@@ -40,7 +53,7 @@ def index(checks: Mapping[str, type[Check]]) -> str:
         (f"[`{name}`]({name}.md)", check.title, ", ".join(f"`{metric}`" for metric in check.emits))
         for name, check in checks.items()
     ]
-    return _join(["# Checks", GENERATED, _table(("Check", "Title", "Metrics"), rows)])
+    return _join(["# Checks", GENERATED, INTRODUCTION, _table(("Check", "Title", "Metrics"), rows)])
 
 
 def page(check: type[Check]) -> str:
@@ -51,30 +64,38 @@ def page(check: type[Check]) -> str:
             GENERATED,
             f"`{check.id}`, version {check.version}.",
             inspect.getdoc(check) or "",
-            "## What it needs",
-            _list(sorted(need.value for need in check.needs)),
-            *(["It reads the readings of:", _list(check.uses)] if check.uses else []),
-            "## What it measures",
+            "## Requirements",
+            _requirements(check),
+            *(["It uses the results of:", _list(check.uses)] if check.uses else []),
+            "## Metrics",
             _table(
-                ("Metric", "Meaning", "Unit", "What the figure says", "Better"),
+                ("Metric", "Meaning", "Unit", "Figure", "Better"),
                 [_metric(name, metric) for name, metric in check.emits.items()],
             ),
             "## Parameters",
             _parameters(check),
-            "## What it costs",
-            "For 1,000 rows, two classes and two groups, as `auditor plan` counts it:",
+            "## Cost",
+            COST,
             _costs(check),
-            "## Controls it gives evidence for",
+            "## Controls",
+            "Your results are evidence for these controls:",
             _list(f"{control.framework}: {control.ref}" for control in check.controls),
         ]
     )
+
+
+def _requirements(check: type[Check]) -> str:
+    if not check.needs:
+        return "No fixed requirement. Figures that lack their data are Gaps with the reason."
+    needs = _list(sorted(need.value for need in check.needs))
+    return f"If your audit lacks one of these, the check reports a Gap with the reason:\n\n{needs}"
 
 
 def _metric(name: str, metric: Metric) -> tuple[str, ...]:
     return (
         f"`{name}`",
         metric.title,
-        metric.unit.value,
+        "" if metric.unit is Unit.NONE else metric.unit.value,
         "exact, no interval" if metric.exact else BOUNDS[metric.bound],
         BETTER[metric.higher_is_better],
     )
@@ -92,8 +113,8 @@ def _parameters(check: type[Check]) -> str:
         )
         for name, default in get_default_parameters(check).items()
     ]
-    head = ("Name", "Default", *(budget.value for budget in Budget), "A rule's `where` joins it as")
-    return _table(head, rows) if rows else "None."
+    head = ("Name", "Default", *(budget.value for budget in Budget), "Key in your rule's `where`")
+    return _table(head, rows) if rows else "This check has no parameters."
 
 
 def _costs(check: type[Check]) -> str:
@@ -102,7 +123,7 @@ def _costs(check: type[Check]) -> str:
         (budget.value, f"{cost.queries:,}", f"{cost.passes:,}", f"{cost.seconds:g}")
         for budget, cost in costs.items()
     ]
-    head = ("Budget", "Rows scored on the target", "Rows through the twin", "Seconds besides")
+    head = ("Budget", "Rows scored on the target", "Rows through the twin", "Other seconds")
     return _table(head, rows)
 
 
@@ -122,7 +143,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items) or "Nothing."
+    return "\n".join(f"- {item}" for item in items)
 
 
 def _join(parts: Iterable[str]) -> str:

@@ -16,22 +16,24 @@ from auditor.selftest.results import (
     read_result_rows,
     tally_defects,
 )
-from auditor.selftest.specimens import SelftestScale, select_specimens
+from auditor.selftest.scale import SelftestScale
+from auditor.selftest.specimens import select_specimens
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "selftest-results.md"
-HEAD = """# What the selftest found
+HEAD = """# Selftest results
 
-<!-- Written by `scripts/write_selftest_page.py` from the rows of a run; run that instead. -->
+<!-- Written by `scripts/write_selftest_page.py` from a run's rows. Do not edit: run the script. -->
 
     auditor selftest --full --rows full.jsonl       # goes on where it was stopped
     auditor selftest --curve --rows curve.jsonl
     python scripts/write_selftest_page.py full.jsonl curve.jsonl
 
-[What is planted, and how to read this](selftest.md). Intervals are exact, at 95 % (Clopper and
-Pearson); seconds are those of the machine of this run, which other work may have kept busy.
+For the planted defects, and how to read your own results, see [the selftest](selftest.md).
+Intervals are exact, at 95 % (Clopper and Pearson). Seconds depend on the machine of this run, which
+may have been busy, so expect others on yours.
 """
 GOAL = 0.8
-LONGEST = 260
+LONGEST = 160
 
 
 def main() -> None:
@@ -58,7 +60,7 @@ def _sorted(path: Path, scale: SelftestScale) -> tuple[list[SpecimenResult], int
 def _sums(rows: Sequence[SpecimenResult], lacking: int) -> Iterator[str]:
     planted, clean = _halves(rows)
     yield (
-        f"Of all that was planted **{_said(planted, SpecimenOutcome.FOUND)}** were found, and of "
+        f"Of all planted defects **{_said(planted, SpecimenOutcome.FOUND)}** were found, and of "
         f"the clean twins **{_said(clean, SpecimenOutcome.FALSE_ALARM)}** falsely alarmed; "
         f"{_count(clean, SpecimenOutcome.UNDECIDED)} clean twins were undecided, and "
         f"{_count(rows, SpecimenOutcome.BROKEN)} specimens broken. "
@@ -94,7 +96,7 @@ def _defects(rows: Sequence[SpecimenResult]) -> Iterator[str]:
 
 def _curves(rows: Sequence[SpecimenResult], lacking: int) -> Iterator[str]:
     yield "\n## Where it fades\n"
-    yield "Each defect that has a strength, at several; what one is, the families say.\n"
+    yield "Each defect with a strength, at several strengths. The families define their units.\n"
     if lacking:
         yield f"**{lacking} specimens have not been tried.**\n"
     yield "| family | defect and strength | found |\n|---|---|---|"
@@ -104,10 +106,10 @@ def _curves(rows: Sequence[SpecimenResult], lacking: int) -> Iterator[str]:
 
 def _wrong(rows: Sequence[SpecimenResult]) -> Iterator[str]:
     wrong = [row for row in rows if row.seen not in GOOD]
-    yield "\n## All that went otherwise\n"
+    yield "\n## Exceptions\n"
     yield from (f"- `{row.specimen.name}`: {row.seen.value}. {_brief(row.why)}" for row in wrong)
     if not wrong:
-        yield "Nothing."
+        yield "There are no exceptions."
 
 
 def _halves(rows: Iterable[SpecimenResult]) -> tuple[list[SpecimenResult], list[SpecimenResult]]:

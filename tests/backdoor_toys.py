@@ -12,8 +12,8 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
 from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, train_stack
+from auditor.domain.check_subject import Subject
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import RetrainingTask
 

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from auditor.attacks.counterexamples.claims import ExampleOutcomes, claims_of, weigh_examples
+from auditor.attacks.counterexamples.refutable_claims import (
+    ExampleOutcomes,
+    claims_of,
+    weigh_examples,
+)
 from auditor.checks.measure import get_check_parameters
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.inputs.datasets.counterexamples import CounterexampleSet, parse_counterexamples
 from auditor.workflows.challenge import build_challenge_context, pair_examples
 

@@ -22,7 +22,7 @@ from auditor.policy.evaluate.engine import apply_waivers, build_waiver_subject
 from auditor.reports.folder import EVIDENCE, SIGNER, RecordFolder
 from auditor.trust.signatures.decisions import sign_approval, sign_waiver, verify_waiver
 from auditor.trust.signatures.keys import KeySigner
-from auditor.workflows.decisions import SignedApproval, read_signed_approval
+from auditor.workflows.human_decisions import SignedApproval, read_signed_approval
 
 AUDITOR, ANNA, BOB, EVE = map(signer, (7101, 7102, 7103, 7104))
 MODEL = Artifact("model", "1", (FileDigest("model.onnx", 3, "ab" * 32),))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.errors import StoreError
-from auditor.service.jobs.durable import DurableEngine, EngineConfig
+from auditor.service.jobs.durable import DurableEngine, EngineClient, EngineConfig
 
 PLAN = (("cpu", ("first", "second", "third")), ("edge", ("first",)))
 
@@ -89,8 +89,10 @@ def main() -> None:
     )  # fmt: skip
     engine = DurableEngine(post, LinesWork(Path(folder), executor))
     engine.launch()
+    client = EngineClient(post)
+    client.connect()
     for name in submissions:
-        engine.submit(name)
+        client.submit(name)
     (Path(folder) / f"ready {executor}").touch()
     signal.sigwait({signal.SIGTERM})
     os._exit(0)

@@ -12,11 +12,11 @@ from auditor.attacks.evasion.losses import softmax
 from auditor.attacks.evasion.norms import Norm
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.models import ModelTiming
 from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputFeature, InputSpace
 

@@ -48,6 +48,39 @@ boxes.forEach((a, i) => {
 });
 arguments[arguments.length - 1](found);
 """
+BROKEN_WORDS = r"""
+const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+  if (node.parentElement.closest("code, pre, svg, .skip, .hidden")) continue;
+  for (const word of node.data.matchAll(/[\p{L}\d]+/gu)) {
+    if (word[0].length > 24) continue;
+    const range = document.createRange();
+    range.setStart(node, word.index);
+    range.setEnd(node, word.index + word[0].length);
+    const boxes = [...range.getClientRects()];
+    if (boxes.length > 1 && boxes.at(-1).top > boxes[0].bottom - 1)
+      found.push(word[0] + " in " + node.data.trim().slice(0, 60));
+  }
+}
+arguments[arguments.length - 1](found);
+"""
+"""Names and words that end on another line than they begin on; digests and code may."""
+BROKEN_FIGURES = r"""
+const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+  if (node.parentElement.closest("code, pre, svg, .skip, .hidden")) continue;
+  for (const figure of node.data.matchAll(/\d\s(?:%|[mµn]?s|[KMGT]iB|B|nat)(?![\p{L}\d])/gu)) {
+    const range = document.createRange();
+    range.setStart(node, figure.index);
+    range.setEnd(node, figure.index + figure[0].length);
+    const boxes = [...range.getClientRects()];
+    if (boxes.length > 1 && boxes.at(-1).top > boxes[0].bottom - 1)
+      found.push(figure[0] + " in " + node.data.trim().slice(0, 60));
+  }
+}
+arguments[arguments.length - 1](found);
+"""
+"""Numbers that stand on another line than their units."""
 OUTSIDE = """
 const wide = document.documentElement.clientWidth + 1, found = [];
 for (const item of document.querySelectorAll("body *")) {

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.trust import TrustPolicyStatus
+from auditor.domain.trust_context import TrustPolicyStatus
 from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest
-from auditor.trust.policies.evaluate import evaluate_signature
+from auditor.trust.policies.evaluate_signature import evaluate_signature
 from auditor.trust.policies.query import ModelAttestations, QueryTime, TrustQuery
 from auditor.trust.policies.read import read_trust_policy
 from auditor.trust.policies.trust_policy import ModelClaim, TrustPolicy

@@ -2,8 +2,8 @@
 
 from auditor.domain.artifacts import Artifact, FileDigest, ModelStructure, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.supply_chain import ModelSupply
 from auditor.domain.tasks import RegressionTask
 

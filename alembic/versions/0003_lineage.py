@@ -8,7 +8,7 @@ from auditor.domain.lineage import LineageEdge, ProvenanceGraph
 from auditor.domain.provenance import build_provenance
 from auditor.domain.record_json import read_record
 from auditor.errors import RecordError
-from auditor.store.lineage import keep_lineage
+from auditor.store.lineage_graph import keep_lineage
 
 revision = "0003"
 down_revision = "0002"

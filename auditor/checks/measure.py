@@ -1,4 +1,4 @@
-"""From checks and evidence to readings: the pure part of measuring."""
+"""Computes readings from a check's evidence: the pure part of measuring."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,20 @@ from dataclasses import asdict, replace
 from typing import Any, cast
 
 from auditor.attacks.gradient_masking.caveats import qualify_masked_readings
-from auditor.domain.checks import Check, Metric, requires_scores
+from auditor.domain.checks import Check, requires_scores
 from auditor.domain.disclosure import strip_row_details
 from auditor.domain.gaps import is_inconclusive
 from auditor.domain.json import Json
 from auditor.domain.observed_checks import ObservedCheck, Result
-from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability
-from auditor.domain.records import AuditRecord, CheckObservation, DuplicateRows
+from auditor.domain.readings import (
+    BiasDirection,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+)
+from auditor.domain.records import AuditRecord, DuplicateRows
 from auditor.errors import BrokenCheckError
 
 CONFIDENCE = 0.95
@@ -79,8 +86,18 @@ def _figures(seen: ObservedCheck, confidence: float) -> list[Reading]:
             continue
         _examine(seen.check, reading)
         if origin.labels_only and requires_scores(seen.check, reading.metric):
-            placed.append(_unsaid(reading, origin))
+            unsaid = Gap(
+                reason=GapReason.NEEDS_SCORES,
+                detail=f"The model gives labels and no scores, of which {reading.metric} speaks.",
+                cure="Let the model give its scores.",
+                target=origin.target,
+                check=origin.check,
+                metric=reading.metric,
+                params=reading.params,
+            )
+            placed.append(unsaid)
             continue
+        more_doubt = is_inconclusive(reading) or not origin.deterministic
         placed.append(
             replace(
                 reading,
@@ -88,7 +105,9 @@ def _figures(seen: ObservedCheck, confidence: float) -> list[Reading]:
                 check=origin.check,
                 version=origin.version,
                 repeat=reading.repeat if origin.deterministic else Repeatability.INTERVAL,
-                doubted=reading.doubted or is_inconclusive(reading) or not origin.deterministic,
+                doubted=reading.doubted or more_doubt,
+                # The check answers for its own doubts alone
+                worst_case=None if more_doubt else reading.worst_case,
                 evidence=tuple(sorted(set(origin.evidence.values()))),
                 details=strip_row_details(reading.details) if origin.committed else reading.details,
             )
@@ -113,49 +132,40 @@ def _of_copies(reading: Reading, copies: DuplicateRows) -> Reading:
         return reading
     told = reading.details.get("doubt")
     why = f"{told}; {copies.doubt}" if isinstance(told, str) else copies.doubt
-    return replace(reading, doubted=True, details={**reading.details, "doubt": why})
-
-
-def _unsaid(reading: Measurement, origin: CheckObservation) -> Gap:
-    return Gap(
-        reason=GapReason.NEEDS_SCORES,
-        detail=f"The model gives labels and no scores, of which {reading.metric} speaks.",
-        cure="Let the model give its scores.",
-        target=origin.target,
-        check=origin.check,
-        metric=reading.metric,
-        params=reading.params,
-    )
+    details = {**reading.details, "doubt": why}
+    return replace(reading, doubted=True, worst_case=None, details=details)
 
 
 def _examine(check: Check, reading: Measurement) -> None:
     metric = check.emits.get(reading.metric)
-    mistake = f"it emits {', '.join(check.emits)}" if metric is None else _mistake(metric, reading)
+    if metric is None:
+        mistake = f"it emits {', '.join(check.emits)}"
+    else:
+        numbers = [
+            item
+            for item in (reading.value, reading.low, reading.high)
+            if isinstance(item, float | int) and not isinstance(item, bool)
+        ]
+        if not all(math.isfinite(item) for item in numbers):
+            mistake = "a number is not finite"
+        elif (reading.low is None) != (reading.high is None):
+            mistake = "one end of its interval is missing"
+        elif reading.astray is not None and not reading.doubted:
+            mistake = "it says where it may be astray, and is not doubted"
+        elif reading.worst_case is not None and not _bounds_truth(reading, reading.worst_case):
+            mistake = "its worst case is none of a figure whose doubt has one side"
+        elif not metric.exact and reading.low is None:
+            mistake = "it has no interval"
+        elif reading.low is not None and reading.high is not None and not _holds(reading):
+            mistake = f"its interval [{reading.low}, {reading.high}] does not hold {reading.value}"
+        elif reading.bound is not metric.bound or reading.unit is not metric.unit:
+            mistake = "its bound or unit is not the one that the check declares"
+        else:
+            mistake = ""
     if mistake:
         raise BrokenCheckError(
             f"{check.id} gave a malformed {reading.metric!r}: {mistake}", cure="Mend the check."
         )
-
-
-def _mistake(metric: Metric, reading: Measurement) -> str:
-    numbers = [
-        item
-        for item in (reading.value, reading.low, reading.high)
-        if isinstance(item, float | int) and not isinstance(item, bool)
-    ]
-    if not all(math.isfinite(item) for item in numbers):
-        return "a number is not finite"
-    if (reading.low is None) != (reading.high is None):
-        return "one end of its interval is missing"
-    if reading.astray is not None and not reading.doubted:
-        return "it says where it may be astray, and is not doubted"
-    if not metric.exact and reading.low is None:
-        return "it has no interval"
-    if reading.low is not None and reading.high is not None and not _holds(reading):
-        return f"its interval [{reading.low}, {reading.high}] does not hold {reading.value}"
-    if reading.bound is not metric.bound or reading.unit is not metric.unit:
-        return "its bound or unit is not the one that the check declares"
-    return ""
 
 
 def _holds(reading: Measurement) -> bool:
@@ -163,3 +173,16 @@ def _holds(reading: Measurement) -> bool:
     if low is None or high is None or not isinstance(value, float | int):
         return False
     return low <= value <= high
+
+
+def _bounds_truth(reading: Measurement, worst: float) -> bool:
+    """Whether a worst case is of a doubt with one side, and no better than the interval."""
+    if not math.isfinite(worst) or reading.low is None or reading.high is None:
+        return False
+    match reading.astray:
+        case BiasDirection.TOO_HIGH:
+            return worst >= reading.high
+        case BiasDirection.TOO_LOW:
+            return worst <= reading.low
+        case BiasDirection.EITHER | None:
+            return False

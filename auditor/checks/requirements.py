@@ -1,14 +1,14 @@
-"""What a check needs of its subject, and the Gap for what is not there or must not be done."""
+"""Requirements of a check on its subject, and the gap for one that is not met."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
 
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Check, Need, is_attack, measures_device, uses_need
-from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence_levels import find_timing_gap
 from auditor.domain.gaps import ABSENT, missing_labels_gap
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import ClassificationTask, RegressionTask, Task
 from auditor.errors import suggest_install
@@ -24,9 +24,13 @@ def find_unmet_need(check: Check | type[Check], subject: Subject) -> Gap | None:
         gap = _look_for(need, subject)
         if gap is not None:
             return gap
-    for module, extra in getattr(check, "modules", {}).items():
+    for module, extra in check.modules.items():
         if find_spec(module) is None:
-            return _no_extra(module, extra)
+            return Gap(
+                reason=GapReason.NEEDS_EXTRA,
+                detail=f"{module} is not installed.",
+                cure=f"{suggest_install(extra)}.",
+            )
     twin = _look_for(Need.TWIN, subject) if Need.TWIN in check.needs else None
     return _forbidden(check, subject) or twin
 
@@ -38,17 +42,11 @@ def list_unmet_needs(check: Check | type[Check], subject: Subject) -> Mapping[Ne
     return {need: gap for need, gap in found if gap is not None}
 
 
-def _no_extra(module: str, extra: str) -> Gap:
-    return Gap(
-        reason=GapReason.NEEDS_EXTRA,
-        detail=f"{module} is not installed.",
-        cure=f"{suggest_install(extra)}.",
-    )
-
-
 def missing_file_gap(spec: TargetSpec) -> Gap:
     """Return the Gap of what only a model's file can answer, where the audit names none."""
-    return NO_FILE if spec.endpoints else NO_ARTIFACT
+    if any(place.callable for place in spec.places):
+        return ONLY_A_FUNCTION
+    return NO_FILE if spec.brings_model else NO_ARTIFACT
 
 
 def _forbidden(check: Check | type[Check], subject: Subject) -> Gap | None:
@@ -76,7 +74,9 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one 
         case Need.EVALUATION:
             return None if evaluation is not None else ABSENT[DatasetRole.EVALUATION]
         case Need.LABELS:
-            labelled = evaluation is not None and _labelled(evaluation)
+            labelled = evaluation is not None and (
+                evaluation.labels is not None or evaluation.targets is not None
+            )
             return None if labelled else missing_labels_gap(DatasetRole.EVALUATION)
         case Need.GROUPS:
             return None if evaluation is not None and evaluation.groups else _NO_GROUPS
@@ -111,10 +111,6 @@ def _other_task(need: Need, task: Task) -> Gap | None:
     return None if isinstance(task, RegressionTask) else _NO_NUMBERS
 
 
-def _labelled(dataset: Dataset) -> bool:
-    return dataset.labels is not None or dataset.targets is not None
-
-
 def _scores(subject: Subject) -> Gap | None:
     evaluation = subject.datasets.get(DatasetRole.EVALUATION)
     if subject.predictions_only and evaluation is not None and evaluation.answered:
@@ -131,6 +127,12 @@ NO_FILE = Gap(
     reason=GapReason.NEEDS_MODEL,
     detail="The audit names no model file, only an endpoint.",
     cure="Name the deployed file under model.artifact in the audit file.",
+)
+ONLY_A_FUNCTION = Gap(
+    reason=GapReason.NEEDS_MODEL,
+    detail="The audit names no model file, only a Python function.",
+    cure="Give auditor.audit the model itself, or name its ONNX file under model.artifact in the "
+    "audit file.",
 )
 _NO_GROUPS = Gap(
     reason=GapReason.NEEDS_GROUPS,
@@ -162,7 +164,7 @@ _UNDECLARED = {
     **{Need(role.value): gap for role, gap in ABSENT.items()},
     Need.POPULATION: Gap(
         reason=GapReason.NEEDS_POPULATION,
-        detail="The audit does not say whom the model is for.",
+        detail="The audit declares no population.",
         cure="Name the shares of groups under population in the audit file.",
     ),
     Need.CLAIMS: Gap(

@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 import click
 
+from auditor.cli.ci_system import CiSystem
 from auditor.cli.main import BY_VERDICT, ExitCode, exit_for_verdict
-from auditor.cli.terminal_text import make_printable
 from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.policies import EnforcementMode, RuleEffect
 from auditor.domain.records import AuditRecord
@@ -20,30 +20,12 @@ from auditor.domain.verification_steps import StepResult, VerificationStep, all_
 from auditor.errors import AuditorError, UsageError
 from auditor.reports.formats.github import AnnotationLevel, CiAnnotation, format_workflow_commands
 from auditor.reports.formats.markdown import escape_markdown
+from auditor.reports.terminal_text import make_printable
 
 MOST_SUMMARY = 1_000_000
 """Bytes; GitHub drops a step's summary that is larger than 1 MiB."""
 CUT = "\n\nThe rest is in `summary.md` of the record's folder.\n"
 DOTENV = "auditor.env"
-
-
-class CiSystem(StrEnum):
-    """The CI systems that are spoken to in their own way."""
-
-    NONE = "none"
-    GITHUB = "github"
-    GITLAB = "gitlab"
-
-
-AUTO = "auto"
-SIGNS = MappingProxyType({"GITHUB_ACTIONS": CiSystem.GITHUB, "GITLAB_CI": CiSystem.GITLAB})
-"""What runners set to ``true``."""
-ci_option = click.option(
-    "--ci",
-    type=click.Choice([AUTO, *(item.value for item in CiSystem)]),
-    default=AUTO,
-    help="Speak to this CI system too; default: the one that runs this.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +40,17 @@ class CiOutput:
 Tell = Callable[[CiOutput], None]
 
 
-def detect_ci(wanted: str) -> CiSystem:
-    """Return the CI system to speak to: the one that was named, or the one that runs this."""
-    if wanted != AUTO:
-        return CiSystem(wanted)
-    found = (ci for name, ci in SIGNS.items() if os.environ.get(name) == "true")
-    return next(found, CiSystem.NONE)
-
-
 @contextmanager
-def report_to_ci(ci: CiSystem) -> Iterator[Tell]:
+def report_to_ci(ci: CiSystem, *, err: bool = False) -> Iterator[Tell]:
     """Tell a CI system what the block gives to ``tell``, or why it ended without.
 
     Until then a runner obeys nothing that is printed: names and messages come from others.
+    ``err`` prints what it is told on standard error, which a runner reads too.
     """
     told: list[CiOutput] = []
     token = token_hex(16)
     if ci is CiSystem.GITHUB:
-        click.echo(f"::stop-commands::{token}")
+        click.echo(f"::stop-commands::{token}", err=err)
     try:
         yield told.append
     except AuditorError as error:
@@ -83,8 +58,11 @@ def report_to_ci(ci: CiSystem) -> Iterator[Tell]:
         raise
     finally:
         if ci is CiSystem.GITHUB:
-            click.echo(f"::{token}::")
-        for item in told or [_broken("It ended without a verdict.")]:
+            click.echo(f"::{token}::", err=err)
+        for item in told or [_broken("The command ended without a verdict.")]:
+            if ci is CiSystem.GITHUB:
+                for line in format_workflow_commands(item.annotations):
+                    click.echo(line, err=err)
             TELLERS[ci](item)
 
 
@@ -101,8 +79,6 @@ def _nobody(_told: CiOutput) -> None:
 
 
 def _github(told: CiOutput) -> None:
-    for line in format_workflow_commands(told.annotations):
-        click.echo(line)
     _append("GITHUB_STEP_SUMMARY", shorten_summary(told.summary))
     _append("GITHUB_OUTPUT", "".join(_output(*item) for item in told.outputs.items()))
 
@@ -139,7 +115,7 @@ def _written(place: Path, text: str, mode: str) -> None:
             file.write(text)
     except OSError as error:
         raise UsageError(
-            f"{place} cannot be written: {error.strerror}", cure="Mend it, or give --ci none."
+            f"{place} cannot be written: {error.strerror}", cure="Fix it, or use --ci none."
         ) from None
 
 
@@ -176,7 +152,10 @@ fail_on_option = click.option(
     "--fail-on",
     type=click.Choice([item.value for item in FailureThreshold]),
     callback=_chosen,
-    help="Fail from this on: a rule that failed, one that is unknown, or an advisory one (warn).",
+    help=(
+        "Least severe result that fails the command: a failed rule, an undecided rule "
+        "(unknown), or an advisory rule that did not pass (warn)."
+    ),
 )
 
 
@@ -208,9 +187,9 @@ def explain_audit_exit(
     verdict = record.verdict
     why = f"the policy's mode is {mode}" if fail_on is None else f"--fail-on {fail_on}"
     if code is ExitCode.DONE and verdict is not Verdict.PASS:
-        return f"The verdict is {verdict.upper()}, and the exit code is 0 all the same: {why}."
+        return f"The verdict is {verdict.upper()}, but the exit code is 0: {why}."
     if code is not ExitCode.DONE and verdict is Verdict.PASS:
-        return f"The verdict is PASS, and advisory rules that are not kept fail the command: {why}."
+        return f"The verdict is PASS, but advisory rules that did not pass fail the command: {why}."
     return ""
 
 
@@ -246,9 +225,9 @@ def explain_gate_exit(
     """Say where a gate does not do what its steps say, and why; nothing where it does."""
     holds = all_hold(steps)
     if code is ExitCode.DONE and not holds:
-        return f"Not every step holds, and the exit code is 0 all the same: --fail-on {fail_on}."
+        return f"Some steps failed, but the exit code is 0: --fail-on {fail_on}."
     if code is not ExitCode.DONE and holds:
-        return f"Advisory rules that are not kept keep the gate shut: --fail-on {fail_on}."
+        return f"Advisory rules that did not pass keep the gate closed: --fail-on {fail_on}."
     return ""
 
 

@@ -1,18 +1,18 @@
-"""A service on the command line: its address, its key, and what it is not asked for."""
+"""Command-line options of a service's clients: its address, its key, and options it refuses."""
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 import click
 
+from auditor._http import is_local_address
 from auditor.errors import UsageError
 from auditor.service.client.api import ServiceClient
-from auditor.service.client.http import HttpTransport, is_local_address, normalise_service_url
+from auditor.service.client.http import HttpTransport, normalise_service_url
 from auditor.service.domain.submissions import ID
-from auditor.workflows.prepare import AuditOverrides
 from auditor.workflows.settings import ADMIN_KEY, AuditorSettings
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -44,28 +44,28 @@ def client_options(command: F) -> F:
         "--server",
         metavar="URL",
         envvar=SERVER,
-        help="Audit at this service: upload what it lacks, wait, and fetch the same folder.",
+        help="Audit at this service: upload missing files, wait, and download the record folder.",
     )
     wait = click.option(
         "--wait-for-target",
         metavar="TIME",
-        help="Wait so long for a target that nobody works for now: 90s, 10m, 2h.",
+        help="If a target has no worker online, wait this long for one: 90s, 10m, 2h.",
     )
     attach = click.option(
-        "--attach", metavar="ID", help="Follow an audit of AUDIT_FILE that was handed in before."
+        "--attach", metavar="ID", help="Follow an audit of AUDIT_FILE that was submitted before."
     )
     sealed = click.option(
         "--sealed",
         is_flag=True,
-        help="Let the service draw the seed once the request is registered, in place of yours.",
+        help="The service draws the seed after it registers the request; your seed is not used.",
     )
     sets = click.option(
         "--sealed-set",
         "sealed_sets",
         multiple=True,
         metavar="NAME",
-        help="Take these rows of the service's auditor for the data of their role; with --sealed; "
-        "repeats.",
+        help="Sealed set of the service that replaces the data of its role. Needs --sealed. "
+        "Repeatable.",
     )
     return server(wait(attach(sealed(sets(command)))))
 
@@ -86,14 +86,14 @@ def parse_client_options(
         }  # fmt: skip
         given = [name for name, said in alone.items() if said is not None]
         if given:
-            raise UsageError(f"{given[0]} is for a service", cure="Name it with --server URL.")
+            raise UsageError(f"{given[0]} needs a service", cure="Add --server URL.")
         return None
     if attach is not None and not ID.fullmatch(attach):
         raise UsageError(
-            f"{attach!r} is no audit of a service", cure="Write it as sub- and 24 digits of hex."
+            f"{attach!r} is not an audit ID", cure="Write sub- and 24 hexadecimal digits."
         )
     if sets and not sealed:
-        raise UsageError("sealed sets are for sealed audits", cure="Say --sealed too.")
+        raise UsageError("--sealed-set needs a sealed audit", cure="Add --sealed.")
     waits = None if wait is None else parse_duration(wait)
     return ClientOptions(url=server, wait=waits, attach=attach, sealed=sealed, sets=sets)
 
@@ -103,38 +103,41 @@ def parse_duration(text: str) -> int:
     match = SPAN.fullmatch(text)
     found = 0 if match is None else int(match[1]) * SECONDS[match[2]]
     if not 0 < found <= LONGEST:
-        raise UsageError(f"{text!r} is no time to wait", cure="Write it as 90s, 10m or 2h.")
+        raise UsageError(f"{text!r} is not a duration", cure="Write it as 90s, 10m or 2h.")
     return found
 
 
 def refuse_unsupported_options(
-    there: ClientOptions, overrides: AuditOverrides, *, pdf: bool, allow_target_code: bool
+    there: ClientOptions, overrides: Mapping[str, object], *, pdf: bool, allow_target_code: bool
 ) -> None:
     """Refuse options that no service takes. Raises ``UsageError`` for the first of them."""
     here = {
-        "--waiver": overrides.waivers,
-        "--waiver-key": overrides.waiver_keys,
+        "--waiver": overrides["waivers"],
+        "--waiver-key": overrides["waiver_keys"],
         "--pdf": pdf,
         "--allow-target-code": allow_target_code,
-        "--allow-unsandboxed": overrides.unsandboxed,
+        "--allow-unsandboxed": overrides["unsandboxed"],
     }
     for option, given in here.items():
         if given:
             raise UsageError(
-                f"{option} is not for a service yet", cure="Audit here, without --server."
+                f"{option} does not work with a service yet",
+                cure="Audit locally, without --server.",
             )
-    if overrides.baseline_key is not None:
+    if overrides["max_minutes"] is not None:
         raise UsageError(
-            "--baseline-key is not for a service, which takes records that it signed itself",
-            cure="Leave it out.",
+            "--max-minutes does not work with a service",
+            cure="Set max_minutes in the audit file.",
         )
-    again = (
-        overrides.policy, overrides.targets, overrides.budget, overrides.only, overrides.baseline
-    )  # fmt: skip
-    if there.attach is not None and any((*again, there.wait, there.sealed)):
+    if overrides["baseline_key"] is not None:
         raise UsageError(
-            "--attach follows an audit as it was handed in",
-            cure="Leave out --policy, --target, --budget, --only, --baseline, --sealed and "
+            "--baseline-key does not work with a service: it accepts only records that it signed",
+            cure="Remove --baseline-key.",
+        )
+    if there.attach is not None and any((*overrides.values(), there.wait, there.sealed)):
+        raise UsageError(
+            "--attach follows an audit as it was submitted",
+            cure="Remove --policy, --target, --budget, --only, --baseline, --sealed and "
             "--wait-for-target.",
         )
 
@@ -150,23 +153,23 @@ def build_client(url: str) -> ServiceClient:
 
 def build_transport(url: str) -> HttpTransport:
     """Return the line to a service, with the key for it. Raises as ``build_client``."""
-    return HttpTransport(url, _key_for(normalise_service_url(url)))
+    for_url = normalise_service_url(url)
+    key_for = os.environ.get(KEY, "").strip()
+    if key_for:
+        if not key_for.isascii() or not key_for.isprintable():
+            raise UsageError(f"{KEY} is not an API key", cure="Set it to the key only.")
+    else:
+        path = AuditorSettings.from_environment().home / ADMIN_KEY
+        if is_local_address(for_url) and path.is_file() and os.access(path, os.R_OK):
+            key_for = path.read_text(encoding="utf-8").strip()
+        else:
+            raise UsageError(
+                f"there is no API key for {for_url}",
+                cure=f"Set {KEY} to an API key. Ask an admin of the service for one.",
+            )
+    return HttpTransport(url, key_for)
 
 
 def is_cleartext(url: str) -> bool:
     """Whether a key that is shown to a service can be read by others on the way."""
     return url.startswith("http:") and not is_local_address(url)
-
-
-def _key_for(url: str) -> str:
-    given = os.environ.get(KEY, "").strip()
-    if given:
-        if not given.isascii() or not given.isprintable():
-            raise UsageError(f"{KEY} holds no key of a service", cure="Write the key alone.")
-        return given
-    path = AuditorSettings.from_environment().home / ADMIN_KEY
-    if is_local_address(url) and path.is_file() and os.access(path, os.R_OK):
-        return path.read_text(encoding="utf-8").strip()
-    raise UsageError(
-        f"there is no key to show to {url}", cure=f"Set {KEY} to one; an admin of it makes keys."
-    )

@@ -1,26 +1,33 @@
-"""What `auditor compare` shows in a terminal."""
+"""Terminal output of `auditor compare`."""
+
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from auditor.cli.terminal_text import escape_markup
 from auditor.domain.findings import Verdict
-from auditor.policy.comparison_result import ComparisonDirection
+from auditor.domain.number_text import format_counted
+from auditor.policy.record_comparison_result import ComparisonDirection
 from auditor.reports.html.comparison import (
+    DECLARED,
+    OF_MACHINE,
     WAYS,
     ComparisonView,
-    MetricChangeRow,
     build_headline,
     choose_tone,
     compare_verdicts,
+    is_of_machine,
     list_differences,
     list_finding_changes,
     list_gaps,
     list_metric_changes,
+    list_skipped_checks,
     list_unpaired_measurements,
     summarize_comparison,
+    tabulate_declared,
 )
+from auditor.reports.terminal_text import escape_markup
 
 COLOURS = {
     ComparisonDirection.WORSE: "[bold red]worse[/]",
@@ -39,61 +46,58 @@ def show_comparison(console: Console, shown: ComparisonView, *, everything: bool
         )
     for text in shown.taken:
         console.print(f"[yellow]not recomputed[/] {escape_markup(text)}", highlight=False)
-    rows = list_metric_changes(shown)
-    moved = [row for row in rows if everything or row.moved.way is not ComparisonDirection.SAME]
-    if moved:
-        console.print(_figures(shown, moved))
-    if len(rows) > len(moved):
-        console.print(f"[dim]{len(rows) - len(moved)} figures did not move; --all shows them.[/]")
-    _findings(console, shown)
+    _pairs(console, DECLARED, tabulate_declared(shown.comparison))
+    _figures(console, shown, everything=everything)
+    turned = list_finding_changes(shown.comparison)
+    if turned:
+        table = _table("Findings that changed", ("rule", "where", "before", "after"))
+        for row in turned:
+            after = f"{row.after}; {row.note}" if row.note else row.after
+            cells = (row.turned.rule, row.where, row.before, after)
+            table.add_row(*(escape_markup(cell) for cell in cells))
+        console.print(table)
     _around(console, shown, everything=everything)
     found = shown.comparison
-    console.print(f"[bold {TONES[choose_tone(found)]}]{build_headline(found)}[/]", highlight=False)
+    console.print(
+        f"[bold {TONES[choose_tone(found)]}]{escape_markup(build_headline(found))}[/]",
+        highlight=False,
+    )
     for sentence in (compare_verdicts(found), *summarize_comparison(found)):
         console.print(sentence, highlight=False, markup=False)
 
 
-def _figures(shown: ComparisonView, rows: list[MetricChangeRow]) -> Table:
-    several = len(shown.after.record.request.targets) > 1
-    heads = ("", "figure", *(["target"] if several else []), "before", "after", "change")
-    table = _table("Figures", heads)
-    for row in rows:
-        target = [escape_markup(row.moved.after.target)] if several else []
-        cells = (
-            escape_markup(row.measure),
-            *target,
-            escape_markup(row.before),
-            escape_markup(row.after),
-        )
-        table.add_row(
-            COLOURS[row.moved.way], *cells, escape_markup(row.change or WAYS[row.moved.way])
-        )
-    return table
-
-
-def _findings(console: Console, shown: ComparisonView) -> None:
-    turned = list_finding_changes(shown.comparison)
-    if not turned:
+def _figures(console: Console, shown: ComparisonView, *, everything: bool) -> None:
+    """Show the figures that moved, and apart those that depend on the machine."""
+    all_rows = list_metric_changes(shown)
+    machine = [row for row in all_rows if is_of_machine(row.moved)]
+    rows = [row for row in all_rows if not is_of_machine(row.moved)]
+    moved = [row for row in rows if everything or row.moved.way is not ComparisonDirection.SAME]
+    if moved:
+        several = len(shown.after.record.request.targets) > 1
+        heads = ("", "figure", *(["target"] if several else []), "before", "after", "change")
+        figures = _table("Figures", heads)
+        for row in moved:
+            target = [row.moved.after.target] if several else []
+            change = row.change or WAYS[row.moved.way]
+            cells = (row.measure, *target, row.before, row.after, change)
+            figures.add_row(COLOURS[row.moved.way], *(escape_markup(cell) for cell in cells))
+        console.print(figures)
+    if everything:
+        _pairs(console, OF_MACHINE, [(row.measure, row.before, row.after) for row in machine])
         return
-    table = _table("Findings that changed", ("rule", "where", "before", "after"))
-    for row in turned:
-        after = f"{row.after}; {row.note}" if row.note else row.after
-        cells = (row.turned.rule, row.where, row.before, after)
-        table.add_row(*(escape_markup(cell) for cell in cells))
-    console.print(table)
+    depend = "depends" if len(machine) == 1 else "depend"
+    folded = ((len(rows) - len(moved), "did not move"), (len(machine), f"{depend} on the machine"))
+    for number, words in folded:
+        if number:
+            count = format_counted(number, "figure")
+            console.print(f"[dim]{count} {words}; --all shows them.[/]", highlight=False)
 
 
 def _around(console: Console, shown: ComparisonView, *, everything: bool) -> None:
     found = shown.comparison
-    differs = list_differences(found)
-    if differs:
-        table = _table("What else differs", ("", "before", "after"))
-        for line in differs:
-            table.add_row(*(escape_markup(cell) for cell in line))
-        console.print(table)
-    for item in found.incomparable:
-        said = f"{item.check} on {item.target}: {item.reason}"
-        console.print(f"[yellow]not compared[/] {escape_markup(said)}", highlight=False)
+    _pairs(console, "Other differences", list_differences(found))
+    for said in list_skipped_checks(found):
+        console.print(f"[yellow]not comparable[/] {escape_markup(said)}", highlight=False)
     lists = (
         ("missing now", list_gaps(shown.after, found.gaps_opened)),
         ("no longer missing", list_gaps(shown.before, found.gaps_closed)),
@@ -105,6 +109,15 @@ def _around(console: Console, shown: ComparisonView, *, everything: bool) -> Non
             console.print(f"[dim]{name}: {len(lines)}; --all lists them[/]", highlight=False)
         for text in lines if everything else ():
             console.print(f"[yellow]{name}[/] {escape_markup(text)}", highlight=False)
+
+
+def _pairs(console: Console, title: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Show names with what they were before and after; nothing where there is none."""
+    if rows:
+        table = _table(title, ("", "before", "after"))
+        for line in rows:
+            table.add_row(*(escape_markup(cell) for cell in line))
+        console.print(table)
 
 
 def _table(title: str, heads: tuple[str, ...]) -> Table:

@@ -3,44 +3,37 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import click
 from rich.console import Console
 
-from auditor._scratch import scratch_folder
-from auditor._time import format_time, utc_now
+from auditor._resources import scratch_folder
+from auditor._time import format_moment, format_time
 from auditor.cli.client_options import build_client
+from auditor.cli.input_paths import KEY_FILE, WAIVER
 from auditor.cli.key_options import parse_time_option
 from auditor.cli.passwords import get_password_source
-from auditor.cli.terminal_text import make_printable
-from auditor.cli.trust_options import read_deciders
+from auditor.domain.digests import is_digest
 from auditor.domain.findings import Finding, Outcome
-from auditor.domain.policies import Policy, RuleEffect
+from auditor.domain.key_roles import KeyRole
+from auditor.domain.policies import RuleEffect
 from auditor.domain.records import AuditRecord
-from auditor.domain.trust import TrustPolicyStatus
-from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.domain.trust_context import TrustPolicyStatus
+from auditor.domain.verification_steps import StepResult
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import KeyFileError, RecordError, UsageError
 from auditor.policy.evaluate.engine import evaluate_waivers
 from auditor.reports.folder import RecordFolder
+from auditor.reports.signer_text import shorten_key
+from auditor.reports.terminal_text import make_printable
 from auditor.service.domain.people import DecisionKind
-from auditor.service.domain.submissions import DIGEST
 from auditor.trust.keys.files import STEMS, load_public_key
 from auditor.trust.keys.rotation import refuse_second_role
 from auditor.trust.keys.signers import open_signer
-from auditor.trust.ledger.key_events import KeyRole
-from auditor.trust.policies.trust_policy import TrustPolicy
-from auditor.trust.signatures.keys import Signer
-from auditor.workflows.approvals import (
-    ApprovalRequirement,
-    AuthorizedSigners,
-    check_approvals,
-    check_waivers_in_force,
-    collect_approvals,
-)
+from auditor.trust.signatures.keys import Signer, read_public_key
 from auditor.workflows.gate import UNITS, parse_age
 from auditor.workflows.prepare import PreparedAudit
 from auditor.workflows.settings import AuditorSettings
@@ -64,7 +57,7 @@ def open_verified_record(
     if failed:
         raise RecordError(
             f"{folder.path} does not verify: {failed[0].name}: {failed[0].detail}",
-            cure="Take the folder as auditor wrote it, and the key of its signer.",
+            cure="Use the unchanged folder and the public key of its signer.",
         )
     return folder.record
 
@@ -78,16 +71,16 @@ def open_decider_key(key: str | None, record_signer: bytes | None) -> Signer:
     own = settings.home / f"{STEMS[KeyRole.DECISION]}.key"
     if key is None and not own.exists():
         raise KeyFileError(
-            f"there is no key for decisions, {own}",
-            cure="Make one with `auditor keys new --role decision`, or name it with --key.",
+            f"there is no decision key {own}",
+            cure="Create one with `auditor keys new --role decision`, or name it with --key.",
         )
     signer = open_signer(key or str(own), get_password_source(settings))
     public = signer.public_pem()
     refuse_second_role(settings.home, KeyRole.DECISION, public)
     if record_signer is not None and record_signer.strip() == public.strip():
         raise KeyFileError(
-            "the key is the one that signed the record, and who audits may not decide",
-            cure="Use a key of its own: `auditor keys new --role decision`.",
+            "the key signed the record, and an auditor key cannot sign decisions",
+            cure="Use a separate key: `auditor keys new --role decision`.",
         )
     return signer
 
@@ -98,20 +91,17 @@ def parse_expiry(text: str, begins: str) -> str:
     Raises ``UsageError``.
     """
     if text[-1:] in UNITS:
-        return _later(begins, parse_age(text))
+        age = parse_age(text)
+        at = datetime.fromisoformat(begins).astimezone(UTC) + age
+        return format_time(at)
     if "T" in text:
         return parse_time_option("--expires", text) or ""
     try:
         return f"{date.fromisoformat(text)}T00:00:00Z"
     except ValueError:
         raise UsageError(
-            f"--expires {text} is no age and no day", cure="Write it as 30d, or as 2026-01-31."
+            f"--expires {text} is neither an age nor a date", cure="Write 30d or 2026-01-31."
         ) from None
-
-
-def _later(begins: str, age: timedelta) -> str:
-    at = datetime.fromisoformat(begins).astimezone(UTC) + age
-    return format_time(at)
 
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -122,9 +112,9 @@ def waiver_key_option(command: F) -> F:
     return click.option(
         "--waiver-key",
         "waiver_keys",
-        type=click.Path(path_type=Path),
+        type=KEY_FILE,
         multiple=True,
-        help="The public key of who may waive; repeats.",
+        help="Public key of a person who can waive. Repeatable.",
     )(command)
 
 
@@ -133,16 +123,14 @@ def waiver_options(command: F) -> F:
     files = click.option(
         "--waiver",
         "waivers",
-        type=click.Path(path_type=Path),
+        type=WAIVER,
         multiple=True,
-        help="A signed waiver that counts too; repeats.",
+        help="Signed waiver to apply. Repeatable.",
     )
     return files(waiver_key_option(command))
 
 
-def explain_unrequested_waivers(
-    prepared: PreparedAudit, findings: Iterable[Finding], named: Sequence[Path]
-) -> str:
+def explain_unrequested_waivers(prepared: PreparedAudit, findings: Iterable[Finding]) -> str:
     """Say why waivers that a verdict rests on do not count in CI; nothing where they do.
 
     Whoever changes the audit file may name any key there, so that the command line has to name
@@ -152,12 +140,13 @@ def explain_unrequested_waivers(
     waived = any(it.effect is RuleEffect.DENY and it.outcome is Outcome.WAIVED for it in findings)
     if not waived or (given is not None and given.standing is TrustPolicyStatus.ACCEPTED):
         return ""
+    named = [path for path in prepared.file.waiver_keys if isinstance(path, Path)]
     mine = {load_public_key(path).pem for path in named}
     files = [item.ref.file for item in prepared.waivers if item.key not in mine]
     return (
-        f"The verdict rests on waivers ({', '.join(files)}) that the audit file alone lets count, "
-        "which any change of it could; in CI they count where --waiver-key names the key, or the "
-        "trust policy was accepted (auditor trust accept)."
+        f"The verdict depends on waivers ({', '.join(files)}) that only the audit file allows, and "
+        "any commit can change that file. In CI they count only if --waiver-key names the key, or "
+        "the trust policy was accepted (auditor trust accept)."
         if files
         else ""
     )
@@ -165,13 +154,16 @@ def explain_unrequested_waivers(
 
 def show_waivers(console: Console, record: AuditRecord, waivers: Sequence[SignedWaiver]) -> None:
     """Say what came of each waiver; one that waived nothing is a warning."""
-    for used in evaluate_waivers(record, [item.waiver for item in waivers]):
-        waiver = used.waiver
+    uses = evaluate_waivers(record, [item.waiver for item in waivers])
+    for used, signed in zip(uses, waivers, strict=True):
+        waiver, key = used.waiver, read_public_key(signed.key).identity
         mark = "[yellow]unused waiver[/]" if used.idle else "[magenta]waiver[/]"
         console.print(mark, end=" ")
+        versions = "every version" if waiver.artifact is None else "this artifact only"
         said = (
             f"{waiver.ticket} of {waiver.name}: {used.use.value}, {used.detail}; until "
-            f"{waiver.expires}, approved by {waiver.approver}, {waiver.owner} answers"
+            f"{format_moment(waiver.expires)}, for {versions}, approved by {waiver.approver}, "
+            f"owner {waiver.owner}, signed by key {shorten_key(key)}"
         )
         console.print(make_printable(said), markup=False, highlight=False, soft_wrap=True)
 
@@ -183,71 +175,19 @@ def show_note(console: Console, text: str) -> None:
         console.print(make_printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionOptions:
-    """The options as they were given."""
-
-    waiver_keys: tuple[Path, ...]
-    approval_keys: tuple[Path, ...]
-    require_approval: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRights:
-    """Who may waive, who may approve, how many approvals are asked for, and on how many labels."""
-
-    waiving: AuthorizedSigners
-    approving: AuthorizedSigners
-    least: int
-    labelled: int = 0
-
-    def steps(self, record: AuditRecord, folder: RecordFolder) -> tuple[VerificationStep, ...]:
-        """Ask whether the record's waivers still count, and whether people approve it."""
-        at = utc_now()
-        known = collect_approvals(record, folder, AuditorSettings.from_environment().place)
-        wanted = ApprovalRequirement(self.least, self.approving, at, self.labelled)
-        return check_waivers_in_force(record, folder, self.waiving, at), check_approvals(
-            record, folder, known, wanted
-        )
-
-
 def decision_options(command: F) -> F:
     """Let a command be told whose decisions count."""
     asked = click.option(
-        "--require-approval", is_flag=True, help="Ask for a signed yes to this very record."
+        "--require-approval", is_flag=True, help="Require a signed approval of this record."
     )
     approvals = click.option(
         "--approvals-key",
         "approval_keys",
-        type=click.Path(path_type=Path),
+        type=KEY_FILE,
         multiple=True,
-        help="The public key of who may approve; repeats.",
+        help="Public key of a person who can approve. Repeatable.",
     )
     return waiver_key_option(asked(approvals(command)))
-
-
-def build_decision_rights(
-    given: DecisionOptions, trust: TrustPolicy | None, policy: Policy
-) -> DecisionRights:
-    """Return who may decide, where nobody named is nobody who may."""
-    asked = given.require_approval or bool(given.approval_keys)
-    least = max(policy.approvals, int(asked))
-    approving = read_deciders(given.approval_keys, trust)
-    waiving = read_deciders(given.waiver_keys, trust)
-    return DecisionRights(waiving, approving, least, policy.blind_labels)
-
-
-def require_decision_rights(
-    given: DecisionOptions, trust: TrustPolicy | None, policy: Policy
-) -> DecisionRights:
-    """Return who may decide. Raises ``UsageError`` where approvals are asked for, and of nobody."""
-    found = build_decision_rights(given, trust, policy)
-    if found.least and not found.approving.named:
-        raise UsageError(
-            "approvals are asked for, and nobody says whose count",
-            cure="Give --approvals-key, or --trust with auditors of the role approval.",
-        )
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +204,7 @@ def decision_server_option(command: F) -> F:
     return click.option(
         "--server",
         metavar="URL",
-        help="Hand it in at this service too; FOLDER may be the digest of a record there.",
+        help="Also submit it to this service; FOLDER can be the digest of a record there.",
     )(command)
 
 
@@ -275,7 +215,7 @@ def open_decision_folder(named: Path, server: str | None) -> Iterator[DecisionFo
     What is fetched goes when the block ends. Raises as ``ServiceClient`` does, and ``UsageError``
     where nothing has that name.
     """
-    by_digest = DIGEST.fullmatch(str(named)) is not None
+    by_digest = is_digest(str(named))
     _refuse_absent(named, by_digest=by_digest, asks=server is not None)
     if server is None:
         yield DecisionFolder(RecordFolder(named))
@@ -292,16 +232,16 @@ def _refuse_absent(named: Path, *, by_digest: bool, asks: bool) -> None:
         return
     if by_digest:
         raise UsageError(
-            f"{named} is a record's digest, and no folder here",
-            cure="Say with --server at which service that record is.",
+            f"{named} is the digest of a record, not a local folder",
+            cure="Name the service of this record with --server.",
         )
-    raise UsageError(f"there is no folder {named}", cure="Name the folder of a record.")
+    raise UsageError(f"folder {named} does not exist", cure="Name the folder of a record.")
 
 
 def submit_decision(server: str, kind: DecisionKind, bundle: bytes, key: bytes) -> None:
     """Hand a decision in at a service, and say what it did. Raises as ``ServiceClient`` does."""
     with build_client(server) as client:
         taken = client.decide(kind, bundle, key)
-    click.echo(make_printable(f"Handed in at {server} ({taken.digest})"))
-    for record, verdict in taken.rejudged:
-        click.echo(make_printable(f"Judged again there: {record} ({verdict})"))
+    click.echo(make_printable(f"Submitted to {server} ({taken.digest})"))
+    for it in taken.rejudged:
+        click.echo(make_printable(f"Re-evaluated there: {it.digest} ({it.verdict})"))

@@ -1,58 +1,41 @@
 """Answers of the deployment gate, from a local record folder or from a service."""
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from auditor.cli.client_options import SERVER, build_client
-from auditor.cli.decision_options import DecisionOptions, DecisionRights
-from auditor.cli.trust_options import RecordTrustOptions, check_key_in_ledger, judge_signer
+from auditor.domain.digests import Digest
 from auditor.domain.json import compute_digest
 from auditor.domain.policies import AssuranceLevel
 from auditor.domain.record_json import read_record
-from auditor.domain.records import AuditRecord
-from auditor.domain.verification_steps import VerificationStep, all_hold
+from auditor.domain.verification_steps import all_hold
 from auditor.errors import RecordError, UsageError
-from auditor.reports.folder import EVIDENCE, RECORD, SIGNER, RecordFolder
-from auditor.service.client.api import ServiceClient
-from auditor.service.client.responses import ServedGateAnswer
-from auditor.trust.policies.trust_policy import TrustPolicy
-from auditor.workflows.challenge_status import check_challenges, list_challenges
+from auditor.reports.folder import EVIDENCE, RECORD
+from auditor.workflows.decision_rights import DecisionOptions
 from auditor.workflows.gate import GateQuestion
-from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.record_gate import (
+    GateInspection,
+)
+from auditor.workflows.verify.trusted_record import (
+    RecordTrustOptions,
+)
 
 VERIFIED = "freshness"
 """A step that is only ever taken on a record whose signature holds."""
 
 
-def refuse_blob(name: str) -> bytes:
-    """Return no blob: there is no record that verified. Raises ``KeyError``."""
-    raise KeyError(name)
-
-
-@dataclass(frozen=True, slots=True)
-class GateInspection:
-    """The steps of a gate, where the report is, and the record and its blobs if it verified."""
-
-    steps: tuple[VerificationStep, ...]
-    report: str
-    record: AuditRecord | None = None
-    blob: Callable[[str], bytes] = refuse_blob
-
-
 def parse_gate_subject(record: Path | None, server: str | None) -> Path | str:
     """Return the folder of a record, or the address of a service. Raises ``UsageError``."""
     if record is not None and server is not None:
-        raise UsageError("--record and --server are both given", cure="Give one of them.")
+        raise UsageError("--record conflicts with --server", cure="Use one of the two.")
     if record is not None:
         return record
     found = server or os.environ.get(SERVER)
     if not found:
         raise UsageError(
-            "nothing says which record to ask",
-            cure="Name its folder with --record, or a service with --server.",
+            "the gate needs a record",
+            cure="Name a record folder with --record, or a service with --server.",
         )
     return found
 
@@ -75,8 +58,8 @@ def refuse_trust_options(
     for name, there in options.items():
         if there:
             raise UsageError(
-                f"{name} is for a record's folder, and a service is asked",
-                cure="Leave it out, or fetch the folder and name it with --record.",
+                f"{name} works only with --record, not with --server",
+                cure="Remove it, or download the record folder and name it with --record.",
             )
 
 
@@ -94,54 +77,28 @@ def query_service_gate(url: str, question: GateQuestion, max_age: str | None) ->
             max_age=max_age,
             baseline=question.baseline,
         )
-        record = _record(client, answer)
+        # The record that a service asked, where it says that it verified it
+        verified = any(step.name == VERIFIED for step in answer.steps)
+        unsaid = all_hold(answer.steps) and not answer.open
+        if answer.record is None or not verified or unsaid:
+            record = None
+        else:
+            raw = client.record_file(answer.record, RECORD)
+            if compute_digest(raw) != answer.record:
+                raise RecordError(
+                    f"{client.url} sent a different record of {answer.audit} than it named",
+                    cure="Do not use this answer, and report it to the operator of the service.",
+                )
+            record = read_record(raw)
     if record is None or answer.record is None:
         return GateInspection(answer.steps, url)
     report = f"{client.url}/v1/records/{answer.record}/files/report.html"
     return GateInspection(answer.steps, report, record, partial(_blob, url, answer.record))
 
 
-def _record(client: ServiceClient, answer: ServedGateAnswer) -> AuditRecord | None:
-    """Return the record that a service asked, where it says that it verified it."""
-    verified = any(step.name == VERIFIED for step in answer.steps)
-    unsaid = all_hold(answer.steps) and not answer.open
-    if answer.record is None or not verified or unsaid:
-        return None
-    raw = client.record_file(answer.record, RECORD)
-    if compute_digest(raw) != answer.record:
-        raise RecordError(
-            f"{client.url} sent another record of {answer.audit} than it asked",
-            cure="Do not rely on it, and tell who runs the service.",
-        )
-    return read_record(raw)
-
-
 def _blob(url: str, record: str, name: str) -> bytes:
     with build_client(url) as client:
-        raw = client.record_file(record, f"{EVIDENCE}/{name.removeprefix('sha256:')}")
+        raw = client.record_file(record, f"{EVIDENCE}/{Digest(name).hex}")
     if compute_digest(raw) != name:
         raise KeyError(name)
     return raw
-
-
-def check_record_counts(  # noqa: PLR0913 -- what is asked, and who is believed
-    record: AuditRecord,
-    folder: RecordFolder,
-    believed: TrustPolicy | None,
-    may: DecisionRights,
-    asked: Iterable[VerificationStep],
-    *,
-    strict: bool,
-) -> tuple[VerificationStep, ...]:
-    """Return what was ``asked``, between what became of a record's keys and what people say.
-
-    These are its signer and the life of its key, challenges, waivers and approvals.
-    """
-    against = list_challenges(record, folder, AuditorSettings.from_environment().place)
-    return (
-        *judge_signer(folder, believed),
-        *check_key_in_ledger(record, folder),
-        *asked,
-        check_challenges(record, against, folder.read(SIGNER), strict=strict),
-        *may.steps(record, folder),
-    )

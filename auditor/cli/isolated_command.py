@@ -1,4 +1,4 @@
-"""Call the command in this process, apart from the store, keys and CI of whoever is here."""
+"""Runs a command in this process, isolated from the caller's store, keys and CI."""
 
 import io
 import os

@@ -1,12 +1,11 @@
-"""How far models must be isolated from this machine, asked of a service and of its workers."""
+"""Command-line options that require a level of isolation of models from this machine."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 import click
 
-from auditor.domain.isolation import IsolationLevel
-from auditor.targets.isolation import REQUIRED
+from auditor.domain.isolation import REQUIRED, IsolationLevel
 from auditor.targets.probe import set_required_isolation
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -20,8 +19,9 @@ def isolation_option(command: F) -> F:
         type=click.Choice([level.value for level in IsolationLevel]),
         envvar=REQUIRED,
         show_envvar=True,
-        help="The weakest isolation of model processes, the strongest first. Where this machine "
-        "cannot give it, nothing starts, and no model is opened.",
+        help="Weakest isolation to accept for model processes; values are listed "
+        "strongest first. If this machine cannot provide it, the command stops "
+        "before it opens a model.",
     )(command)
 
 

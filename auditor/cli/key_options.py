@@ -6,9 +6,9 @@ from pathlib import Path
 
 from auditor._time import format_time, utc_now
 from auditor.cli.passwords import ask_new_password, get_password_source
+from auditor.domain.key_roles import KeyRole
 from auditor.errors import UsageError
 from auditor.store.key_lifecycle import (
-    build_key_book,
     find_key_lifecycle,
     record_key_rotation,
     refuse_ledger_role,
@@ -28,10 +28,14 @@ from auditor.trust.keys.files import (
 from auditor.trust.keys.ledger_key import LEDGER_PUBLIC, create_ledger_key, load_note_key
 from auditor.trust.keys.rotation import read_key_identity, refuse_second_role
 from auditor.trust.keys.signers import open_signer, parse_signer_scheme
-from auditor.trust.ledger.key_events import KeyHistory, KeyRegistry, KeyRole
-from auditor.trust.signatures.keys import Signer, read_public_key
+from auditor.trust.ledger.key_events import KeyHistory
+from auditor.trust.signatures.keys import read_public_key
 from auditor.trust.signatures.trusted_signers import VerificationTime
-from auditor.workflows.ledger import log_key_roles, open_existing_store, open_ledger_store
+from auditor.workflows.ledger import (
+    load_key_registry,
+    log_key_roles,
+    open_ledger_store,
+)
 from auditor.workflows.settings import AuditorSettings
 
 
@@ -55,7 +59,7 @@ def parse_time_option(name: str, text: str | None) -> str | None:
         return format_time(VerificationTime.parse(text).at)
     except ValueError:
         raise UsageError(
-            f"{name} {text} is no time", cure="Write it as 2026-01-31T12:00:00Z."
+            f"{name} {text} is not a time", cure="Write it as 2026-01-31T12:00:00Z."
         ) from None
 
 
@@ -78,15 +82,6 @@ def read_public_pem(key: str | None, settings: AuditorSettings, asked: PasswordS
     return load_public_key(Path(named)).pem.decode()
 
 
-def load_key_registry(settings: AuditorSettings) -> KeyRegistry:
-    """Return what the ledger tells of keys; nothing where none was begun."""
-    with open_existing_store(settings.place) as store:
-        if store is None:
-            return KeyRegistry()
-        with store.ledger() as ledger:
-            return build_key_book(ledger.key_entries())
-
-
 def find_key(
     key: str | None, settings: AuditorSettings, asked: PasswordSource
 ) -> tuple[str, str, KeyHistory | None]:
@@ -106,7 +101,7 @@ def find_key(
 def list_key_events(life: KeyHistory, at: str) -> list[tuple[str, str, str]]:
     """Return what happened to a key, a row each, and at the end what may be said of it now."""
     begun = f"in use as a {life.role} key"
-    follows = "" if life.begun.told.replaces is None else ", on the word of the key before it"
+    follows = "" if life.begun.told.replaces is None else ", signed by the previous key"
     rows = [(str(life.begun.index), life.begun.time, begun + follows)]
     rows += [
         (str(item.index), item.time, item.told.change.value)
@@ -129,25 +124,21 @@ def rotate_key_pair(
     in_home = named == str(own)
     if to is None and not in_home:
         raise UsageError(
-            f"{named} is not the {role} key of {home}, whose files can be replaced",
-            cure="Name the key that follows it with --to.",
+            f"{named} is not the {role} key in {home}, so its files cannot be replaced",
+            cure="Name the new key with --to.",
         )
     old = open_signer(named, asked)
     locked = to is None and (encrypt or is_locked(read_pem(own)))
     password = ask_new_password(settings) if locked else None
     new = open_signer(to or str(prepare_next_pair(home, stem, password)), asked)
     refuse_second_role(home, role, new.public_pem())
-    _put_down(role, old, new, not_after)
-    identity = read_public_key(new.public_pem()).identity
-    if to is not None:
-        return f"{identity} is the {role} key from now on; name it wherever {named} was named."
-    aside = swap_pairs(home, stem, old.public_pem(), new.public_pem())
-    return (
-        f"{identity} is the {role} key from now on, in {own}\n"
-        f"The old one signs no more: delete {aside}, and keep {aside.with_suffix('.pub')}."
-    )
-
-
-def _put_down(role: KeyRole, old: Signer, new: Signer, not_after: str | None) -> None:
     with open_own_ledger() as store, store.unit_of_work() as work:
         record_key_rotation(work, role, old, new, utc_now(), not_after=not_after)
+    identity = read_public_key(new.public_pem()).identity
+    if to is not None:
+        return f"{identity} is the new {role} key; use it instead of {named}."
+    aside = swap_pairs(home, stem, old.public_pem(), new.public_pem())
+    return (
+        f"{identity} is the new {role} key, in {own} The old key must not sign any "
+        f"more: delete {aside}, and keep {aside.with_suffix('.pub')}."
+    )

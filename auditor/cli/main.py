@@ -22,11 +22,13 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 import click
+from click.shell_completion import CompletionItem
 
 from auditor import __version__
 from auditor._gc import pause_collection, resume_collection
-from auditor.cli.terminal_text import make_printable
+from auditor.cli.declarations import check_arguments, declare_command
 from auditor.domain.findings import Verdict
+from auditor.domain.name_suggestions import find_similar_names
 from auditor.domain.policies import EnforcementMode
 from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import (
@@ -38,6 +40,7 @@ from auditor.errors import (
     RuntimeMissingError,
     update_install_wording,
 )
+from auditor.reports.terminal_text import make_printable
 
 OWN = re.compile(r"auditor\[([\w,-]+)\]")
 
@@ -47,7 +50,11 @@ def adapt_install_hints(text: str) -> str:
     text = update_install_wording(text)
     if not SAID.search(text):
         return text
-    came_from, pip = _came_from(), _pip()
+    try:
+        told = json.loads(distribution("auditor").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        told = {}
+    came_from, pip = told if isinstance(told, dict) else {}, _pip()
 
     def line(found: re.Match[str]) -> str:
         wanted = format_requirement(found[1], came_from)
@@ -97,14 +104,6 @@ def _packages(extras: str) -> str:
     return shlex.join(found)
 
 
-def _came_from() -> Mapping[str, Any]:
-    try:
-        told = json.loads(distribution("auditor").read_text("direct_url.json") or "{}")
-    except (PackageNotFoundError, ValueError):
-        told = {}
-    return told if isinstance(told, dict) else {}
-
-
 def _pip() -> str:
     """Return the pip of this environment: another one may come first where it is not active."""
     own = Path(sys.executable).parent / "pip"
@@ -150,13 +149,20 @@ def exit_for_error(error: AuditorError) -> ExitCode:
     return ExitCode.INVALID if isinstance(error, usable) else ExitCode.INTERNAL
 
 
+STOPPED = (
+    "Stopped; no record was published. An audit keeps its finished checks: the same command goes "
+    "on where it stopped."
+)
 COMMANDS = Path(__file__).parent / "commands"
 EXIT_CODES = """Exit codes: 0 pass or done; 1 the policy, a verification or a gate failed;
 2 usage or invalid input; 3 inconclusive; 4 internal error or service unreachable."""
 
 
 class FileCommandGroup(click.Group):
-    """A group whose commands are the files of a folder; help reads docstrings, imports nothing."""
+    """A group whose commands are the files of a folder; only the one that runs is imported.
+
+    Help, completion and usage errors come from declarations, which import little.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
         """Return the names of the files."""
@@ -165,31 +171,50 @@ class FileCommandGroup(click.Group):
         )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the one command that is called."""
+        """Return the declaration of a command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"auditor.cli.commands.{_module(cmd_name)}")
+        return declare_command(_module(cmd_name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is called, imported once its arguments are found to be usable."""
+        near = find_similar_names(args[0], self.list_commands(ctx))
+        if near and args[0] not in self.list_commands(ctx) and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]}?")
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is None or command is None or ctx.resilient_parsing:
+            return name, command, rest
+        check_arguments(command, name, rest, ctx)
+        module = importlib.import_module(_module(name))
         resume_collection()
-        command: click.Command = module.command
-        return command
+        return name, module.command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with the first line of each file."""
-        rows = [
-            (name, _first_line(COMMANDS / f"{_module(name)}.py"))
-            for name in self.list_commands(ctx)
-        ]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, _title(name)) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands from their files, and the options as click does."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=_title(name)) for name in names]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _title(name: str) -> str:
+    path = COMMANDS / f"{_file(name)}.py"
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]
 
 
 def _module(name: str) -> str:
+    return f"auditor.cli.commands.{_file(name)}"
+
+
+def _file(name: str) -> str:
     return name if (COMMANDS / f"{name}.py").is_file() else f"{name}_"
-
-
-def _first_line(path: Path) -> str:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0]
 
 
 @click.group(
@@ -211,9 +236,7 @@ def main() -> None:
         click.echo(f"Error: {make_printable(adapt_install_hints(str(error)))}", err=True)
         raise SystemExit(exit_for_error(error)) from None
     except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "Stopped. What was registered stays registered; nothing was published.", err=True
-        )
+        click.echo(STOPPED, err=True)
         raise SystemExit(ExitCode.INTERNAL) from None
     finally:
         resume_collection()
@@ -237,8 +260,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return exit_for_error(error)
     except MemoryError:
         click.echo(
-            "Error: the memory of this machine is not enough. Take less data, or a machine with "
-            "more memory.",
+            "Error: this machine has too little memory. Use less data, or a machine "
+            "with more memory.",
             err=True,
         )
         return ExitCode.INVALID

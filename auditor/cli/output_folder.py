@@ -5,7 +5,6 @@ The printer is tried before the audit starts; a later printing failure does not 
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,14 +12,10 @@ from rich.console import Console
 from auditor._environment import environment_digest
 from auditor._resources import code_digest
 from auditor.cli.console import print_plain
-from auditor.domain.checks import Check
-from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.errors import AuditorError, BrowserMissingError
 from auditor.reports.folder import PAPER, RECORD, SIGNER, TIMESTAMP, RecordFolder, write_folder
-from auditor.reports.formats.html import render_html
 from auditor.reports.formats.pdf import print_pdf
-from auditor.reports.publish import ReadBlob, build_rendering_inputs
 from auditor.store.record_store import RecordStore
 from auditor.trust.keys.files import PUBLIC
 from auditor.workflows.evidence import list_commitments
@@ -38,28 +33,26 @@ def write_record_folder(
 
     Raises ``UsageError`` as ``write_folder`` does.
     """
-    said = _replaced(folder, store)
+    if not (folder / RECORD).exists():
+        said = ""
+    else:
+        # Whatever lies there, a record that is finished is written.
+        held = RecordFolder(folder)
+        try:
+            record = held.record
+        except (AuditorError, OSError):
+            record = None
+        if record is None or not RECORD_ID.fullmatch(record.id):
+            said = f"Replaced a record that cannot be read, in {folder}"
+        else:
+            try:
+                back = _way_back(held, record, AuditorSettings.from_environment(), store)
+            except (AuditorError, OSError):
+                back = "your store could not be read to find a copy of it"
+            said = f"Replaced the record of {record.id} ({record.verdict}) in {folder}; {back}"
     write_folder(folder, files)
     if said:
         print_plain(console, said)
-
-
-def _replaced(folder: Path, store: RecordStore | None) -> str:
-    if not (folder / RECORD).exists():
-        return ""
-    # Whatever lies there, a record that is finished is written.
-    held = RecordFolder(folder)
-    try:
-        record = held.record
-    except (AuditorError, OSError):
-        record = None
-    if record is None or not RECORD_ID.fullmatch(record.id):
-        return f"Replaced a record that cannot be read, in {folder}"
-    try:
-        back = _way_back(held, record, AuditorSettings.from_environment(), store)
-    except (AuditorError, OSError):
-        back = "whether your store has it cannot be told"
-    return f"Replaced the record of {record.id} ({record.verdict}) in {folder}; {back}"
 
 
 def _way_back(
@@ -67,8 +60,14 @@ def _way_back(
 ) -> str:
     with open_existing_store(store or settings.place) as kept:
         if kept is None or not _there(kept, record):
-            return "no copy of it is in your store"
-    if not _published_alike(held, record, settings.home / PUBLIC):
+            return "your store has no copy of it"
+    # Whether publishing a record again gives what was signed; see `load_stored_files`
+    own = settings.home / PUBLIC
+    here = {"code": code_digest(), "environment": environment_digest()}
+    same = all(record.tool.get(name) == value for name, value in here.items())
+    mine = own.is_file() and own.read_bytes() == held.read(SIGNER)
+    published_alike = same and mine and not held.has(PAPER)
+    if not published_alike:
         return (
             "your store still has it, but `auditor export` cannot publish it again: another "
             "version or key did, or it had a PDF"
@@ -84,38 +83,8 @@ def _there(store: RecordStore, record: AuditRecord) -> bool:
         return work.find_record_by_digest(record.digest) is not None
 
 
-def _published_alike(held: RecordFolder, record: AuditRecord, own: Path) -> bool:
-    """Whether publishing a record again gives what was signed; see ``load_stored_files``."""
-    here = {"code": code_digest(), "environment": environment_digest()}
-    same = all(record.tool.get(name) == value for name, value in here.items())
-    mine = own.is_file() and own.read_bytes() == held.read(SIGNER)
-    return same and mine and not held.has(PAPER)
-
-
 Print = Callable[[str], bytes | None]
 TRIED = '<!DOCTYPE html><html lang="en"><title>auditor</title><p>Does it print?</p></html>'
-
-
-@dataclass(frozen=True, slots=True)
-class ReportOutput:
-    """The folder that a report goes to, and what prints it, if it is wanted on paper too."""
-
-    folder: Path
-    paper: Print | None = None
-
-    def printed(
-        self,
-        record: AuditRecord,
-        policy: Policy,
-        checks: Mapping[str, type[Check]],
-        blob: ReadBlob,
-    ) -> bytes | None:
-        """Return the report as a PDF; nothing where none is wanted, or none could be made."""
-        if self.paper is None:
-            return None
-        return self.paper(
-            render_html(build_rendering_inputs(record, policy, checks, blob), on_paper=True)
-        )
 
 
 def prepare_printer(console: Console) -> Print:

@@ -1,4 +1,4 @@
-"""Asks whoever sits at the terminal for a password."""
+"""Asks for passwords at the terminal."""
 
 import sys
 
@@ -27,8 +27,8 @@ def ask_new_password(settings: AuditorSettings) -> bytes:
     """
     if settings.password_file is None and not sys.stdin.isatty():
         raise KeyFileError(
-            "a new key is to be encrypted, no password was given, and nobody is there to be asked",
-            cure=f"Name a file whose first line is the password: {PASSWORD_FILE}=FILE.",
+            "--encrypt needs a password, and there is no terminal to ask for one",
+            cure=f"Write the password into the first line of a file and set {PASSWORD_FILE}=FILE.",
         )
     return PasswordSource(settings.password_file, _ask_twice).of("the new key")
 

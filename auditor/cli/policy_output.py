@@ -1,109 +1,17 @@
-"""Terminal output of policies: audit plans, policy tests, explanations and differences."""
+"""Terminal output of policies: their tests, explanations and differences."""
 
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 
-from auditor.cli.console import OUTCOMES, show_gap_groups, show_rows
-from auditor.cli.main import adapt_install_hints
-from auditor.cli.terminal_text import escape_markup, make_printable
-from auditor.domain.budgets import Budget
+from auditor.cli.console import OUTCOMES, show_rows
 from auditor.domain.findings import Outcome
+from auditor.domain.number_text import format_counted
 from auditor.domain.policies import Rule, SettingChange, StrictnessChange
 from auditor.policy.diff import PolicyDifference, RuleDifference
 from auditor.policy.explain import RuleExplanation
-from auditor.policy.plan import AuditPlan, CheckPlan, InputTier, RuleProspect
-from auditor.policy.testing import CaseResult, PolicyTestResults
-from auditor.workflows.engine.time_allowance import SMOKE_SECONDS
-from auditor.workflows.prepare import PreparedAudit
-
-PROSPECTS = {
-    RuleProspect.CERTAIN: "decided for certain",
-    RuleProspect.LIKELY: "likely to decide",
-    RuleProspect.OPEN: "may stay unknown",
-    RuleProspect.NEVER: "cannot pass",
-    RuleProspect.UNANSWERABLE: "no answer possible",
-    RuleProspect.UNFORESEEN: "cannot be foreseen",
-    RuleProspect.NOT_APPLICABLE: "not applicable",
-}
-
-
-def show_plan(console: Console, prepared: PreparedAudit, plans: Mapping[str, AuditPlan]) -> None:
-    """Show the plans of all targets."""
-    budget, policy = prepared.request.budget.value, prepared.policy
-    for target, plan in plans.items():
-        console.print(
-            f"{prepared.file.model.name} on {target}, budget {budget}, "
-            f"policy {policy.name} {policy.version}, {prepared.size.rows} rows",
-            highlight=False,
-            markup=False,
-        )
-        for column, groups in prepared.size.groups.items():
-            counts = ", ".join(f"{name} {sum(rows.values())}" for name, rows in groups.items())
-            console.print(f"rows by {column}: {counts}", highlight=False, markup=False)
-        heads = ("check", "queries", "passes", "time", "missing or set aside")
-        show_rows(console, heads, map(_check, plan.checks))
-        lacks = ((it.missing, it.missing.detail, it.check) for it in plan.checks if it.missing)
-        show_gap_groups(console, lacks)
-        show_rows(
-            console,
-            ("rule", "with these rows", "why"),
-            [
-                (
-                    item.rule,
-                    PROSPECTS[item.foreseen.prospect],
-                    adapt_install_hints(item.foreseen.message),
-                )
-                for item in plan.rules
-            ],
-        )
-        _show_tiers(console, plan)
-        price = "not priced" if plan.price is None else f"{plan.price:.4f}"
-        console.print(
-            f"At most {plan.queries:,} queries, about {_time(plan.seconds)}, money: {price}",
-            highlight=False,
-        )
-        if prepared.request.budget is Budget.SMOKE:
-            bound = f"smoke stops at {_time(SMOKE_SECONDS)} of target time; the cheapest go first"
-            console.print(bound, highlight=False)
-
-
-def _show_tiers(console: Console, plan: AuditPlan) -> None:
-    if plan.tiers:
-        console.print("What each input unlocks of privacy and poisoning:", highlight=False)
-        show_rows(console, ("input", "here", "answers", "more"), map(_tier, plan.tiers))
-    for tier in plan.tiers:
-        if tier.why:
-            text = make_printable(adapt_install_hints(f"{tier.input}: {tier.why}"))
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _check(check: CheckPlan) -> tuple[str, ...]:
-    if check.missing is not None:
-        return (check.check, "-", "-", "-", check.missing.reason.value)
-    return (
-        check.check,
-        f"{check.queries:,}",
-        f"{check.passes:,}",
-        _time(check.seconds),
-        "; ".join(check.notes),
-    )
-
-
-def _tier(tier: InputTier) -> tuple[str, ...]:
-    more = [f"it would add {', '.join(tier.adds)}"] if tier.adds else []
-    deepens = "deepens" if tier.here else "it would deepen"
-    more += [f"{deepens} {', '.join(tier.deepens)}"] if tier.deepens else []
-    more += [f"{check} needs {', '.join(others)} too" for check, others in tier.waits.items()]
-    answers = ", ".join(tier.answers) or "-"
-    return (tier.input, "yes" if tier.here else "no", answers, "; ".join(more) or "-")
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"  # noqa: PLR2004 -- a minute
-
+from auditor.policy.run_policy_tests import PolicyTestResults
+from auditor.reports.terminal_text import escape_markup
 
 KEPT = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
 
@@ -111,7 +19,8 @@ KEPT = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
 def show_policy_tests(console: Console, result: PolicyTestResults) -> None:
     """Show every case, what differs in it, and which outcomes each rule was seen with."""
     policy = result.tests.policy
-    head = f"{result.tests.source}: {policy.name} {policy.version}, {len(result.cases)} cases"
+    head = f"{result.tests.source}: {policy.name} {policy.version}, "
+    head += format_counted(len(result.cases), "case")
     console.print(escape_markup(head), highlight=False, soft_wrap=True)
     show_rows(
         console,
@@ -122,10 +31,24 @@ def show_policy_tests(console: Console, result: PolicyTestResults) -> None:
         ],
     )
     for case in result.cases:
-        _differences(console, case)
+        for item in case.differences:
+            console.print(
+                f"[bold red]differs[/] {escape_markup(case.case.where)}: "
+                f"{escape_markup(case.case.name)}: {escape_markup(item.what)}: "
+                f"expected {item.expected.replace('_', ' ')}, "
+                f"found {item.found.replace('_', ' ')}. {escape_markup(item.message)}",
+                highlight=False,
+                soft_wrap=True,
+            )
     console.print("Outcomes that each rule was seen with:", highlight=False)
     for rule in policy.rules:
-        _coverage(console, rule, result.coverage[rule.id])
+        seen = result.coverage[rule.id]
+        shown = (
+            ", ".join(words for outcome, words in OUTCOMES.items() if outcome in seen) or "nothing"
+        )
+        absent = list_unseen_outcomes(rule, seen)
+        rest = f"; never {', '.join(absent)}" if absent else ""
+        console.print(f"  {escape_markup(rule.id)}: {shown}{rest}", highlight=False, soft_wrap=True)
 
 
 def list_unseen_outcomes(rule: Rule, seen: frozenset[Outcome]) -> tuple[str, ...]:
@@ -133,29 +56,10 @@ def list_unseen_outcomes(rule: Rule, seen: frozenset[Outcome]) -> tuple[str, ...
     wanted = {
         "passed or withstood": KEPT,
         "failed": frozenset({Outcome.FAILED}),
-        "unknown": frozenset({Outcome.UNKNOWN}),
+        "undecided": frozenset({Outcome.UNKNOWN}),
         **({"not applicable": frozenset({Outcome.NOT_APPLICABLE})} if rule.when else {}),
     }
     return tuple(name for name, outcomes in wanted.items() if not outcomes & seen)
-
-
-def _differences(console: Console, result: CaseResult) -> None:
-    for item in result.differences:
-        console.print(
-            f"[bold red]differs[/] {escape_markup(result.case.where)}: "
-            f"{escape_markup(result.case.name)}: {escape_markup(item.what)}: "
-            f"expected {item.expected.replace('_', ' ')}, "
-            f"found {item.found.replace('_', ' ')}. {escape_markup(item.message)}",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-def _coverage(console: Console, rule: Rule, seen: frozenset[Outcome]) -> None:
-    shown = ", ".join(words for outcome, words in OUTCOMES.items() if outcome in seen) or "nothing"
-    absent = list_unseen_outcomes(rule, seen)
-    rest = f"; never {', '.join(absent)}" if absent else ""
-    console.print(f"  {escape_markup(rule.id)}: {shown}{rest}", highlight=False, soft_wrap=True)
 
 
 WAYS: Mapping[StrictnessChange, str] = {

@@ -1,23 +1,24 @@
-"""An audit at a service: handed in, watched, and fetched as the local run writes it."""
+"""A remote audit: submitted to a service, followed, and fetched as a local run writes it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 from rich.console import Console
 
-from auditor._scratch import scratch_folder
+from auditor._resources import scratch_folder
 from auditor.cli.baseline_options import find_remote_baseline
 from auditor.cli.client_options import ClientOptions, build_client, is_cleartext
-from auditor.cli.console import ConsoleProgress, print_plain
+from auditor.cli.console import print_plain
 from auditor.cli.decision_options import show_note
+from auditor.cli.hashing_progress import show_hashing
 from auditor.cli.output_folder import write_record_folder
-from auditor.cli.progress_bars import show_hashing
-from auditor.cli.terminal_text import make_printable
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.json import Json, compute_digest
+from auditor.domain.json import Json, compute_digest, digest_json
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import TargetSpec
@@ -30,18 +31,22 @@ from auditor.errors import (
     TargetError,
 )
 from auditor.reports.folder import RecordFolder
+from auditor.reports.terminal_text import make_printable
 from auditor.service.client.api import ServiceClient, ignore_progress
-from auditor.service.client.responses import AuditStatus, SealedSetSummary, ServedTarget
-from auditor.service.client.submission import (
-    SubmissionRequest,
-    build_submission_request,
-    list_upload_sources,
-)
+from auditor.service.client.responses import SealedSetSummary
+from auditor.service.client.submission import build_order, list_upload_sources
 from auditor.service.client.verify import require_ordered_record, verify_fetched_record
-from auditor.service.domain.submissions import SubmissionEvent, SubmissionEventKind, SubmissionState
+from auditor.service.domain.submissions import (
+    AuditOrder,
+    SubmissionEvent,
+    SubmissionEventKind,
+    SubmissionState,
+)
 from auditor.service.jobs.submit import refuse_unsupported_audit
 from auditor.targets.target_specs import find_known_target
-from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
+from auditor.workflows.progress import ConsoleProgress
+from auditor.workflows.remaining_time import UNKNOWN_SECONDS
 from auditor.workflows.verify.verifiers import build_service_verifier
 from auditor.workflows.wiring import (
     build_path_resolver,
@@ -54,17 +59,21 @@ from auditor.workflows.wiring import (
 
 @dataclass(frozen=True, slots=True)
 class RemoteAudit:
-    """An audit at a service: its id there, and the order, where it was handed in just now."""
+    """An audit at a service: its id there, and the order, where it was handed in just now.
+
+    ``sealed_sets`` are those of the order, by the paths of the data whose place they take.
+    """
 
     id: str
-    order: SubmissionRequest | None = None
+    order: AuditOrder | None = None
+    sealed_sets: Mapping[str, SealedSetSummary] = field(default_factory=dict)
 
 
 def run_remote_audit(
     console: Console,
     there: ClientOptions,
     audit_file: Path,
-    overrides: AuditOverrides,
+    overrides: Mapping[str, Any],
     folder: Path,
 ) -> tuple[AuditRecord, Policy]:
     """Let a service audit, and write the folder of its record once that verifies.
@@ -74,35 +83,30 @@ def run_remote_audit(
     a record that the service did not sign, or of something else.
     """
     if is_cleartext(there.url):
-        show_note(console, f"{there.url} is plain HTTP: others on the way can read the key")
+        show_note(
+            console, f"{there.url} uses plain HTTP: others on the network can read the API key"
+        )
     with build_client(there.url) as client:
         if there.attach is None:
-            given = _hand_in(console, client, there, audit_file, overrides)
+            order, bound = prepare_remote_order(console, client, there, audit_file, overrides)
+            standing = client.submit(order, f"{digest_json(order.to_json())} {token_hex(8)}")
+            print_plain(console, f"Submitted as {standing.id}")
+            given = RemoteAudit(standing.id, order, bound)
         else:
             given = RemoteAudit(there.attach)
-        onwards = f"Follow it: auditor audit {audit_file} --server {there.url} --attach {given.id}"
+        onwards = (
+            f"Follow it with: auditor audit {audit_file} --server {there.url} --attach {given.id}"
+        )
         try:
             return _seen(console, client, given, audit_file, folder)
         except KeyboardInterrupt:
-            print_plain(console, f"The audit goes on at the service. {onwards}")
+            print_plain(console, f"The audit continues at the service. {onwards}")
             raise
         except ServiceUnreachableError as error:
             raise ServiceUnreachableError(
-                f"{error.problem.rstrip('.')}; the audit goes on once it runs", cure=onwards
+                f"{error.problem.rstrip('.')}; the audit continues when the service runs",
+                cure=onwards,
             ) from error
-
-
-def _hand_in(
-    console: Console,
-    client: ServiceClient,
-    there: ClientOptions,
-    audit_file: Path,
-    overrides: AuditOverrides,
-) -> RemoteAudit:
-    order = prepare_remote_order(console, client, there, audit_file, overrides)
-    standing = client.submit(order)
-    print_plain(console, f"Handed in as {standing.id}")
-    return RemoteAudit(standing.id, order)
 
 
 def prepare_remote_order(
@@ -110,11 +114,12 @@ def prepare_remote_order(
     client: ServiceClient,
     there: ClientOptions,
     audit_file: Path,
-    overrides: AuditOverrides,
-) -> SubmissionRequest:
+    overrides: Mapping[str, Any],
+) -> tuple[AuditOrder, Mapping[str, SealedSetSummary]]:
     """Return the order for an audit, once the service has every file that it names.
 
-    Raises as ``run_remote_audit``.
+    With it come its sealed sets, by the paths of the data whose place they take. Raises as
+    ``run_remote_audit``.
     """
     offer = client.offer()
     known = {item.name: TargetSpec(item.name) for item in offer.targets}
@@ -124,13 +129,25 @@ def prepare_remote_order(
     )
     locate = build_path_resolver(audit_file)
     asked = read_overridden_audit_file(
-        read_audit_bytes(audit_file), audit_file.name, overrides, parts
+        read_audit_bytes(audit_file), audit_file.name, parts, **overrides
     )
-    compared = find_remote_baseline(asked, locate, overrides.baseline)
+    compared = find_remote_baseline(asked, locate)
     refuse_unsupported_audit(asked, allow_recipes=offer.recipes, compared=compared is not None)
-    _refuse_idle(offer.targets, asked, there)
+    served = offer.targets
+    live = {item.name for item in served if item.live}
+    absent = [spec.name for spec in asked.targets if spec.name not in live]
+    if absent and there.wait is None and there.audits:
+        others = f" Targets with a worker: {', '.join(sorted(live))}." if live else ""
+        raise TargetError(
+            f"no worker for {', '.join(absent)} is online at {there.url}",
+            cure="Wait for one with --wait-for-target, or start one there: `auditor worker "
+            f"--target {absent[0]}`.{others}",
+        )
     bound = _bound(client, asked, there.sets)
-    with prepare_audit(_without(asked, bound), locate, overrides, parts) as given:
+    # An audit file without the data that the service's auditor holds
+    data = {role: it for role, it in asked.data.items() if it.path not in bound}
+    without = replace(asked, data=data)
+    with prepare_audit(without, locate, parts) as given:
         prepared = replace(given, places=locate_sources(audit_file, asked))
         named = f"{asked.model.name} {asked.model.version}"
         print_plain(
@@ -140,9 +157,11 @@ def prepare_remote_order(
         total = sum(item.size for item in lacking)
         with show_hashing(console, lambda: total, "uploading") as told:
             client.upload(lacking, told or ignore_progress)
-        return build_submission_request(
-            prepared, there.wait, token_hex(8), sealed=there.sealed, bound=bound, baseline=compared
+        names = tuple(item.name for item in bound.values())
+        order = build_order(
+            prepared, there.wait, sealed=there.sealed, sealed_sets=names, baseline=compared
         )
+        return order, bound
 
 
 def _bound(
@@ -158,70 +177,48 @@ def _bound(
         if name not in known:
             others = ", ".join(known) or "none"
             raise SubmissionError(
-                f"{client.url} has no sealed set {name}", cure=f"It has {others}."
+                f"unknown sealed set {name} at {client.url}", cure=f"Available sets: {others}."
             )
         if known[name].role not in paths:
             raise SubmissionError(
-                f"{asked.source} has no {known[name].role} data, which {name} is",
-                cure="Write any path of the same ending there: nothing of it is read here.",
+                f"sealed set {name} is {known[name].role} data, but {asked.source} has none",
+                cure="Add this role with any path of the same file type; the file is not read.",
             )
     return {paths[known[name].role]: known[name] for name in dict.fromkeys(names)}
-
-
-def _without(asked: AuditFile, bound: Mapping[str, SealedSetSummary]) -> AuditFile:
-    """Return an audit file without the data that the service's auditor holds."""
-    data = {role: it for role, it in asked.data.items() if it.path not in bound}
-    return replace(asked, data=data)
-
-
-def _refuse_idle(served: tuple[ServedTarget, ...], asked: AuditFile, there: ClientOptions) -> None:
-    live = {item.name for item in served if item.live}
-    absent = [spec.name for spec in asked.targets if spec.name not in live]
-    if absent and there.wait is None and there.audits:
-        others = f" Or name one of {', '.join(sorted(live))}." if live else ""
-        raise TargetError(
-            f"nobody works for {', '.join(absent)} at {there.url} now",
-            cure="Wait for it with --wait-for-target, or let somebody start `auditor worker "
-            f"--target {absent[0]}` there.{others}",
-        )
 
 
 def _seen(
     console: Console, client: ServiceClient, given: RemoteAudit, audit_file: Path, folder: Path
 ) -> tuple[AuditRecord, Policy]:
-    with ConsoleProgress(console, 0) as watch:
+    with ConsoleProgress(console) as watch:
         for event in client.events(given.id):
             _tell(console, watch, event)
     standing = client.standing(given.id)
-    _refuse_ended(client, standing)
+    if standing.state is SubmissionState.CANCELLED:
+        raise CancelledError(
+            f"{standing.id} was cancelled at {client.url}", cure="Submit it again."
+        )
+    if standing.state is SubmissionState.FAILED:
+        raise ServiceFailedError(
+            f"{standing.id} failed to run: {standing.problem}", cure=standing.cure or "Try again."
+        )
     with scratch_folder() as root:
-        print_plain(console, "Fetching its folder, and verifying it")
+        print_plain(console, "Downloading and verifying the record")
         fetched = RecordFolder(root)
         client.download(given.id, fetched.path)
         record = verify_fetched_record(
             fetched, build_service_verifier(client.report_key()), standing
         )
         if given.order is not None:
-            require_ordered_record(record, given.order)
+            require_ordered_record(record, given.order, given.sealed_sets)
         elif record.request.audit_file != compute_digest(read_audit_bytes(audit_file)):
             raise RecordError(
-                f"{given.id} is of another audit file than {audit_file}",
-                cure="Name the one that was handed in.",
+                f"{given.id} has another audit file than {audit_file}",
+                cure="Name the audit file that was submitted.",
             )
         policy = build_record_resolvers(record, fetched).load_policy(record.request.policy.name)
         write_record_folder(console, folder, fetched.files())
     return record, policy
-
-
-def _refuse_ended(client: ServiceClient, standing: AuditStatus) -> None:
-    if standing.state is SubmissionState.CANCELLED:
-        raise CancelledError(
-            f"{standing.id} was cancelled at {client.url}", cure="Hand it in again."
-        )
-    if standing.state is SubmissionState.FAILED:
-        raise ServiceFailedError(
-            f"{standing.id} gave no record: {standing.problem}", cure=standing.cure or "Try again."
-        )
 
 
 def _tell(console: Console, watch: ConsoleProgress, event: SubmissionEvent) -> None:
@@ -233,7 +230,8 @@ def _tell(console: Console, watch: ConsoleProgress, event: SubmissionEvent) -> N
             names = ", ".join(_texts(said, "targets"))
             print_plain(console, f"Waiting for a worker for {names} until {_text(said, 'until')}")
         case SubmissionState.RUNNING:
-            watch.expects(len(_texts(said, "targets")) * len(_texts(said, "checks")))
+            places = product(_texts(said, "targets"), _texts(said, "checks"))
+            watch.expects(dict.fromkeys(places, UNKNOWN_SECONDS))
         case SubmissionEventKind.NOTE:
             show_note(console, _text(said, "text"))
         case SubmissionEventKind.CHECK_STARTED:

@@ -1,4 +1,4 @@
-"""How schedules and their runs are shown on the terminal, also on one of 80 columns."""
+"""Terminal output of schedules and their runs, also at 80 columns."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,12 +7,12 @@ from itertools import islice
 import click
 
 from auditor.cli.console import show_rows
-from auditor.cli.terminal import create_console
-from auditor.domain.json import Json, JsonPart
+from auditor.domain.json import JsonPart
+from auditor.reports.terminal import create_console
 from auditor.service.client.api import Document
 
 HEADS = ("schedule, model, state", "name", "runs")
-RUN_HEADS = ("run", "why, and what came of it")
+RUN_HEADS = ("run", "cause and result")
 LINE = "\n"
 
 
@@ -50,31 +50,26 @@ def _row(part: JsonPart) -> Sequence[str]:
 
 def _run_row(part: JsonPart) -> Sequence[str]:
     audit = part.maybe("audit", str) or "no audit"
-    return (
-        LINE.join([audit, part.get("at", str)]),
-        LINE.join([part.get("why", str), _came(part)]),
-    )
-
-
-def _came(part: JsonPart) -> str:
-    """Say what came of a run: its verdict, what failed, and what to go back to."""
+    # Say what came of a run: its verdict, what failed, and what to go back to
     skipped, verdict = part.maybe("skipped", str), part.maybe("verdict", str)
     if skipped is not None:
-        return f"{skipped.replace('_', ' ')}: {part.get('detail', str)}"
-    if verdict is None:
-        return part.get("detail", str) or part.get("state", str)
-    failed = part.texts("failed")
-    said = [verdict, *([f"failed: {', '.join(failed)}"] if failed else [])]
-    detail = [told] if (told := part.get("detail", str)) else []
-    return "; ".join([*said, *detail, *part.list_of("rollback", _back)])
+        came = f"{skipped.replace('_', ' ')}: {part.get('detail', str)}"
+    elif verdict is None:
+        came = part.get("detail", str) or part.get("state", str)
+    else:
+        failed = part.texts("failed")
+        said = [verdict, *([f"failed: {', '.join(failed)}"] if failed else [])]
+        detail = [told] if (told := part.get("detail", str)) else []
+        came = "; ".join([*said, *detail, *part.list_of("rollback", _back)])
+    return (
+        LINE.join([audit, part.get("at", str)]),
+        LINE.join([part.get("why", str), came]),
+    )
 
 
 def _back(part: JsonPart) -> str:
     target, candidate = part.get("target", str), part.value.get("candidate")
     if candidate is None:
-        return f"no version to go back to on {target}"
-    return f"go back to {_version(part.part('candidate'))} on {target}"
-
-
-def _version(part: JsonPart) -> Json:
-    return part.get("version", str)
+        return f"no earlier version to return to on {target}"
+    version = part.part("candidate").get("version", str)
+    return f"return to {version} on {target}"

@@ -1,17 +1,14 @@
-"""What a selftest shows: a line a specimen as it ends, then a table a defect."""
-
-from collections.abc import Mapping
+"""Terminal output of a selftest: a line for each specimen, then a table of defects."""
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from auditor.cli.main import adapt_install_hints
-from auditor.cli.terminal_text import escape_markup
 from auditor.domain.readings import ConfidenceInterval
 from auditor.errors import suggest_install
+from auditor.reports.terminal_text import escape_markup
 from auditor.selftest.results import (
-    DefectTally,
     SelftestReport,
     SpecimenOutcome,
     SpecimenResult,
@@ -42,7 +39,19 @@ def show_specimen(console: Console, row: SpecimenResult) -> None:
 def show_selftest_report(console: Console, report: SelftestReport) -> None:
     """Show the table of all defects, what was not run, and the sums."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    found = [_cells(tally) for tally in tally_defects(report.rows)]
+    found = []
+    for tally in tally_defects(report.rows):
+        strength = "" if tally.strength is None else f" {tally.strength:g}"
+        cells_cells = (
+            escape_markup(tally.family),
+            escape_markup(f"{tally.defect}{strength}"),
+            _share(tally.count(SpecimenOutcome.FOUND), tally.planted, tally.found),
+            _share(tally.count(SpecimenOutcome.FALSE_ALARM), tally.clean, tally.alarmed),
+            str(tally.count(SpecimenOutcome.UNDECIDED) or ""),
+            str(tally.count(SpecimenOutcome.BROKEN) or ""),
+            f"{tally.seconds:.0f}",
+        )
+        found.append(dict(zip(HEADS, cells_cells, strict=True)))
     # Narrow terminals have no room for what did not happen.
     told = [head for head in HEADS if head not in SELDOM or any(cells[head] for cells in found)]
     for head in told:
@@ -57,21 +66,21 @@ def show_selftest_report(console: Console, report: SelftestReport) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    console.print(_sum(report), highlight=False, markup=False, soft_wrap=True)
-
-
-def _cells(tally: DefectTally) -> Mapping[str, str]:
-    strength = "" if tally.strength is None else f" {tally.strength:g}"
-    cells = (
-        escape_markup(tally.family),
-        escape_markup(f"{tally.defect}{strength}"),
-        _share(tally.count(SpecimenOutcome.FOUND), tally.planted, tally.found),
-        _share(tally.count(SpecimenOutcome.FALSE_ALARM), tally.clean, tally.alarmed),
-        str(tally.count(SpecimenOutcome.UNDECIDED) or ""),
-        str(tally.count(SpecimenOutcome.BROKEN) or ""),
-        f"{tally.seconds:.0f}",
+    seen = [row.seen for row in report.rows]
+    planted = sum(row.specimen.planted for row in report.rows)
+    bad = {
+        kind.value: seen.count(kind) for kind in (SpecimenOutcome.UNDECIDED, SpecimenOutcome.BROKEN)
+    }
+    console.print(
+        f"{seen.count(SpecimenOutcome.FOUND)} of {planted} planted defects found, "
+        f"{seen.count(SpecimenOutcome.FALSE_ALARM)} of {len(seen) - planted} clean twins falsely "
+        "alarmed"
+        + "".join(f", {count} {kind}" for kind, count in bad.items() if count)
+        + f", in {report.seconds:.0f} s",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
-    return dict(zip(HEADS, cells, strict=True))
 
 
 def _share(count: int, of: int, interval: ConfidenceInterval | None) -> str:
@@ -79,18 +88,3 @@ def _share(count: int, of: int, interval: ConfidenceInterval | None) -> str:
     if interval is None:
         return "-"
     return f"{count} of {of} ({100 * interval.low:.0f} to {100 * interval.high:.0f} %)"
-
-
-def _sum(report: SelftestReport) -> str:
-    seen = [row.seen for row in report.rows]
-    planted = sum(row.specimen.planted for row in report.rows)
-    bad = {
-        kind.value: seen.count(kind) for kind in (SpecimenOutcome.UNDECIDED, SpecimenOutcome.BROKEN)
-    }
-    return (
-        f"{seen.count(SpecimenOutcome.FOUND)} of {planted} planted defects found, "
-        f"{seen.count(SpecimenOutcome.FALSE_ALARM)} of {len(seen) - planted} clean twins falsely "
-        "alarmed"
-        + "".join(f", {count} {kind}" for kind, count in bad.items() if count)
-        + f", in {report.seconds:.0f} s"
-    )

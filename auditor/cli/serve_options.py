@@ -12,14 +12,15 @@ import click
 
 from auditor.cli.client_options import KEY, is_cleartext
 from auditor.cli.decision_options import show_note
+from auditor.cli.input_paths import CERTIFICATES, PROVIDERS, TARGETS_FILE, KeyName
 from auditor.cli.passwords import get_password_source
-from auditor.cli.terminal import create_console
 from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
 from auditor.errors import MissingExtraError, UsageError, suggest_install
+from auditor.reports.terminal import create_console
 from auditor.service.client.http import normalise_service_url
-from auditor.service.domain.access import parse_service_limits
-from auditor.service.leases.terms import LeaseTerms
+from auditor.service.domain.access import MOST_UPLOAD_BYTES, parse_service_limits
+from auditor.service.domain.leases import LeaseTerms
 from auditor.service.schedules.watched_places import parse_watch_roots
 from auditor.service.server.options import (
     ServiceOptions,
@@ -27,7 +28,6 @@ from auditor.service.server.options import (
     refuse_unknown_target,
 )
 from auditor.service.telemetry import open_tracer
-from auditor.service.uploads import MOST_BYTES
 from auditor.service.webhooks.deliver import WebhookRules
 from auditor.trust.keys.signers import open_signer
 from auditor.workflows.settings import AuditorSettings
@@ -37,14 +37,14 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def hook_options(command: F) -> F:
     """Let a command be told where web hooks may lead."""
-    http = click.option("--allow-http-hooks", is_flag=True, help="Send web hooks over plain HTTP.")
+    http = click.option("--allow-http-hooks", is_flag=True, help="Allow webhooks over plain HTTP.")
     private = click.option(
         "--allow-private-hooks",
         is_flag=True,
-        help="Send web hooks to this machine and its own networks.",
+        help="Allow webhooks to this machine and to private networks.",
     )
     public = click.option(
-        "--public-url", metavar="URL", help="Where people reach this service, for links."
+        "--public-url", metavar="URL", help="Public URL of this service, used in links."
     )
     return http(private(public(command)))
 
@@ -64,53 +64,53 @@ GIB = 2**30
 _OPTIONS = (
     click.option(
         "--targets",
-        type=click.Path(path_type=Path),
-        help="A targets.yaml; callers name its targets, and no others but cpu.",
+        type=TARGETS_FILE,
+        help="targets.yaml with the targets that clients can name, in addition to cpu.",
     ),
     click.option(
         "--agents",
         multiple=True,
         metavar="TARGET",
-        help="Leave its checks to agents, which call over HTTPS; repeats.",
+        help="Agents run the checks of this target; they connect over HTTPS. Repeatable.",
     ),
     click.option(
         "--lease",
         type=click.IntRange(2, 3600),
         default=LeaseTerms().lease,
         show_default=True,
-        help="Seconds after which an agent's check is offered again if nothing is heard of it.",
+        help="Seconds without contact after which an agent's check is given to another agent.",
     ),
-    click.option(
-        "--allow-recipes", is_flag=True, help="Run the code of recipes that callers send."
-    ),
+    click.option("--allow-recipes", is_flag=True, help="Run training recipes (code) from clients."),
     click.option(
         "--watch-root",
         "watch_roots",
         multiple=True,
         metavar="[PROJECT=]PLACE",
-        help="Let schedules of a project (default: default) watch this folder, or s3://BUCKET/"
-        "PREFIX, and what is below, for batches; repeats.",
+        help="Folder or s3://BUCKET/PREFIX that schedules of the project (default: "
+        "default) can watch for batches, including everything below it. "
+        "Repeatable.",
     ),
     click.option(
         "--max-upload",
         type=click.IntRange(1),
-        default=MOST_BYTES // GIB,
+        default=MOST_UPLOAD_BYTES // GIB,
         show_default=True,
-        help="The largest file that is taken, in GiB.",
+        help="Maximum size of an uploaded file, in GiB.",
     ),
     click.option(
         "--limit",
         "limits",
         multiple=True,
         metavar="NAME=N",
-        help="Of a caller: reads and writes (calls a minute), upload (GiB an hour); of an address: "
-        "failures (calls without a key a minute); of a project: stored (GiB), waiting (audits); "
-        "keys (days that a new one may hold). 0 lifts one; repeats.",
+        help="Limit to set; 0 removes it. Per API key: reads and writes (requests per "
+        "minute), upload (GiB per hour). Per address: failures (requests without "
+        "a valid key per minute). Per project: stored (GiB), waiting (audits), "
+        "keys (maximum days that a new API key is valid). Repeatable.",
     ),
     click.option(
         "--oidc",
-        type=click.Path(path_type=Path),
-        help="A file of identity providers whose tokens are taken in place of keys.",
+        type=PROVIDERS,
+        help="File with the OIDC identity providers that can replace API keys.",
     ),
 )
 
@@ -160,7 +160,7 @@ def require_server_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"what a service is made of is not installed ({error.name})",
+            f"the packages of the service are not installed ({error.name})",
             cure=f"{suggest_install('server')}.",
         ) from error
 
@@ -175,19 +175,24 @@ CACHE = 20
 
 def agent_options(command: F) -> F:
     """Let a worker be told to be an agent."""
-    server = click.option("--server", metavar="URL", help="Be an agent of this service.")
+    server = click.option("--server", metavar="URL", help="Service to work for as an agent.")
     key = click.option(
-        "--key", metavar="FILE", help="The agent's private key, or a URI: it signs what it sees."
+        "--key",
+        type=KeyName(),
+        metavar="FILE",
+        help=("Private key of the agent (file or URI), which signs its results."),
     )
     ca = click.option(
-        "--ca", type=click.Path(path_type=Path), help="Believe these certificates alone (PEM)."
+        "--ca",
+        type=CERTIFICATES,
+        help="Trust only these certificate authorities (PEM).",
     )
     cache = click.option(
         "--cache",
         type=click.IntRange(1),
         default=CACHE,
         show_default=True,
-        help="GiB of models and data that an agent keeps.",
+        help="GiB of models and data that an agent caches.",
     )
     return server(key(ca(cache(command))))
 
@@ -208,17 +213,20 @@ class AgentOptions:
         ca = cast("Path | None", given["ca"])
         if server is None:
             if key is not None or ca is not None:
-                raise UsageError("--key and --ca are an agent's", cure="Name its --server URL.")
+                raise UsageError("--key and --ca work only for an agent", cure="Add --server URL.")
             return None
         if key is None:
             raise UsageError(
-                "an agent signs what it sees, and no key is named",
-                cure="Name --key FILE; `auditor keys new --role agent` makes one.",
+                "an agent needs a key to sign its results",
+                cure="Add --key FILE; create a key with `auditor keys new --role agent`.",
             )
         if slots > 1 or name:
             raise UsageError(
-                "an agent does one check at a time, and is told apart by its key",
-                cure="Leave out --slots and --name; enrol another agent for more at once.",
+                (
+                    "--slots and --name do not work for an agent: it runs one check at a "
+                    "time and its key identifies it"
+                ),
+                cure="Remove --slots and --name; enrol more agents to run more checks at once.",
             )
         return cls(server=server, key=key, ca=ca, cache=cast("int", given["cache"]))
 
@@ -236,7 +244,10 @@ class AgentOptions:
         settings = AuditorSettings.from_environment()
         signer = open_signer(self.key, get_password_source(settings))
         if is_cleartext(self.server):
-            note = f"{self.server} is plain HTTP: others on the way can read the key and all models"
+            note = (
+                f"{self.server} uses plain HTTP: others on the network can read the "
+                "API key and all models"
+            )
             show_note(create_console(stderr=True), note)
         post = AgentConfig(
             url=self.server,

@@ -1,4 +1,4 @@
-"""The workplace of whoever called the command, and the files that they name from there."""
+"""The workspace of the caller of a command, and the files that are named from there."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path

@@ -6,8 +6,9 @@ A human finding fails its record permanently.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
-from auditor.domain.json import Json, JsonPart
+from auditor.domain.json import write_fields
 from auditor.domain.waivers import FEWEST_WORDS, parse_waiver_time
 
 APPROVAL_SCHEMA = "auditor/approval/v1"
@@ -27,6 +28,7 @@ class Approval:
     A yes may end at ``expires``; a no ends when the same key says yes later.
     """
 
+    schema: ClassVar[str] = APPROVAL_SCHEMA
     record: str
     record_id: str
     by: str
@@ -36,19 +38,7 @@ class Approval:
     created: str
     expires: str | None = None
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the document that is signed."""
-        return {
-            "schema": APPROVAL_SCHEMA,
-            "record": self.record,
-            "record_id": self.record_id,
-            "by": self.by,
-            "role": self.role,
-            "answer": self.answer.value,
-            "reason": self.reason,
-            "created": self.created,
-            "expires": self.expires,
-        }
+    to_json = write_fields
 
     def expired(self, now: str) -> bool:
         """Whether its time is over, or none that can be read."""
@@ -93,20 +83,6 @@ def find_approval_mistakes(approval: Approval) -> Iterator[tuple[str, str]]:
         yield f"it ends at {approval.expires}, before it begins", "Write a later time."
 
 
-def read_approval(part: JsonPart) -> Approval:
-    """Read the document. Raises ``RecordError`` for what is none."""
-    return Approval(
-        record=part.get("record", str),
-        record_id=part.get("record_id", str),
-        by=part.get("by", str),
-        role=part.get("role", str),
-        answer=part.choice("answer", ApprovalAnswer),
-        reason=part.get("reason", str),
-        created=part.get("created", str),
-        expires=part.maybe("expires", str),
-    )
-
-
 HUMAN_FINDING_SCHEMA = "auditor/finding/v1"
 
 
@@ -117,6 +93,7 @@ class HumanFinding:
     There is no such thing as a good one: it can fail a record, and never pass it.
     """
 
+    schema: ClassVar[str] = HUMAN_FINDING_SCHEMA
     record: str
     record_id: str
     by: str
@@ -124,17 +101,7 @@ class HumanFinding:
     reason: str
     created: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the document that is signed."""
-        return {
-            "schema": HUMAN_FINDING_SCHEMA,
-            "record": self.record,
-            "record_id": self.record_id,
-            "by": self.by,
-            "role": self.role,
-            "reason": self.reason,
-            "created": self.created,
-        }
+    to_json = write_fields
 
     def __str__(self) -> str:
         """Name the finding as messages do."""
@@ -146,15 +113,3 @@ def find_human_finding_mistakes(finding: HumanFinding) -> Iterator[tuple[str, st
     yield from find_missing_fields(finding.by, finding.role, finding.reason, "Say what is wrong")
     if parse_waiver_time(finding.created) is None:
         yield f"{finding.created!r} is no time", "Write it in UTC, as 2027-01-01T00:00:00Z."
-
-
-def read_human_finding(part: JsonPart) -> HumanFinding:
-    """Read the document. Raises ``RecordError`` for what is none."""
-    return HumanFinding(
-        record=part.get("record", str),
-        record_id=part.get("record_id", str),
-        by=part.get("by", str),
-        role=part.get("role", str),
-        reason=part.get("reason", str),
-        created=part.get("created", str),
-    )

@@ -3,9 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from auditor.domain.json import Json, digest_json
-from auditor.domain.trust import ModelBinding, TrustContext
+from auditor.domain.digests import Digest, is_digest
+from auditor.domain.json import Json, OmitUnset, build_field_error, digest_json, write_fields
+from auditor.domain.trust_context import ModelBinding, TrustContext
+
+
+def refuse_odd_hex(digits: str, place: str) -> None:
+    """Raise ``RecordError`` for what is read as a SHA-256 in a record, and is none."""
+    if not is_digest(f"sha256:{digits}"):
+        raise build_field_error(place, "a SHA-256 of 64 lower-case hexadecimal digits")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -14,19 +22,22 @@ class FileDigest:
 
     name: str
     size: int
-    sha256: str
+    sha256: Annotated[str, refuse_odd_hex]
 
     @classmethod
     def of(cls, name: str, raw: bytes) -> "FileDigest":
         """Return the digest of a file's bytes."""
         return cls(name, len(raw), hashlib.sha256(raw).hexdigest())
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that digests are taken over."""
-        return {"name": self.name, "size": self.size, "sha256": self.sha256}
+    to_json = write_fields
+
+    @property
+    def digest(self) -> Digest:
+        """The SHA-256 as texts name it."""
+        return Digest.of_hex(self.sha256)
 
 
-def digest_files(files: tuple[FileDigest, ...]) -> str:
+def digest_files(files: tuple[FileDigest, ...]) -> Digest:
     """Return the one digest of several files: over the canonical list, in the order of names."""
     return digest_json([file.to_json() for file in sorted(files)])
 
@@ -40,7 +51,7 @@ class Artifact:
     files: tuple[FileDigest, ...]
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """SHA-256 over the canonical JSON list of ``{name, size, sha256}``."""
         return digest_files(self.files)
 
@@ -54,6 +65,10 @@ class Artifact:
         """Bytes of all files together."""
         return sum(file.size for file in self.files)
 
+    def to_json(self) -> dict[str, Json]:
+        """Return the record's form, beside which stand its name and version."""
+        return {"digest": self.digest, "files": [file.to_json() for file in self.files]}
+
 
 @dataclass(frozen=True, slots=True)
 class SignedResourceDigests:
@@ -63,9 +78,7 @@ class SignedResourceDigests:
     shard: int | None
     digests: Mapping[str, str]
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that evidence holds."""
-        return {"hash": self.hash, "shard": self.shard, "digests": dict(self.digests)}
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +116,6 @@ class ModelStructure:
     parameters: int = 0
     producer: str = ""
     unsafe: tuple[Mapping[str, str], ...] = ()
-    integers: tuple[Mapping[str, Json], ...] = ()
+    integers: OmitUnset[tuple[Mapping[str, Json], ...]] = ()
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the evidence form."""
-        return {
-            "kind": self.kind,
-            "opsets": dict(self.opsets),
-            "operators": dict(self.operators),
-            "external": list(self.external),
-            "parameters": self.parameters,
-            "producer": self.producer,
-            "unsafe": [dict(item) for item in self.unsafe],
-            **({"integers": [dict(item) for item in self.integers]} if self.integers else {}),
-        }
+    to_json = write_fields

@@ -1,14 +1,18 @@
-"""What an audit file says, before anything that it names is opened."""
+"""Values of an audit file, before any file that it names is opened."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from auditor.domain.budgets import Budget
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.disclosure import DisclosureMode
+from auditor.domain.export_origin import ExportOrigin
 from auditor.domain.json import Json
+from auditor.domain.requests import AuditAttempt
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import ScoreKind
+from auditor.domain.waivers import SignedWaiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +20,7 @@ class ModelSection:
     """The model as declared. Paths are as written; ``artifact`` is ``None`` in a
     predictions-only audit. ``documents`` are those that speak of the model's parts; ``None`` leaves
     it to what is found beside the artifact. ``trust`` is the policy that says who may sign it.
+    ``exported`` is what the owner says that the artifact was exported from.
     """
 
     name: str
@@ -28,6 +33,7 @@ class ModelSection:
     parent: str | None = None
     documents: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()
+    exported: ExportOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +76,7 @@ class DataSection:
 
     A name among ``groups`` may join columns (``sex, race``). ``scores`` and ``predictions`` are
     what a model said of each row, ``time`` when the row happened, ``as_of`` when its features were
-    known.
+    known. ``title`` is what messages call it where nobody wrote its path.
     """
 
     path: str
@@ -83,6 +89,12 @@ class DataSection:
     predictions: str | None = None
     time: str | None = None
     as_of: str | None = None
+    title: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call the dataset: its path as written, or its title."""
+        return self.path if self.title is None else self.title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +146,10 @@ class GeneratorSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFile:
-    """A parsed audit file. ``source`` names it for messages; ``raw`` is its bytes.
+    """A parsed audit file, and what its caller asks beside it or in place of its settings.
+
+    ``source`` names it for messages; ``raw`` is its bytes. Paths are texts as the file writes them;
+    a ``Path`` is the caller's.
 
     ``population`` maps a column to the share of each of its levels among those whom the model is
     for; a name such as ``sex, race`` joins columns, and its levels are joined alike.
@@ -146,9 +161,14 @@ class AuditFile:
 
     ``reference`` is where the artifact is run to compare with, where the owner names a target.
 
-    ``waivers`` are files of signed waivers, and ``waiver_keys`` the public keys that may sign them.
+    ``waivers`` are files of signed waivers, and ``waiver_keys`` the public keys that may sign them;
+    ``granted``, the waivers of a record, come in place of all of them.
 
     ``baseline`` is the folder of a record that limits are taken from, ``baseline_key`` who signed.
+
+    Of the caller alone are ``only``, the checks to run, the leave to run a recipe without
+    bubblewrap (``allow_unsandboxed``), a policy that is not the file's (``own_policy``), and the
+    ``attempt`` that a service counted; its seed comes in place of the file's.
     """
 
     source: str
@@ -172,13 +192,18 @@ class AuditFile:
     generator: GeneratorSection | None = None
     system: str | None = None
     risks: str | None = None
-    waivers: tuple[str, ...] = ()
-    waiver_keys: tuple[str, ...] = ()
-    baseline: str | None = None
-    baseline_key: str | None = None
+    waivers: tuple[str | Path, ...] = ()
+    waiver_keys: tuple[str | Path, ...] = ()
+    granted: tuple[SignedWaiver, ...] | None = None
+    baseline: str | Path | None = None
+    baseline_key: str | Path | None = None
+    max_minutes: float | None = None
+    only: tuple[str, ...] = ()
+    own_policy: bool = True
+    allow_unsandboxed: bool = False
+    attempt: AuditAttempt | None = None
 
     @property
     def takes_inputs(self) -> bool:
-        """Whether there is a model to ask: a file, or an endpoint that serves one."""
-        served = any(target.endpoints for target in self.targets)
-        return self.model.artifact is not None or served
+        """Whether there is a model to ask: a file, a server or a function."""
+        return self.model.artifact is not None or any(it.brings_model for it in self.targets)

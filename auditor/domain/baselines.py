@@ -1,4 +1,4 @@
-"""A baseline: the record of another version, against whose figures a policy holds this one's."""
+"""Baselines: the record of another version, whose figures a policy compares with this one's."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -17,6 +17,8 @@ from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import EvidenceLevel, Fingerprint
 from auditor.errors import AuditorError, RecordError
 
+LAST = "last"
+"""What is written where the newest record of the store is asked for, and no folder."""
 RELATIVE = re.compile(r"(?<![\w.])baseline\b")
 """Stands in the limits of a finding that are taken from a baseline; claims have their dot before.
 

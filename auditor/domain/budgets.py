@@ -1,4 +1,4 @@
-"""Budgets, costs, and the size of what is audited."""
+"""Budgets of an audit, costs of checks, and the size of an audit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +14,11 @@ class Budget(StrEnum):
     SMOKE = "smoke"
     CI = "ci"
     FULL = "full"
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of target time that an audit takes at most, unless it asks for another limit."""
+        return {Budget.SMOKE: 120.0, Budget.CI: 900.0, Budget.FULL: 14_400.0}[self]
 
     def covers(self, least: "Budget") -> bool:
         """Whether this budget is at least ``least``."""
@@ -51,12 +56,27 @@ class CheckCost:
 
     ``trained`` counts the rows that all retrainings by the owner's recipe learn from together, if
     there is a recipe; a plan takes ``SECONDS_A_TRAINED_ROW`` each, for nobody timed it.
+    ``reference`` counts rows scored on the reference, which keeps the target's machine busy.
+    A check that asks a slow model less often asks about ``least`` rows, and takes ``most_seconds``
+    of the target beside, however slow it is.
     """
 
     queries: int = 0
     passes: int = 0
     seconds: float = 0.0
     trained: int = 0
+    least: int = 0
+    most_seconds: float | None = None
+    reference: int = 0
+
+    def price(self, query: float, twin_pass: float, reference: float = 0.0) -> float:
+        """Return the most seconds, where a row of the target, a pass and one of the reference take
+        so many.
+        """
+        full = self.queries * query + self.passes * twin_pass + self.reference * reference
+        if self.most_seconds is None:
+            return full
+        return min(full, self.least * query + self.most_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +101,7 @@ class RowShortage:
 class CheckForecast:
     """What a check can say before it runs: of what it does with the rows, and what they lack.
 
-    A check says so in a method ``foretell(size)``, if there is anything; ``shortages`` are by
-    metric.
+    ``shortages`` are by metric.
     """
 
     notes: tuple[str, ...] = ()

@@ -1,11 +1,14 @@
-"""A challenge: somebody's counterexamples to what a record claims, tried on the record's target."""
+"""Challenges: submitted counterexamples to a record's claims, tried on the record's target."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, ClassVar
 
-from auditor.domain.json import Json, JsonPart
+from auditor.domain.digests import Digest
+from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json, JsonPart, read_fields, write_fields
 from auditor.domain.lineage import (
     INVALIDATED,
     LineageActivity,
@@ -16,6 +19,28 @@ from auditor.domain.lineage import (
 )
 
 CHALLENGE_SCHEMA = "auditor/challenge/v1"
+
+
+class CounterexampleKind(StrEnum):
+    """What an example is: an input, a change of view of a row, or one change for all rows."""
+
+    INPUTS = "inputs"
+    VIEWS = "views"
+    PERTURBATIONS = "perturbations"
+
+
+@dataclass(frozen=True, slots=True)
+class CounterexampleClaims:
+    """What a check says of counterexamples, in its class variable ``by_example``.
+
+    ``claims`` returns what evidence under some parameters claims (parts that can each weigh
+    examples, by what the names of their evidence begin with), or why nothing of it can be
+    challenged: the end of a sentence that begins with "it cannot be challenged by examples
+    because". ``kind`` is the kind of example that it is tried by.
+    """
+
+    kind: CounterexampleKind
+    claims: Callable[[Evidence, Mapping[str, Json]], Mapping[str, Any] | str]
 
 
 class ExampleResult(StrEnum):
@@ -85,18 +110,7 @@ class ExampleTrial:
     eps: float | None = None
     budget: str | None = None
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the document's form."""
-        return {
-            "example": self.example,
-            "row": self.row,
-            "check": self.check,
-            "result": self.result.value,
-            "decided": self.decided,
-            "distance": self.distance,
-            "eps": self.eps,
-            "budget": self.budget,
-        }
+    to_json = write_fields
 
 
 def select_furthest_trials(trials: Iterable[ExampleTrial]) -> tuple[ExampleTrial, ...]:
@@ -119,9 +133,7 @@ class RuleOutcomeChange:
     was: str
     now: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the document's form."""
-        return {"rule": self.rule, "target": self.target, "was": self.was, "now": self.now}
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +146,7 @@ class Challenge:
     is false.
     """
 
+    schema: ClassVar[str] = CHALLENGE_SCHEMA
     record: str
     record_id: str
     artifact: str | None
@@ -160,31 +173,23 @@ class Challenge:
         """Each example once, under the claim where it got furthest."""
         return select_furthest_trials(self.trials)
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the document that is signed."""
-        return {
-            "schema": CHALLENGE_SCHEMA,
-            "record": self.record,
-            "record_id": self.record_id,
-            "artifact": self.artifact,
-            "target": self.target,
-            "identity": self.identity,
-            "examples": self.examples,
-            "trials": [item.to_json() for item in self.trials],
-            "disproved": list(self.disproved),
-            "moved": [item.to_json() for item in self.moved],
-            "outcome": self.outcome.value,
-            "signer": self.signer,
-            "tried": self.tried,
-            "evidence": list(self.evidence),
-        }
+    to_json = write_fields
+
+    @classmethod
+    def from_json(cls, found: Json, place: str) -> "Challenge":
+        """Read the document. Raises ``RecordError`` for what is none.
+
+        One of an earlier version names no evidence, and counts by its record alone.
+        """
+        part = JsonPart(found, place)
+        return read_fields(cls, part, **({} if "evidence" in part.value else {"evidence": ()}))
 
     def provenance(self, signed: str) -> ProvenanceGraph:
         """Return what the document of the digest ``signed`` states of where things come from."""
         itself = LineageEntity(
             "challenge", signed, attrs={"id": self.tried, "outcome": self.outcome.value}
         )
-        run = LineageActivity("trial", signed.removeprefix("sha256:")[:24], self.tried, self.tried)
+        run = LineageActivity("trial", Digest(signed).hex[:24], self.tried, self.tried)
         record, key = build_entity_id("record", self.record), build_entity_id("key", self.signer)
         used = {"examples": self.examples, "target": self.identity}
         if self.artifact is not None:
@@ -205,42 +210,3 @@ class Challenge:
             LineageEntity("examples", self.examples),
         )
         return ProvenanceGraph((itself, *named), (run,), tuple(sorted(edges)))
-
-
-def read_challenge(part: JsonPart) -> Challenge:
-    """Read the document. Raises ``RecordError`` for what is none."""
-    return Challenge(
-        record=part.get("record", str),
-        record_id=part.get("record_id", str),
-        artifact=part.maybe("artifact", str),
-        target=part.get("target", str),
-        identity=part.get("identity", str),
-        examples=part.get("examples", str),
-        trials=part.list_of("trials", _trial),
-        disproved=part.texts("disproved"),
-        moved=part.list_of("moved", _moved),
-        outcome=part.choice("outcome", ChallengeOutcome),
-        signer=part.get("signer", str),
-        tried=part.get("tried", str),
-        # A challenge of an earlier version names none, and counts by its record alone.
-        evidence=part.texts("evidence") if "evidence" in part.value else (),
-    )
-
-
-def _trial(part: JsonPart) -> ExampleTrial:
-    return ExampleTrial(
-        example=part.get("example", int),
-        row=part.get("row", str),
-        check=part.get("check", str),
-        result=part.choice("result", ExampleResult),
-        decided=part.get("decided", str),
-        distance=part.maybe("distance", float),
-        eps=part.maybe("eps", float),
-        budget=part.maybe("budget", str),
-    )
-
-
-def _moved(part: JsonPart) -> RuleOutcomeChange:
-    names = ("rule", "target", "was", "now")
-    rule, target, was, now = (part.get(name, str) for name in names)
-    return RuleOutcomeChange(rule, target, was, now)

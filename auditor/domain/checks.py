@@ -1,16 +1,21 @@
 """The contract of a check."""
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost, CheckForecast
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence
+from auditor.domain.explanations import NOTHING_TOLD, Explanation, ExplanationContext
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import BlockPlace, BuildBlock, Headline, ReportTopic
+from auditor.domain.row_evidence import RowEvidence
 
 
 class Need(StrEnum):
@@ -47,7 +52,7 @@ class Metric:
 
     ``higher_is_better`` is ``None`` where neither end is. ``exact`` metrics carry no interval. One
     of them without a unit is a yes, a no or a word, unless it is said to be a ``number``. What is
-    ``of_machine`` hangs on the machine and the moment: a second run need not find it again.
+    ``of_machine`` depends on the machine and the moment: a second run need not find it again.
     """
 
     title: str
@@ -62,83 +67,115 @@ class Metric:
 class Check(Protocol):
     """Measures; its fields are its parameters; it never decides.
 
-    An implementation is a frozen dataclass. Every field has a default; ``presets`` overrides
-    fields a budget. ``grid`` maps a reading's coordinate in ``params`` to the field that lists the
-    values to measure, so that a rule's ``where`` can join it (``{"eps": "eps"}``). A check that
-    lives on an optional library maps its module to the extra that brings it in ``modules``.
+    An implementation is a frozen dataclass that inherits this class, and with it the defaults of
+    what it leaves out. Every field has a default; ``presets`` overrides fields a budget. ``grid``
+    maps a reading's coordinate in ``params`` to the field that lists the values to measure, so
+    that a rule's ``where`` can join it (``{"eps": "eps"}``).
+
+    ``wants`` is what a check does more with and can do without. ``coordinates`` names the
+    coordinates of readings that are no parameters. ``of_labels`` names the metrics of scores that
+    this check finds from labels. ``modules`` maps an optional library that the check needs to the
+    extra that brings it. ``attacks_model`` marks an attack outside the families of attacks.
+    ``by_parts`` marks a check that looks at its ``rows`` part by part and ends between two of them
+    when ``Subject.row_limit`` says so; its figures are then those of the rows that were done.
+    ``by_row`` says what of the evidence is about single rows, ``by_example`` what counterexamples
+    can refute (``None``: nothing is said). ``block`` makes what the report shows at ``place``; in a
+    check of ours it may be a method, which reads the parameters. What another package gives is
+    believed after ``validate_block`` alone. ``headlines`` are the metrics by which reports compare
+    targets, and ``topics`` what the figures document. ``about`` says in plain words what is looked
+    at, and ``cures`` what helps where that is bad.
     """
+
+    __slots__ = ()
 
     id: ClassVar[str]
     version: ClassVar[int]
     title: ClassVar[str]
     needs: ClassVar[frozenset[Need]]
-    uses: ClassVar[tuple[str, ...]]
     emits: ClassVar[Mapping[str, Metric]]
-    controls: ClassVar[tuple[FrameworkControl, ...]]
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]]
-    grid: ClassVar[Mapping[str, str]]
+    uses: ClassVar[tuple[str, ...]] = ()
+    controls: ClassVar[tuple[FrameworkControl, ...]] = ()
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+    wants: ClassVar[frozenset[Need]] = frozenset()
+    coordinates: ClassVar[frozenset[str]] = frozenset()
+    of_labels: ClassVar[frozenset[str]] = frozenset()
+    modules: ClassVar[Mapping[str, str]] = {}
+    attacks_model: ClassVar[bool] = False
+    by_parts: ClassVar[bool] = False
+    by_row: ClassVar[RowEvidence] = RowEvidence()
+    by_example: ClassVar[CounterexampleClaims | None] = None
+    block: ClassVar[BuildBlock | None] = None
+    place: ClassVar[BlockPlace] = BlockPlace()
+    about: ClassVar[str] = ""
+    cures: ClassVar[tuple[str, ...]] = ()
+    headlines: ClassVar[Mapping[str, Headline]] = {}
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset()
 
+    @abstractmethod
     def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend."""
         ...
 
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Say the half width that each metric's interval will have at best, where it is known."""
-        ...
-
+    @abstractmethod
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Run the model and return what was seen, enough to recompute every figure."""
         ...
 
+    @abstractmethod
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute the readings from evidence alone: pure, in the same order at any confidence."""
         ...
 
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
+        """Say the half width that each metric's interval will have at best, where it is known."""
+        del size, confidence
+        return {}
+
+    def foretell(self, size: AuditSize) -> CheckForecast:
+        """Say before it runs what the check does with these rows, and what they lack."""
+        del size
+        return CheckForecast()
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Return the Gap that the check is known to end in before it asks the model, if it is.
+
+        A check whose needs are met may still have nothing to do, as a patch on rows that are no
+        pictures. Plans ask; an audit lets the check run and keep the evidence.
+        """
+        del subject
+        return None
+
+    @classmethod
+    def explain(cls, scene: ExplanationContext) -> Explanation:
+        """Say what a finding means and what helps; asked of checks of ours without ``about``."""
+        del scene
+        return NOTHING_TOLD
+
 
 def uses_need(check: Check | type[Check], need: Need) -> bool:
-    """Return whether a check needs something, or does more where it is there.
-
-    A check names the latter in a class variable ``wants``, if there is anything.
-    """
-    wants: frozenset[Need] = getattr(check, "wants", frozenset())
-    return need in check.needs or need in wants
-
-
-def list_coordinates(check: Check | type[Check]) -> frozenset[str]:
-    """Return the coordinates of a check's readings that are no parameters of it.
-
-    A check names them in a class variable ``coordinates``, if there are any, so that a rule's
-    ``where`` may select by them.
-    """
-    named: frozenset[str] = getattr(check, "coordinates", frozenset())
-    return named
+    """Return whether a check needs something, or does more where it is there."""
+    return need in check.needs or need in check.wants
 
 
 def requires_scores(check: Check | type[Check], metric: str) -> bool:
-    """Return whether a metric has no meaning for a model that gives labels and no scores.
-
-    A check names those of its own metrics that it finds from labels in ``of_labels``.
-    """
-    found: frozenset[str] = getattr(check, "of_labels", frozenset())
-    return metric in OF_SCORES and metric not in found
+    """Return whether a metric has no meaning for a model that gives labels and no scores."""
+    return metric in OF_SCORES and metric not in check.of_labels
 
 
-def forecast_check(check: Check, size: AuditSize) -> CheckForecast:
-    """Return what a check says of these rows before it runs; nothing where it has no word."""
-    tell: Callable[[AuditSize], CheckForecast] | None = getattr(check, "foretell", None)
-    return CheckForecast() if tell is None else tell(size)
+def title_metric(check: Check | type[Check] | None, metric: str) -> str:
+    """Return a metric's title as its check gives it, or its name in plain words."""
+    found = None if check is None else check.emits.get(metric)
+    title = metric.replace("_", " ") if found is None else found.title
+    return title[:1].upper() + title[1:]
 
 
 def find_refusal_gap(check: Check, subject: Subject) -> Gap | None:
-    """Return the one Gap that a check is known to end in before it asks the model, if it is.
+    """Return what ``refuses`` returns.
 
-    A check whose needs are met may still have nothing to do, as a patch on rows that are no
-    pictures; it says so in a method ``refuses(subject)``, by the Gap that its figures will be.
-    Plans ask; an audit lets the check run and keep the evidence. Raises what looking may raise,
-    and ``TypeError`` where the answer is no Gap.
+    Raises what looking may raise, and ``TypeError`` where the answer is no Gap.
     """
-    look: Callable[[Subject], object] | None = getattr(check, "refuses", None)
-    told = None if look is None else look(subject)
+    told: object = check.refuses(subject)
     if told is not None and not isinstance(told, Gap):
         message = f"{check.id} refuses by {type(told).__name__}, which is no Gap"
         raise TypeError(message)
@@ -161,8 +198,8 @@ TIMES = frozenset({Unit.SECOND, Unit.PER_SECOND})
 
 
 def is_attack(check: Check | type[Check]) -> bool:
-    """Return whether a check attacks the model: by its family, or because it says ``attacks``."""
-    return check.id.partition(".")[0] in ATTACKS or bool(getattr(check, "attacks", False))
+    """Return whether a check attacks the model: by its family, or because it says so itself."""
+    return check.id.partition(".")[0] in ATTACKS or check.attacks_model
 
 
 def is_timing(check: Check | type[Check]) -> bool:
@@ -171,7 +208,7 @@ def is_timing(check: Check | type[Check]) -> bool:
 
 
 def depends_on_machine(check: Check | type[Check], metric: str) -> bool:
-    """Return whether a metric hangs on the machine and the moment, as times and memory always do.
+    """Return whether a metric depends on the machine and the moment, as times and memory always do.
 
     A metric that a check does not declare never does.
     """

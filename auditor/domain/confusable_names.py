@@ -1,4 +1,4 @@
-"""Names that people, or file systems, take for the same, though their characters differ."""
+"""Confusable names: different characters that people or file systems take for the same name."""
 
 import re
 import unicodedata

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import IO, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,26 +34,44 @@ def encode_evidence(item: Item) -> Blob:
 
     Raises ``ValueError`` for object arrays, NaN or infinity in JSON.
     """
-    raw = _npy(item) if isinstance(item, np.ndarray) else encode_canonical(item)
+    if isinstance(item, np.ndarray):
+        buffer = io.BytesIO()
+        np.lib.format.write_array(
+            buffer, np.asarray(item, order="C"), version=(1, 0), allow_pickle=False
+        )
+        raw = buffer.getvalue()
+    else:
+        raw = encode_canonical(item)
     return Blob(compute_digest(raw), raw)
 
 
 def decode_evidence(raw: bytes) -> Item:
     """Read a blob back. Raises ``ValueError`` when it is neither npy nor canonical JSON."""
     if raw.startswith(NPY_MAGIC):
-        read_array_header(raw)
+        read_array_header(io.BytesIO(raw), len(raw))
         array: NDArray[Any] = np.load(io.BytesIO(raw), allow_pickle=False)
         return array
     return parse_json(raw)
 
 
-def read_array_header(raw: bytes) -> tuple[int, np.dtype[Any]]:
-    """Return how many elements of which type an ``.npy`` declares.
+def encode_observed(evidence: Evidence) -> tuple[dict[str, Blob], Evidence]:
+    """Return the blobs of what was seen, and the evidence as anyone reads it back from them.
+
+    Readings are computed from the latter: a record names its evidence in canonical order, and so
+    does JSON its keys, whatever the order in which an audit file declares columns.
+    Raises what ``encode_evidence`` raises.
+    """
+    names = cast("Mapping[str, None]", parse_json(encode_canonical(dict.fromkeys(evidence))))
+    blobs = {name: encode_evidence(evidence[name]) for name in names}
+    return blobs, {name: decode_evidence(blob.raw) for name, blob in blobs.items()}
+
+
+def read_array_header(stream: IO[bytes], size: int) -> tuple[int, np.dtype[Any]]:
+    """Return how many elements of which type an ``.npy`` of ``size`` bytes declares.
 
     Raises ``ValueError`` where it does not hold just as many bytes: a header that promises more
     would make NumPy allocate all of it.
     """
-    stream = io.BytesIO(raw)
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0
     shape, _, dtype = (
@@ -61,18 +79,10 @@ def read_array_header(raw: bytes) -> tuple[int, np.dtype[Any]]:
     )
     count = math.prod(shape)
     empty = count > 0 and dtype.itemsize == 0  # any number of them fits into no byte
-    if not dtype.hasobject and (empty or count * dtype.itemsize != len(raw) - stream.tell()):
-        message = f"an array of shape {shape} does not fit into {len(raw)} bytes"
+    if not dtype.hasobject and (empty or count * dtype.itemsize != size - stream.tell()):
+        message = f"an array of shape {shape} does not fit into {size} bytes"
         raise ValueError(message)
     return count, dtype
-
-
-def _npy(array: NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.lib.format.write_array(
-        buffer, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False
-    )
-    return buffer.getvalue()
 
 
 KEY = "clusters"

@@ -1,4 +1,4 @@
-"""How far figures speak of the target that was declared: the one place where that is decided.
+"""Evidence levels: whether figures of a target are verified, measured, simulated or emulated.
 
 Everything that shows, judges or forbids by where a model ran (reports, gates, policies, timings,
 attestations) takes it from here. What cannot be told apart from something weaker is called that.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from auditor.domain.execution_providers import PROVIDERS, ProviderFacts, find_provider
 from auditor.domain.json import Json
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading
-from auditor.domain.targets import CascadeSpec, EvidenceLevel, Fingerprint, TargetSpec
+from auditor.domain.targets import EvidenceLevel, Fingerprint, TargetSpec
 
 PLACEMENT = "hardware.placement"
 BACKENDS: Mapping[str, tuple[str, ...]] = {"htp": ("NPU",), "gpu": ("GPU",)}
@@ -31,8 +31,11 @@ _NUMBER = re.compile(r"[0-9]{0,3}")
 _LIBRARY = re.compile(r"(?:lib)?qnn(\w+)\.(?:so|dll|dylib)", re.IGNORECASE)
 
 SERVED = "a served model does not say where its operators run"
+FUNCTION = "a Python function stands for the model, and nothing shows what it runs on"
 SILENT = "nobody says where the operators run"
 PLAYED = "plays the processor, so that numbers are those of the chip; it is never timed"
+KIND = "Measure on a device of the kind that the provider stands for."
+EXPORT = "Export the model to ONNX, and audit that file on its target."
 UNTIMED = "numbers are those of a simulation, and times are never taken"
 
 
@@ -53,7 +56,21 @@ def assess_evidence(
     """
     if found is None:
         return TargetEvidence(EvidenceLevel.UNOPENED, "nothing was measured on it")
-    told = _told(spec, found, tuple(readings))
+    told_readings = tuple(readings)
+    if spec.cascade is not None:
+        halves = []
+        for name, half in (("edge", spec.cascade.edge), ("cloud", spec.cascade.cloud)):
+            facts = found.identity_facts.get(name)
+            known = facts if isinstance(facts, Mapping) else {}
+            halves.append((name, _placed(half, known, told_readings)))
+        level = halves[0][1].level.or_less(halves[1][1].level)
+        if found.emulated:
+            level = level.or_less(EvidenceLevel.EMULATED)
+        told = TargetEvidence(level, "; ".join(f"{name}: {told.because}" for name, told in halves))
+    elif found.emulated and spec.emulated is None:
+        told = TargetEvidence(EvidenceLevel.EMULATED, f"an emulator (unnamed) {PLAYED}")
+    else:
+        told = _placed(spec, found.identity_facts, told_readings)
     carried = found.evidence
     if carried is None or told.level.or_less(carried) is told.level:
         return told
@@ -84,45 +101,30 @@ def find_timing_gap(spec: TargetSpec, found: Fingerprint, metric: str = "") -> G
         return Gap(
             reason=GapReason.SIMULATED,
             detail=f"The device is simulated: {told.because}.",
-            cure="Measure on a device of the kind that the provider stands for.",
+            cure=EXPORT if told.because == FUNCTION else KIND,
             metric=metric,
         )
     return None
-
-
-def _told(spec: TargetSpec, found: Fingerprint, readings: Sequence[Reading]) -> TargetEvidence:
-    if spec.cascade is not None:
-        return _of_halves(spec.cascade, found, readings)
-    if found.emulated and spec.emulated is None:
-        return TargetEvidence(EvidenceLevel.EMULATED, f"an emulator (unnamed) {PLAYED}")
-    return _placed(spec, found.identity_facts, readings)
-
-
-def _of_halves(
-    cascade: CascadeSpec, found: Fingerprint, readings: Sequence[Reading]
-) -> TargetEvidence:
-    halves = []
-    for name, half in (("edge", cascade.edge), ("cloud", cascade.cloud)):
-        facts = found.identity_facts.get(name)
-        known = facts if isinstance(facts, Mapping) else {}
-        halves.append((name, _placed(half, known, readings)))
-    level = halves[0][1].level.or_less(halves[1][1].level)
-    if found.emulated:
-        level = level.or_less(EvidenceLevel.EMULATED)
-    return TargetEvidence(level, "; ".join(f"{name}: {told.because}" for name, told in halves))
 
 
 def _placed(
     spec: TargetSpec, facts: Mapping[str, Json], readings: Sequence[Reading]
 ) -> TargetEvidence:
     """Look for what speaks against the target first, and for what speaks for it last."""
+    if spec.callable is not None:
+        return TargetEvidence(EvidenceLevel.SIMULATED, FUNCTION)
     if spec.endpoint is not None:
         return TargetEvidence(EvidenceLevel.MEASURED, SERVED)
     played = spec.emulated or _processor(facts, "emulated") or _processor(facts, "translated")
     if played:
         return TargetEvidence(EvidenceLevel.EMULATED, f"an emulator ({played}) {PLAYED}")
     device = _device(spec, facts)
-    nodes = _nodes(spec, facts, _placements(readings, spec.name))
+    # What `hardware.placement` measured on a target, by metric, the first of each.
+    found: dict[str, Measurement] = {}
+    for item in readings:
+        if isinstance(item, Measurement) and (item.check, item.target) == (PLACEMENT, spec.name):
+            found.setdefault(item.metric, item)
+    nodes = _nodes(spec, facts, found)
     # Where operators ran is said first: without that, no device says anything.
     return device if nodes.level.or_less(device.level) is not nodes.level else nodes
 
@@ -161,7 +163,7 @@ def _declared(
     named = None if told is None else told.details.get("declared")
     if isinstance(named, str):
         return named
-    if spec.runtime == "openvino" or spec.library is not None:
+    if spec.runtime != "onnxruntime" or spec.library is not None:
         # Such a runtime has names of its own; a target that allows no fallback opens on one alone.
         return next(iter(counts)) if len(counts) == 1 and not spec.allow_fallback else ""
     return spec.provider
@@ -170,9 +172,36 @@ def _declared(
 def _device(spec: TargetSpec, facts: Mapping[str, Json]) -> TargetEvidence:
     """Say whether the device that was used is of the kind that the target names."""
     if spec.runtime == "openvino":
-        return _of_openvino(spec, facts)
-    every = _listed(facts)
-    listed, known = _used(spec, every), _identities(spec, every)
+        asked = _kind(spec.device or "CPU")
+        ran = sorted({_kind(name) for name in read_operator_counts(facts.get("placement"))})
+        if asked in CHOOSING:
+            because = f"{asked} chooses among devices by itself"
+            return TargetEvidence(EvidenceLevel.MEASURED, because)
+        if ran and asked not in ran:
+            because = f"the target names {asked}, and OpenVINO ran on {', '.join(ran)}"
+            return TargetEvidence(EvidenceLevel.SIMULATED, f"{because}; {UNTIMED}")
+        return TargetEvidence(EvidenceLevel.VERIFIED, "")
+    said = facts.get("devices")
+    every = [item for item in said if isinstance(item, Mapping)] if isinstance(said, list) else []
+    # The device that the session was opened on; all that may be it, where none is named
+    if spec.library is None and spec.device is None:
+        used = every
+    else:
+        kind, _, number = (spec.device or "").partition(":")
+        fitting = [item for item in every if not kind or item.get("kind") == kind.upper()]
+        if not _NUMBER.fullmatch(number):
+            used = []
+        else:
+            at = int(number or 0)
+            used = fitting[at : at + 1]
+    # Every provider that anything says this is: a name may be a slip or a pretence
+    named = find_provider(spec)
+    made = [device.get("vendor") for device in every]
+    by_maker = [facts for facts in PROVIDERS.values() if facts.maker and facts.maker in made]
+    by_name = [PROVIDERS[spec.provider]] if spec.provider in PROVIDERS else []
+    found = [*([] if named is None else [named]), *by_maker]
+    found += [facts for facts in by_name if not facts.runs_in_process]
+    listed, known = used, list({facts.name: facts for facts in found}.values())
     here = find_provider(spec)
     if here is not None and here.runs_in_process and spec.device is None and known == [here]:
         return TargetEvidence(EvidenceLevel.VERIFIED, "it is the processor of this machine")
@@ -184,29 +213,6 @@ def _device(spec: TargetSpec, facts: Mapping[str, Json]) -> TargetEvidence:
     if wrong or doubt:
         return TargetEvidence(EvidenceLevel.MEASURED, doubt or wrong[0])
     return TargetEvidence(EvidenceLevel.VERIFIED, "")
-
-
-def _of_openvino(spec: TargetSpec, facts: Mapping[str, Json]) -> TargetEvidence:
-    asked = _kind(spec.device or "CPU")
-    ran = sorted({_kind(name) for name in read_operator_counts(facts.get("placement"))})
-    if asked in CHOOSING:
-        because = f"{asked} chooses among devices by itself"
-        return TargetEvidence(EvidenceLevel.MEASURED, because)
-    if ran and asked not in ran:
-        because = f"the target names {asked}, and OpenVINO ran on {', '.join(ran)}"
-        return TargetEvidence(EvidenceLevel.SIMULATED, f"{because}; {UNTIMED}")
-    return TargetEvidence(EvidenceLevel.VERIFIED, "")
-
-
-def _identities(spec: TargetSpec, listed: Sequence[Mapping[str, Json]]) -> list[ProviderFacts]:
-    """Return every provider that anything says this is: a name may be a slip or a pretence."""
-    named = find_provider(spec)
-    made = [device.get("vendor") for device in listed]
-    by_maker = [facts for facts in PROVIDERS.values() if facts.maker and facts.maker in made]
-    by_name = [PROVIDERS[spec.provider]] if spec.provider in PROVIDERS else []
-    found = [*([] if named is None else [named]), *by_maker]
-    found += [facts for facts in by_name if not facts.runs_in_process]
-    return list({facts.name: facts for facts in found}.values())
 
 
 def _stands_for(spec: TargetSpec, known: Sequence[ProviderFacts]) -> frozenset[str] | None:
@@ -237,7 +243,9 @@ def _other(
         stands = " or ".join(sorted(kinds)) or "no device of its own"
         return f"the provider stands for {stands}, and the device that it reports is {shown}"
     number = device.get("vendor_id")
-    if kind == "GPU" and (_one_of(vendor, SOFTWARE_VENDORS) or number in SOFTWARE_IDS):
+    if kind == "GPU" and (
+        any(name in vendor.lower() for name in SOFTWARE_VENDORS) or number in SOFTWARE_IDS
+    ):
         return f"the device that the provider reports is software ({shown})"
     for facts in known:
         if (vendor or number) and not _made_by(facts.vendor, vendor, number):
@@ -268,24 +276,6 @@ def _doubts(
         yield "the runtime does not report who made the device"
 
 
-def _listed(facts: Mapping[str, Json]) -> list[Mapping[str, Json]]:
-    """Return the devices that the runtime lists for the provider."""
-    said = facts.get("devices")
-    return [item for item in said if isinstance(item, Mapping)] if isinstance(said, list) else []
-
-
-def _used(spec: TargetSpec, listed: Sequence[Mapping[str, Json]]) -> Sequence[Mapping[str, Json]]:
-    """Return the device that the session was opened on; all that may be it, where none is named."""
-    if spec.library is None and spec.device is None:
-        return listed
-    kind, _, number = (spec.device or "").partition(":")
-    fitting = [item for item in listed if not kind or item.get("kind") == kind.upper()]
-    if not _NUMBER.fullmatch(number):
-        return []
-    at = int(number or 0)
-    return fitting[at : at + 1]
-
-
 def _backends(spec: TargetSpec) -> Iterator[str]:
     """Yield the QNN backends that the target's settings name; the usual one where none is."""
     named = [*_options(spec, "backend_type")]
@@ -312,24 +302,11 @@ def _made_by(name: str, vendor: str, number: Json) -> bool:
     return by_name or number in VENDOR_IDS.get(name, ())
 
 
-def _one_of(vendor: str, names: Iterable[str]) -> bool:
-    return any(name in vendor.lower() for name in names)
-
-
 def _processor(facts: Mapping[str, Json], fact: str) -> str:
     machine = facts.get("machine")
     cpu = machine.get("cpu") if isinstance(machine, Mapping) else None
     said = cpu.get(fact) if isinstance(cpu, Mapping) else None
     return said if isinstance(said, str) else ""
-
-
-def _placements(readings: Iterable[Reading], target: str) -> dict[str, Measurement]:
-    """Return what ``hardware.placement`` measured on a target, by metric, the first of each."""
-    found: dict[str, Measurement] = {}
-    for item in readings:
-        if isinstance(item, Measurement) and (item.check, item.target) == (PLACEMENT, target):
-            found.setdefault(item.metric, item)
-    return found
 
 
 def read_operator_counts(placement: Json) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""What is known of each provider: package, devices, what decides its numbers, whether we ran it.
+"""Execution providers of ONNX Runtime: their packages, devices, and effects on numbers.
 
 A table, and no code of each provider: options are passed on as written, and the runtime judges
 them. What our own tests never ran says so wherever it is offered.
@@ -13,8 +13,11 @@ from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
 
 UNTESTED = "untested here"
+OF_PROVIDERS = frozenset({"onnxruntime", "endpoint", "cascade", "callable"})
+"""Runtimes whose targets name a provider of onnxruntime; any other runtime is one itself."""
+ENDING = "executionprovider"
 QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
-ALIKE = 0.93
+ALIKE = 0.95
 """How like a known name a provider must be to count as a slip of the pen: all end alike."""
 ORT_DEVICE = (
     "the device that onnxruntime discovers, the provider's version and its library's digest"
@@ -271,8 +274,8 @@ def _is_word(said: str) -> bool:
 
 def find_provider(spec: TargetSpec) -> ProviderFacts | None:
     """Return what is known of the provider that a target names; ``None`` where nothing is."""
-    if spec.runtime == "openvino":
-        return PROVIDERS["openvino"]
+    if spec.runtime not in OF_PROVIDERS:
+        return PROVIDERS.get(spec.runtime)
     plugins = {facts.library: facts for facts in PROVIDERS.values() if facts.library}
     if spec.library in plugins:
         return plugins[spec.library]
@@ -283,6 +286,8 @@ def find_provider(spec: TargetSpec) -> ProviderFacts | None:
 
 def describe_support(spec: TargetSpec) -> str:
     """Say whether our own tests ever ran what a target names, in words."""
+    if spec.callable is not None:
+        return "tested: Python functions"
     if spec.endpoint is not None or spec.cascade is not None:
         return "tested: served endpoints and cascades"
     facts = find_provider(spec)
@@ -303,13 +308,24 @@ def suggest_fallback_cure(spec: TargetSpec, elsewhere: Mapping[str, Mapping[str,
 
 
 def suggest_provider_package(spec: TargetSpec) -> str:
-    """Say, behind what there is, which name was meant, or which package brings the provider."""
+    """Say which name was meant, or which package brings the provider."""
     known = PROVIDERS.get(spec.provider)
-    meant = get_close_matches(spec.provider, list(PROVIDERS), 1, ALIKE)
-    if known is None and meant:
-        return f"; did you mean {meant[0]}?"
+    if meant := find_meant_provider(spec.provider):
+        return f"Did you mean {meant}?"
     package = "the build of onnxruntime that has it" if known is None else known.package
     return (
-        f", or install {package} into a worker environment, and name its Python as the target's "
-        "`interpreter`."
+        "Run it where the runtime has this provider, or install "
+        f"{package} into a worker environment, and name its Python as the target's `interpreter`."
     )
+
+
+def find_meant_provider(name: str) -> str:
+    """Return the known provider that a misspelt name means, or nothing: it is known, or unlike."""
+    if name in PROVIDERS:
+        return ""
+    short = {known.lower().removesuffix(ENDING): known for known in PROVIDERS}
+    low = name.lower()
+    if (exact := short.get(low.removesuffix(ENDING))) is not None:
+        return exact
+    meant = get_close_matches(low, [known.lower() for known in PROVIDERS], 1, ALIKE)
+    return short[meant[0].removesuffix(ENDING)] if meant else ""

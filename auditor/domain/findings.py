@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from auditor.domain.json import Json
+from auditor.domain.json import Json, OmitUnset, write_fields
 from auditor.domain.policies import FrameworkControl, RuleEffect, Severity
 from auditor.domain.readings import Scalar
 
@@ -71,34 +71,15 @@ class Finding:
     remediation: str
     limits: str
     would_decide: Mapping[str, Json] | None = None
-    slice: Mapping[str, Scalar] = field(default_factory=dict)
-    waiver: str = ""
+    slice: OmitUnset[Mapping[str, Scalar]] = field(default_factory=dict)
+    waiver: OmitUnset[str] = ""
 
     @property
     def name(self) -> str:
         """The rule with its place, as in ``fair[sex=F]``: what tells findings of a target apart."""
         return f"{self.rule}{format_place(self.slice)}"
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        about: dict[str, Json] = {"slice": dict(self.slice)} if self.slice else {}
-        return {
-            "rule": self.rule,
-            "title": self.title,
-            "target": self.target,
-            **about,
-            "measure": self.measure,
-            "outcome": self.outcome.value,
-            "effect": self.effect.value,
-            "severity": self.severity.value,
-            "readings": list(self.readings),
-            "controls": [control.to_json() for control in self.controls],
-            "message": self.message,
-            "remediation": self.remediation,
-            "limits": self.limits,
-            "would_decide": None if self.would_decide is None else dict(self.would_decide),
-            **({"waiver": self.waiver} if self.waiver else {}),
-        }
+    to_json = write_fields
 
 
 def format_place(place: Mapping[str, Scalar]) -> str:

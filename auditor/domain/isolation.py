@@ -1,4 +1,4 @@
-"""How far a process that opens a model is cut off from the machine: the levels and their order."""
+"""Isolation levels: how far a process that opens a model is cut off from the machine."""
 
 from enum import StrEnum
 
@@ -25,6 +25,8 @@ class IsolationLevel(StrEnum):
         return levels.index(self) <= levels.index(least)
 
 
+REQUIRED = "AUDITOR_REQUIRE_ISOLATION"
+"""The environment variable that names the weakest level of every child; processes inherit it."""
 REMOTE = "remote"
 """The level of a target of which nothing is opened on the machine that audits."""
 

@@ -1,14 +1,13 @@
 """Lineage: edges between digests, and what stands at their ends (W3C PROV-DM)."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from auditor.domain.json import Json, digest_json
+from auditor.domain.digests import Digest, is_digest
+from auditor.domain.json import Json, digest_json, write_fields
 
 INVALIDATED = "wasInvalidatedBy"
 """The relation of a record to the trial that refuted it."""
-SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -20,14 +19,7 @@ class LineageEdge:
     destination: str
     role: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        return {
-            "source": self.source,
-            "relation": self.relation,
-            "destination": self.destination,
-            "role": self.role,
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +62,7 @@ class ProvenanceGraph:
     edges: tuple[LineageEdge, ...]
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """The one digest of the set of edges, which the ledger binds."""
         return digest_edges(self.edges)
 
@@ -78,9 +70,9 @@ class ProvenanceGraph:
 def build_entity_id(kind: str, digest: str) -> str:
     """Return ``kind:`` and the hexadecimal digest; what is no SHA-256 keeps its own name."""
     bare = digest.removeprefix(f"{kind}:")
-    return f"{kind}:{bare.removeprefix('sha256:') if SHA256.fullmatch(bare) else bare}"
+    return f"{kind}:{Digest(bare).hex if is_digest(bare) else bare}"
 
 
-def digest_edges(edges: Iterable[LineageEdge]) -> str:
+def digest_edges(edges: Iterable[LineageEdge]) -> Digest:
     """Return the digest of a set of edges: over the canonical list, in their order."""
     return digest_json([edge.to_json() for edge in sorted(set(edges))])

@@ -1,4 +1,4 @@
-"""Between which numbers a metric lies, whatever the model, the data and the target are."""
+"""The range of values that each metric can take, whatever the model and data are."""
 
 import math
 from collections.abc import Mapping

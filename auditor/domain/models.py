@@ -116,11 +116,11 @@ class Twin(Protocol):
         ...
 
 
-def compute_seconds_per_row(model: Model) -> float | None:
+def compute_seconds_per_row(model: Model | Twin) -> float | None:
     """Return the seconds a row of a model's fastest request of many rows; a served one has none.
 
-    The fastest, for a request that had to wait for a processor says nothing of the model. A model
-    tells it in a property ``pace``, if there is anything.
+    Of a twin, those of a row forward and backward. The fastest, for a request that had to wait for
+    a processor says nothing of the model. It is told in a property ``pace``, if there is anything.
     """
     found: float | None = getattr(model, "pace", None)
     return found

@@ -1,4 +1,4 @@
-"""Names that may have been meant by one that there is not."""
+"""Suggestions of similar names where a name is unknown."""
 
 from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches

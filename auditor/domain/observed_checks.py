@@ -1,4 +1,4 @@
-"""What a check gave: an observation with its evidence at hand, or the gap in its place."""
+"""Results of checks: an observation with its evidence, or a gap in its place."""
 
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -1,10 +1,10 @@
-"""Where the operators of an opened model really run."""
+"""Operator placement: the device on which each operator of an opened model runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from auditor.domain.json import Json
+from auditor.domain.json import write_fields
 
 
 class PlacementSource(StrEnum):
@@ -57,10 +57,4 @@ class OperatorPlacement:
             if name != self.declared and self.on(name)
         }
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the evidence form."""
-        return {
-            "declared": self.declared,
-            "source": self.source.value,
-            "nodes": {name: dict(counts) for name, counts in self.nodes.items()},
-        }
+    to_json = write_fields

@@ -11,8 +11,8 @@ from typing import cast
 
 from auditor.domain.budgets import Budget
 from auditor.domain.isolation import IsolationLevel
-from auditor.domain.json import Json
-from auditor.domain.policy_pins import AuditPins
+from auditor.domain.json import Json, write_fields
+from auditor.domain.pinned_settings import AuditPins
 from auditor.domain.readings import Scalar
 from auditor.domain.targets import EvidenceLevel
 
@@ -23,6 +23,10 @@ class StrictnessChange(StrEnum):
     TIGHTENED = "tightened"
     LOOSENED = "loosened"
     CHANGED = "changed"
+
+
+MOST_VALID_DAYS = 3 * 365
+"""For how many days a record counts at most, whatever its policy says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,7 @@ class SettingChange:
     by: str = ""
     reason: str = ""
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that a resolved policy keeps."""
-        return {
-            "setting": self.setting,
-            "was": self.was,
-            "now": self.now,
-            "way": self.way.value,
-            "by": self.by,
-            "reason": self.reason,
-        }
+    to_json = write_fields
 
     def __str__(self) -> str:
         """Say the setting with what it was and what it is."""
@@ -68,13 +63,7 @@ class RuleOrigin:
         """The changes by which the rule asks less than where it is inherited from."""
         return tuple(item for item in self.changes if item.way is StrictnessChange.LOOSENED)
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that a resolved policy keeps."""
-        return {
-            "policy": self.policy,
-            "version": self.version,
-            "changes": [item.to_json() for item in self.changes],
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +75,7 @@ class ParentPolicy:
     digest: str
     changes: tuple[SettingChange, ...] = ()
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that a resolved policy keeps."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "digest": self.digest,
-            "changes": [item.to_json() for item in self.changes],
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +88,7 @@ class DroppedRule:
     by: str
     reason: str
 
-    def to_json(self) -> Mapping[str, Json]:
-        """Return the form that a resolved policy keeps."""
-        return {
-            "rule": self.rule,
-            "title": self.title,
-            "policy": self.policy,
-            "by": self.by,
-            "reason": self.reason,
-        }
+    to_json = write_fields
 
 
 class Severity(StrEnum):
@@ -158,9 +132,7 @@ class FrameworkControl:
     framework: str
     ref: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        return {"framework": self.framework, "ref": self.ref}
+    to_json = write_fields
 
 
 class MinimumEvidence(StrEnum):

@@ -1,12 +1,11 @@
-"""What an owner claims of the privacy of training: a mechanism, its parameters, and an epsilon."""
+"""Claims of differential privacy in training: a mechanism, its parameters, and an epsilon."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, cast
 
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
-from auditor.domain.json import Json
+from auditor.domain.json import write_fields
 from auditor.domain.readings import Gap, GapReason
 
 
@@ -67,48 +66,7 @@ class PrivacyClaim:
     batch_norm: bool | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that evidence holds, which ``parse_privacy_claim`` reads again."""
-        optional: dict[str, Json] = {
-            "dataset_size": self.dataset_size,
-            "batch_size": self.batch_size,
-            "epochs": self.epochs,
-            "tuning_runs": self.tuning_runs,
-            "library": self.library,
-            "batch_norm": self.batch_norm,
-        }
-        supposed = self.accounted_adjacency
-        return {
-            "epsilon": self.epsilon,
-            "delta": self.delta,
-            "noise_multiplier": self.noise_multiplier,
-            "sampling_rate": self.sampling_rate,
-            "steps": self.steps,
-            "clip": self.clip,
-            "sampling": self.sampling.value,
-            "adjacency": self.adjacency.value,
-            "accountant": self.accountant.value,
-            "accounted": self.accounted.value,
-            "accounted_adjacency": None if supposed is None else supposed.value,
-            "digests": dict(self.digests),
-            **optional,
-        }
-
-
-def parse_privacy_claim(said: Mapping[str, Json]) -> PrivacyClaim:
-    """Return a claim from its evidence form."""
-    kinds: Mapping[str, type[StrEnum]] = {
-        "sampling": SamplingScheme,
-        "accounted": SamplingScheme,
-        "adjacency": AdjacencyRelation,
-        "accounted_adjacency": AdjacencyRelation,
-        "accountant": PrivacyAccountant,
-    }
-    told = {
-        name: kinds[name](str(value)) if name in kinds and value is not None else value
-        for name, value in said.items()
-    }
-    return PrivacyClaim(**cast("Any", told))
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The whole lineage of a record: what its signed edges name, what that is made of, who signed."""
+"""The provenance of a record: its signed lineage edges, entities and signers as one graph."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -37,8 +37,29 @@ def build_provenance(record: AuditRecord, signature: str | None = None) -> Prove
     hang below what they make up together; a file that makes up nothing was used by itself.
     ``signature`` is the digest of the bundle that signs the record.
     """
-    run = _run(record)
-    itself = LineageEntity("record", record.digest, attrs=_said(record))
+    # What made the record. Judging again began when nobody wrote down: it has an end.
+    again = record.derived_from is not None
+    started = record.finished if again else record.registered
+    about: Mapping[str, Json] = {"model": f"{record.request.name} {record.request.version}"}
+    run = LineageActivity(
+        "judging" if again else "audit", record.id, started, record.finished, about
+    )
+    request = record.request
+    # Of the record and not of the target: the same place may be shown to be more in another one.
+    prints = sorted(record.fingerprints.items())
+    levels = [f"{name}: {it.evidence.value}" for name, it in prints if it.evidence is not None]
+    itself = LineageEntity(
+        "record",
+        record.digest,
+        attrs={
+            "id": record.id,
+            "verdict": record.verdict.value,
+            "model": f"{request.name} {request.version}",
+            "policy": f"{request.policy.name} {request.policy.version}",
+            "finished": record.finished,
+            **({"evidence": "; ".join(levels)} if levels else {}),
+        },
+    )
     edges = set(_typed(record, itself.id, run.id))
     edges.add(LineageEdge(itself.id, "wasGeneratedBy", run.id, run.kind))
     entities = {item.id: item for item in (*_named(record), itself)}
@@ -93,7 +114,7 @@ def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
     yield from ((item.digest, item.role) for item in request.datasets)
     if request.trust is not None:
         yield request.trust.digest, "trust_policy"
-    yield from ((f"sha256:{item.sha256}", "document") for item in request.documents)
+    yield from ((item.digest, "document") for item in request.documents)
     yield from ((item.digest, "waiver") for item in request.waivers)
     if request.shadows is not None:
         yield from ((digest, "shadow") for digest in request.shadows.models)
@@ -104,31 +125,6 @@ def find_entity_kind(role: str) -> str:
     """Return what kind of thing stands in a role; what follows a colon only tells them apart."""
     head = role.partition(":")[0]
     return KINDS.get(head, head.replace("_", "-"))
-
-
-def _run(record: AuditRecord) -> LineageActivity:
-    """Return what made the record. Judging again began when nobody wrote down: it has an end."""
-    again = record.derived_from is not None
-    started = record.finished if again else record.registered
-    about: Mapping[str, Json] = {"model": f"{record.request.name} {record.request.version}"}
-    return LineageActivity(
-        "judging" if again else "audit", record.id, started, record.finished, about
-    )
-
-
-def _said(record: AuditRecord) -> Mapping[str, Json]:
-    request = record.request
-    # Of the record and not of the target: the same place may be shown to be more in another one.
-    prints = sorted(record.fingerprints.items())
-    levels = [f"{name}: {it.evidence.value}" for name, it in prints if it.evidence is not None]
-    return {
-        "id": record.id,
-        "verdict": record.verdict.value,
-        "model": f"{request.name} {request.version}",
-        "policy": f"{request.policy.name} {request.policy.version}",
-        "finished": record.finished,
-        **({"evidence": "; ".join(levels)} if levels else {}),
-    }
 
 
 def _typed(record: AuditRecord, itself: str, run: str) -> Iterator[LineageEdge]:
@@ -147,18 +143,9 @@ def _end(edge: LineageEdge) -> str:
 
 def _named(record: AuditRecord) -> Iterator[LineageEntity]:
     """Yield everything that the record names, but for other records, which tell of themselves."""
-    about = _about(record)
-    for edge in record.lineage:
-        kind = find_entity_kind(edge.role)
-        if kind != "record":
-            attrs = about.get(_end(edge), {})
-            yield LineageEntity(kind, edge.destination.removeprefix(f"{kind}:"), attrs=attrs)
-
-
-def _about(record: AuditRecord) -> Mapping[str, Mapping[str, Json]]:
     request, tool = record.request, record.tool
     policy = request.policy
-    found: dict[str, Mapping[str, Json]] = {
+    about: dict[str, Mapping[str, Json]] = {
         build_entity_id("policy", policy.digest): {"name": policy.name, "version": policy.version},
         build_entity_id("code", str(tool.get("code"))): {"version": tool.get("version")},
         build_entity_id("environment", str(tool.get("environment"))): {
@@ -169,14 +156,18 @@ def _about(record: AuditRecord) -> Mapping[str, Mapping[str, Json]]:
     for model in (request.artifact, request.parent, request.generator):
         if model is not None:
             name = build_entity_id("artifact", model.digest)
-            found[name] = {"name": model.name, "version": model.version}
+            about[name] = {"name": model.name, "version": model.version}
     for item in request.datasets:
-        found[build_entity_id("dataset", item.digest)] = {"rows": item.rows}
+        about[build_entity_id("dataset", item.digest)] = {"rows": item.rows}
     for leave in request.waivers:
-        found[build_entity_id("waiver", leave.digest)] = {"name": leave.file}
+        about[build_entity_id("waiver", leave.digest)] = {"name": leave.file}
     for place in record.fingerprints.values():
-        found[build_entity_id("target", place.identity)] = {"emulated": place.emulated}
-    return found
+        about[build_entity_id("target", place.identity)] = {"emulated": place.emulated}
+    for edge in record.lineage:
+        kind = find_entity_kind(edge.role)
+        if kind != "record":
+            attrs = about.get(_end(edge), {})
+            yield LineageEntity(kind, edge.destination.removeprefix(f"{kind}:"), attrs=attrs)
 
 
 def _files(record: AuditRecord) -> tuple[Mapping[str, Group], Group]:
@@ -189,7 +180,7 @@ def _files(record: AuditRecord) -> tuple[Mapping[str, Group], Group]:
         if owner is not None:
             whole[owner] = group
         else:
-            alone |= dict.fromkeys(file for file in group if f"sha256:{file.sha256}" not in owners)
+            alone |= dict.fromkeys(file for file in group if file.digest not in owners)
     members = {file for group in whole.values() for file in group}
     return whole, tuple(file for file in alone if file not in members)
 
@@ -211,9 +202,9 @@ def _signed(record: AuditRecord, itself: str, signature: str) -> Iterator[Lineag
 
 
 def _file_id(file: FileDigest) -> str:
-    return build_entity_id("file", f"sha256:{file.sha256}")
+    return build_entity_id("file", file.digest)
 
 
 def _file(file: FileDigest, path: str) -> LineageEntity:
     about: Mapping[str, Json] = {"name": file.name, "size": file.size}
-    return LineageEntity("file", f"sha256:{file.sha256}", path, about)
+    return LineageEntity("file", file.digest, path, about)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias, cast
 
-from auditor.domain.json import Json
+from auditor.domain.json import Json, JsonPart, OmitUnset, read_fields, read_json, write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,13 @@ class Measurement:
     A check leaves ``target``, ``check``, ``version`` and ``evidence`` empty; the frame fills them.
     ``low`` and ``high`` are ``None`` where the value is exact (a count over everything there is,
     a yes or no). ``params`` and ``slice`` are the coordinates at which rules select. A ``doubted``
-    figure never passes; ``astray`` says which failures it does not show either.
+    figure never passes; ``astray`` says which failures it does not show either. Where all of its
+    doubts push to one side, ``worst_case`` is the worst truth that they leave possible: no lower
+    than ``high`` if it is astray ``too_high``, no higher than ``low`` if ``too_low``. A limit
+    beyond ``worst_case`` is kept in spite of the doubt.
     """
 
+    kind: ClassVar[str] = "measurement"
     metric: str
     value: Value
     low: float | None = None
@@ -137,7 +141,8 @@ class Measurement:
     slice: Mapping[str, str] = field(default_factory=dict)
     repeat: Repeatability = Repeatability.EXACT
     doubted: bool = False
-    astray: BiasDirection | None = None
+    astray: OmitUnset[BiasDirection | None] = None
+    worst_case: OmitUnset[float | None] = None
     details: Mapping[str, Json] = field(default_factory=dict)
     target: str = ""
     check: str = ""
@@ -153,6 +158,7 @@ class Measurement:
         repeat: Repeatability = Repeatability.EXACT,
         doubted: bool = False,
         astray: BiasDirection | None = None,
+        worst_case: float | None = None,
         details: Mapping[str, Json] | None = None,
     ) -> "Measurement":  # fmt: skip
         """Make a measurement of an interval; numbers of an array become plain ones."""
@@ -171,34 +177,11 @@ class Measurement:
             repeat=repeat,
             doubted=doubted,
             astray=astray,
+            worst_case=worst_case,
             details=details or {},
         )
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form of this measurement."""
-        about: dict[str, Json] = {"astray": self.astray.value} if self.astray else {}
-        return {
-            "kind": "measurement",
-            "target": self.target,
-            "check": self.check,
-            "version": self.version,
-            "metric": self.metric,
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "confidence": self.confidence,
-            "bound": self.bound.value,
-            "method": self.method,
-            "n": self.n,
-            "unit": self.unit.value,
-            "params": dict(self.params),
-            "slice": dict(self.slice),
-            "repeat": self.repeat.value,
-            "doubted": self.doubted,
-            **about,
-            "details": dict(self.details),
-            "evidence": list(self.evidence),
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,28 +192,51 @@ class Gap:
     measured others; empty, the whole check is missing.
     """
 
+    kind: ClassVar[str] = "gap"
     reason: GapReason
     detail: str
     cure: str
     target: str = ""
     check: str = ""
-    metric: str = ""
+    metric: OmitUnset[str] = ""
     params: Mapping[str, Scalar] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
-        """Return the record's form of this gap."""
-        about: dict[str, Json] = (
-            {"metric": self.metric, "params": dict(self.params)} if self.metric else {}
+        """Return the record's form; coordinates are those of a metric."""
+        said = write_fields(self)
+        return said if self.metric else {name: said[name] for name in said if name != "params"}
+
+    @classmethod
+    def from_json(cls, found: Json, place: str) -> "Gap":
+        """Read what is missing. Raises ``RecordError`` for what is none."""
+        part = JsonPart(found, place)
+        whole: Mapping[str, object] = (
+            {} if part.value.get("metric") else {"metric": "", "params": {}}
         )
-        return {
-            "kind": "gap",
-            "target": self.target,
-            "check": self.check,
-            "reason": self.reason.value,
-            "detail": self.detail,
-            "cure": self.cure,
-            **about,
-        }
+        return read_fields(cls, part, **whole)
+
+
+FAR = 10.0
+"""The factor between the nearest ends of two intervals from which figures that depend on the
+machine differ: a busy machine rarely makes a median that much slower, an invented figure may."""
+
+
+def is_far_apart(was: Measurement, now: Measurement) -> bool:
+    """Return whether the nearest ends of two figures are more than ``FAR`` times apart."""
+    (_, high), (other_low, _) = sorted([_ends(was), _ends(now)])
+    near, far = sorted([abs(high), abs(other_low)])
+    return other_low > high and (high < 0 < other_low or far > FAR * near)
+
+
+def _ends(item: Measurement) -> tuple[float, float]:
+    value = item.value if isinstance(item.value, float | int) else 0.0
+    low, high = (value if end is None else end for end in (item.low, item.high))
+    return float(low), float(high)
 
 
 Reading: TypeAlias = Measurement | Gap
+
+
+def read_reading(found: Json, place: str) -> Reading:
+    """Return the measurement or gap whose JSON form was found. Raises ``RecordError``."""
+    return read_json(cast("type[Measurement | Gap]", Reading), found, place)

@@ -1,4 +1,4 @@
-"""How far the models of a record were cut off from the machine: the one place that reads it."""
+"""The isolation of models as a record states it."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,8 @@ def read_isolation_levels(
     for spec in request.targets:
         print_ = found.get(spec.name)
         facts = {} if print_ is None else print_.conditions_facts
-        level = REMOTE if not any(given) else _weakest(spec, facts)
+        apart = not any(given) and not any(place.callable for place in spec.places)
+        level = REMOTE if apart else _weakest(spec, facts)
         if level is not None:
             levels[spec.name] = level
     return levels
@@ -33,13 +34,12 @@ def _weakest(spec: TargetSpec, facts: Mapping[str, Json]) -> str | None:
     if spec.cascade is not None:
         halves = {"edge": spec.cascade.edge, "cloud": spec.cascade.cloud}
         places = [(half, facts.get(name)) for name, half in halves.items()]
-    told = [_level(conditions) for place, conditions in places if place.endpoint is None]
+    told = []
+    for place, conditions in places:
+        if place.endpoint is None:
+            said = conditions.get("isolation") if isinstance(conditions, Mapping) else None
+            told.append(IsolationLevel(said) if said in list(IsolationLevel) else None)
     known = [level for level in told if level is not None]
     if not known or len(known) < len(told):
         return None
     return max(known, key=list(IsolationLevel).index).value
-
-
-def _level(conditions: Json) -> IsolationLevel | None:
-    said = conditions.get("isolation") if isinstance(conditions, Mapping) else None
-    return IsolationLevel(said) if said in list(IsolationLevel) else None

@@ -1,16 +1,16 @@
-"""What a record speaks for on each target: the artifact's bytes, or whatever answered there.
+"""The scope of a record on each target: the artifact's bytes, or the endpoint that answered.
 
 A target that runs the file here speaks for the file. A server or a cascade answers in place of the
 file, and what it answered speaks for the file only where the policy required parity with a run of
 the file here, on ordinary and on perturbed rows, and both were kept. Nothing less counts: a waiver,
-a warning and a reference that the audit file names show nothing of the file.
+a warning and a reference that the audit file names show nothing of the file. A function never does.
 """
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.findings import Finding, Outcome
+from auditor.domain.findings import Outcome
 from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
@@ -62,6 +62,8 @@ def find_bound_artifact(record: AuditRecord) -> Artifact | None:
 
 def _objections(record: AuditRecord, spec: TargetSpec) -> Iterator[str]:
     """Yield why the answers on a served target are not known to be those of the file."""
+    if any(place.callable is not None for place in spec.places):
+        yield "a function answered in the auditor's own process, where nothing is hidden from it"
     reference = record.request.reference
     if reference is not None:
         yield (
@@ -69,7 +71,12 @@ def _objections(record: AuditRecord, spec: TargetSpec) -> Iterator[str]:
             "`reference`, and not with the file"
         )
     for metric in (FLIPS, PERTURBED_FLIPS):
-        rules = [item for item in record.findings if _requires(item, spec.name, metric)]
+        rules = [
+            item
+            for item in record.findings
+            if (item.target, item.measure, item.effect)
+            == (spec.name, f"{PARITY}/{metric}", RuleEffect.DENY)
+        ]
         if not rules:
             yield f"no required rule bounds {PARITY}/{metric}"
         yield from (
@@ -77,26 +84,17 @@ def _objections(record: AuditRecord, spec: TargetSpec) -> Iterator[str]:
             for item in rules
             if item.outcome is not Outcome.PASSED
         )
-        yield from _unjudged(record, spec.name, metric, rules)
-
-
-def _requires(finding: Finding, target: str, metric: str) -> bool:
-    place = (finding.target, finding.measure, finding.effect)
-    return place == (target, f"{PARITY}/{metric}", RuleEffect.DENY)
-
-
-def _unjudged(record: AuditRecord, target: str, metric: str, rules: list[Finding]) -> Iterator[str]:
-    """Yield what the rules leave out: a rule may speak of some of the perturbed rows alone."""
-    judged = {index for item in rules for index in item.readings}
-    kinds = set[object]()
-    for index, reading in enumerate(record.readings):
-        if (reading.target, reading.check, reading.metric) != (target, PARITY, metric):
-            continue
-        if isinstance(reading, Gap):
-            yield f"{PARITY}/{metric} was not measured everywhere: {reading.detail}"
-        elif index not in judged:
-            yield f"no required rule bounds every reading of {PARITY}/{metric}"
-        kinds.add(reading.params.get(PERTURBATION))
-    wanted = {None} if metric == FLIPS else {NOISE, CRAFTED}
-    if wanted - kinds:
-        yield f"{PARITY}/{metric} was not measured"
+        # What the rules leave out: a rule may speak of some of the perturbed rows alone
+        judged = {index for item in rules for index in item.readings}
+        kinds = set[object]()
+        for index, reading in enumerate(record.readings):
+            if (reading.target, reading.check, reading.metric) != (spec.name, PARITY, metric):
+                continue
+            if isinstance(reading, Gap):
+                yield f"{PARITY}/{metric} was not measured everywhere: {reading.detail}"
+            elif index not in judged:
+                yield f"no required rule bounds every reading of {PARITY}/{metric}"
+            kinds.add(reading.params.get(PERTURBATION))
+        wanted = {None} if metric == FLIPS else {NOISE, CRAFTED}
+        if wanted - kinds:
+            yield f"{PARITY}/{metric} was not measured"

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
+from auditor.domain.digests import Digest
 from auditor.domain.findings import Finding, Verdict
-from auditor.domain.json import Json, compute_digest, encode_canonical
+from auditor.domain.json import Json, OmitUnset, compute_digest, encode_canonical, write_fields
 from auditor.domain.lineage import LineageEdge
 from auditor.domain.policies import AssuranceLevel, RuleEffect
 from auditor.domain.readings import Reading
@@ -26,13 +28,11 @@ class DuplicateRows:
     def doubt(self) -> str:
         """Why figures that are measured on them are doubted."""
         return (
-            f"{self.rows:,} evaluation rows are copies of {self.distinct:,} distinct ones, and "
-            "more rows say no more"
+            f"{self.rows - self.distinct:,} of {self.rows:,} evaluation rows repeat another row, "
+            "and copies say no more than one row"
         )
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        return {"rows": self.rows, "distinct": self.distinct}
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +52,18 @@ class CheckObservation:
     seed: int
     evidence: Mapping[str, str]
     deterministic: bool = True
-    labels_only: bool = False
-    committed: bool = False
-    copies: DuplicateRows | None = None
+    labels_only: OmitUnset[bool] = False
+    committed: OmitUnset[bool] = False
+    copies: OmitUnset[DuplicateRows | None] = None
 
     @property
-    def basis(self) -> str:
+    def basis(self) -> Digest:
         """Digest of what was seen: whatever is judged from this observation has it too."""
         return compute_digest(
             encode_canonical({"check": self.check, "evidence": dict(self.evidence)})
         )
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form; what is seldom so is said where it is so."""
-        return {
-            "target": self.target,
-            "check": self.check,
-            "version": self.version,
-            "params": dict(self.params),
-            "seed": self.seed,
-            "evidence": dict(self.evidence),
-            "deterministic": self.deterministic,
-            **({"labels_only": True} if self.labels_only else {}),
-            **({"committed": True} if self.committed else {}),
-            **({} if self.copies is None else {"copies": self.copies.to_json()}),
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +73,7 @@ class AuditRecord:
     ``places`` say where in a repository the audit file and the policy stand, where that is known.
     """
 
+    schema: ClassVar[str] = RECORD_SCHEMA
     id: str
     derived_from: str | None
     assurance: AssuranceLevel
@@ -99,7 +87,7 @@ class AuditRecord:
     tool: Mapping[str, Json]
     registered: str
     finished: str
-    places: SourceLocations | None = None
+    places: OmitUnset[SourceLocations | None] = None
     _bytes: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
@@ -115,24 +103,8 @@ class AuditRecord:
 
     def to_json(self) -> dict[str, Json]:
         """Return the record as JSON, schema ``auditor/record/v1``."""
-        return {
-            "schema": RECORD_SCHEMA,
-            "id": self.id,
-            "derived_from": self.derived_from,
-            "verdict": self.verdict.value,
-            "assurance": self.assurance.name,
-            "request": self.request.to_json(),
-            "confidence": self.confidence,
-            "fingerprints": {name: item.to_json() for name, item in self.fingerprints.items()},
-            "observations": [item.to_json() for item in self.observations],
-            "readings": [item.to_json() for item in self.readings],
-            "findings": [item.to_json() for item in self.findings],
-            "lineage": [edge.to_json() for edge in sorted(self.lineage)],
-            "tool": dict(self.tool),
-            "registered": self.registered,
-            "finished": self.finished,
-            **({} if self.places is None else {"places": self.places.to_json()}),
-        }
+        edges = [edge.to_json() for edge in sorted(self.lineage)]
+        return write_fields(self) | {"verdict": self.verdict.value, "lineage": edges}
 
     def canonical(self) -> bytes:
         """Return the bytes that are signed: made once, for a record does not change."""
@@ -141,6 +113,6 @@ class AuditRecord:
         return self._bytes[0]
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """Digest of the canonical bytes."""
         return compute_digest(self.canonical())

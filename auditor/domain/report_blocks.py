@@ -3,12 +3,45 @@
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from enum import StrEnum
+from typing import Protocol, TypeAlias
 
-from auditor.domain.checks import Check
 from auditor.domain.evidence import Item
 from auditor.domain.readings import Measurement, Unit
+from auditor.domain.report_panels import BlockPanel
 from auditor.errors import BrokenCheckError
+
+
+class HeadlineKind(StrEnum):
+    """What a headline figure says of a model on a target, in the order in which they are shown."""
+
+    QUALITY = "quality"
+    CERTAINTY = "certainty"
+    GROUPS = "groups"
+    SAMENESS = "sameness"
+    PRICE = "price"
+    TIME = "time"
+    TAIL = "tail"
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A metric by which targets are compared: what it says, its title, and what its unit is."""
+
+    kind: HeadlineKind
+    title: str
+    place: str = ""
+
+
+class ReportTopic(StrEnum):
+    """What a check's figures document, where a report asks for it by name."""
+
+    PERFORMANCE = "performance"
+    GROUPS = "groups"
+    CHANGES = "changes"
+    PARENT = "parent"
+    DRIFT = "drift"
+    RESOURCES = "resources"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +134,58 @@ class BlockImage:
     caption: str = ""
 
 
-Part: TypeAlias = "BlockParagraph | BlockTable | BarChart | LineChart | BlockImage"
+Part: TypeAlias = "BlockParagraph | BlockTable | BarChart | LineChart | BlockImage | BlockPanel"
+
+
+class ReportSection(StrEnum):
+    """The question that figures answer, as it heads a section of the report, in their order."""
+
+    DAILY = "In daily use"
+    WORSE = "Where it is worse"
+    TIME = "Over time"
+    ATTACK = "Under attack"
+    GIVEN_AWAY = "What it gives away"
+    NOISE = "Under noise, faults and other views"
+    POISONED = "If the training data were poisoned"
+    DATA = "The data"
+    OWN = "What checks show of their own"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPlace:
+    """Where a check's block stands: ``order`` in its section.
+
+    What is the same on every target is shown ``once``. Blocks of other packages stand in ``OWN``,
+    wherever they want to be.
+    """
+
+    section: ReportSection = ReportSection.OWN
+    order: int = 0
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReportBlock:
-    """What a check has to show of one target: a title, a sentence that leads, and parts."""
+    """What a check has to show of one target: a title, a sentence that leads, and parts.
 
-    title: str
-    lead: str
-    parts: tuple[Part, ...]
+    In a section that others share there are panels alone, which have titles of their own.
+    """
+
+    title: str = ""
+    lead: str = ""
+    parts: tuple[Part, ...] = ()
 
 
 Reads: TypeAlias = "Callable[[str], Item | None]"
 """Returns a copy of one item of evidence by its name, or ``None`` where it is not at hand."""
-Draws: TypeAlias = Callable[[Sequence[Measurement], Reads], ReportBlock]
-"""Makes a block of a check's measurements on one target and of its evidence there: pure."""
 
 
-def find_block_builder(check: Check | type[Check]) -> Draws | None:
-    """Return how a check makes its block, a function of its class named ``block``; most have none.
+class BuildBlock(Protocol):
+    """Makes a block of a check's measurements on one target and of its evidence there: pure."""
 
-    What it returns comes from the check's package, and is believed after ``validate_block`` alone.
-    """
-    found: Draws | None = getattr(check, "block", None)
-    return found
+    def __call__(self, measurements: Sequence[Measurement], evidence: Reads, /) -> ReportBlock:
+        """Return the block."""
+        ...
 
 
 MOST_PARTS, MOST_PICTURES = 12, 4
@@ -176,11 +236,26 @@ def _part(part: object) -> Iterator[str]:
         case BlockTable():
             yield from _table(part)
         case BarChart():
-            yield from _bars(part)
+            yield from _text("the title", part.title, MOST_TITLE)
+            yield from _text("the name", part.name, MOST_NAME)
+            yield from _kind("the unit", part.unit, Unit)
+            yield from _text("the reference's name", part.reference_name, MOST_NAME, least=0)
+            if part.reference is not None:
+                yield from _number("the reference", part.reference)
+            yield from _several("it", "bars", part.bars, MOST_BARS)
+            for at, bar in enumerate(part.bars, 1):
+                yield from _kind(f"bar {at}", bar, ChartBar)
+                yield from _text(f"the label of bar {at}", bar.label, MOST_NAME)
+                yield from _number(f"the value of bar {at}", bar.value)
+                yield from _ends(f"bar {at}", bar)
         case LineChart():
             yield from _line(part)
         case BlockImage():
-            yield from _picture(part)
+            yield from _text("the alternative text", part.alt, MOST_CELL)
+            yield from _text("the caption", part.caption, MOST_CELL, least=0)
+            yield from _kind("the file", part.png, bytes)
+            if len(part.png) > MOST_PICTURE_BYTES:
+                yield f"the file has {len(part.png)} bytes, of at most {MOST_PICTURE_BYTES}"
         case _:
             yield "this is no part of a block"
 
@@ -204,21 +279,6 @@ def _table(table: BlockTable) -> Iterator[str]:
                 yield from _text(f"a cell of row {at}", cell, MOST_CELL, least=0)
 
 
-def _bars(bars: BarChart) -> Iterator[str]:
-    yield from _text("the title", bars.title, MOST_TITLE)
-    yield from _text("the name", bars.name, MOST_NAME)
-    yield from _kind("the unit", bars.unit, Unit)
-    yield from _text("the reference's name", bars.reference_name, MOST_NAME, least=0)
-    if bars.reference is not None:
-        yield from _number("the reference", bars.reference)
-    yield from _several("it", "bars", bars.bars, MOST_BARS)
-    for at, bar in enumerate(bars.bars, 1):
-        yield from _kind(f"bar {at}", bar, ChartBar)
-        yield from _text(f"the label of bar {at}", bar.label, MOST_NAME)
-        yield from _number(f"the value of bar {at}", bar.value)
-        yield from _ends(f"bar {at}", bar)
-
-
 def _line(line: LineChart) -> Iterator[str]:
     yield from _text("the title", line.title, MOST_TITLE)
     yield from _text("the name of x", line.x_name, MOST_NAME)
@@ -235,14 +295,6 @@ def _line(line: LineChart) -> Iterator[str]:
             yield f"x of point {at} does not lie beyond the one before it"
     if len({point.low is None for point in line.points}) > 1:
         yield "some points have a band and others have none"
-
-
-def _picture(picture: BlockImage) -> Iterator[str]:
-    yield from _text("the alternative text", picture.alt, MOST_CELL)
-    yield from _text("the caption", picture.caption, MOST_CELL, least=0)
-    yield from _kind("the file", picture.png, bytes)
-    if len(picture.png) > MOST_PICTURE_BYTES:
-        yield f"the file has {len(picture.png)} bytes, of at most {MOST_PICTURE_BYTES}"
 
 
 def _several(what: str, names: str, found: Sequence[object], most: int) -> Iterator[str]:

@@ -5,13 +5,23 @@ from dataclasses import dataclass, field, replace
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
+from auditor.domain.digests import Digest
 from auditor.domain.disclosure import DisclosureMode
-from auditor.domain.json import Json, JsonPart, digest_json
+from auditor.domain.export_origin import ExportOrigin
+from auditor.domain.json import (
+    Json,
+    JsonPart,
+    Name,
+    OmitUnset,
+    digest_json,
+    read_fields,
+    read_json,
+    write_fields,
+)
 from auditor.domain.shadow_models import ShadowsRef
-from auditor.domain.target_json import read_target
 from auditor.domain.targets import TargetSpec
 from auditor.domain.training_recipes import RecipeRef
-from auditor.domain.trust import TrustRef
+from auditor.domain.trust_context import TrustRef
 from auditor.domain.waivers import WaiverRef
 
 UNDRAWN = 0
@@ -28,22 +38,18 @@ class DatasetRef:
     digest: str
     rows: int
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        return {"role": self.role, "digest": self.digest, "rows": self.rows}
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRef:
     """A policy by name, version and digest."""
 
-    name: str
-    version: str
+    name: Name
+    version: Name
     digest: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        return {"name": self.name, "version": self.version, "digest": self.digest}
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,12 @@ class InputFile:
         """Return the record's form."""
         return {"path": self.path, **self.file.to_json()}
 
+    @classmethod
+    def from_json(cls, found: Json, place: str) -> "InputFile":
+        """Read it from the record's form. Raises ``RecordError``."""
+        part = JsonPart(found, place)
+        return read_fields(cls, part, file=read_json(FileDigest, found, place))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditAttempt:
@@ -73,24 +85,14 @@ class AuditAttempt:
     """
 
     number: int
-    sealed: bool = False
-    proof: str | None = None
-    policy: PolicyRef | None = None
-    sets: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
-    by_data: bool = False
+    sealed: OmitUnset[bool] = False
+    proof: OmitUnset[str | None] = None
+    policy: OmitUnset[PolicyRef | None] = None
+    sets: OmitUnset[tuple[str, ...]] = ()
+    held: OmitUnset[tuple[str, ...]] = ()
+    by_data: OmitUnset[bool] = False
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form; what is seldom so is said where it is so."""
-        return {
-            "number": self.number,
-            **({"sealed": True} if self.sealed else {}),
-            **({} if self.proof is None else {"proof": self.proof}),
-            **({} if self.policy is None else {"policy": self.policy.to_json()}),
-            **({"sets": list(self.sets)} if self.sets else {}),
-            **({"held": list(self.held)} if self.held else {}),
-            **({"by_data": True} if self.by_data else {}),
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,7 @@ class ServiceAdditions:
     seed: int
     attempt: AuditAttempt | None
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that is sent."""
-        return {
-            "seed": self.seed,
-            "attempt": None if self.attempt is None else self.attempt.to_json(),
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +118,10 @@ class AuditRequest:
     leave of rules, ``baseline`` the record that limits are taken from. Where rows are to be
     withheld later (``disclosure``), its data are named by hidden digests. Services alone count
     (``attempt``). ``declared`` are settings of the audit file that make rules easier to keep, and
-    all that can be pinned where the policy pins any; ``None`` where there are none.
+    all that can be pinned where the policy pins any; ``None`` where there are none. ``exported`` is
+    the owner's word on what the artifact was exported from. ``max_minutes`` of target time come in
+    place of those of the budget (``seconds``). ``uncompared`` are columns of the evaluation data
+    with names of people's attributes that the audit file names as no groups.
     """
 
     name: str
@@ -138,20 +138,38 @@ class AuditRequest:
     tags: tuple[str, ...] = ()
     claims: Mapping[str, Json] = field(default_factory=dict)
     show_examples: bool = False
-    parent: Artifact | None = None
-    reference: TargetSpec | None = None
-    recipe: RecipeRef | None = None
-    shadows: ShadowsRef | None = None
-    generator: Artifact | None = None
-    documents: tuple[FileDigest, ...] = ()
-    trust: TrustRef | None = None
-    disclosure: DisclosureMode | None = None
-    system: str | None = None
-    risks: str | None = None
-    waivers: tuple[WaiverRef, ...] = ()
-    baseline: str | None = None
-    attempt: AuditAttempt | None = None
-    declared: Mapping[str, Json] | None = None
+    parent: OmitUnset[Artifact | None] = None
+    reference: OmitUnset[TargetSpec | None] = None
+    recipe: OmitUnset[RecipeRef | None] = None
+    shadows: OmitUnset[ShadowsRef | None] = None
+    generator: OmitUnset[Artifact | None] = None
+    documents: OmitUnset[tuple[FileDigest, ...]] = ()
+    trust: OmitUnset[TrustRef | None] = None
+    disclosure: OmitUnset[DisclosureMode | None] = None
+    system: OmitUnset[str | None] = None
+    risks: OmitUnset[str | None] = None
+    waivers: OmitUnset[tuple[WaiverRef, ...]] = ()
+    baseline: OmitUnset[str | None] = None
+    attempt: OmitUnset[AuditAttempt | None] = None
+    declared: OmitUnset[Mapping[str, Json] | None] = None
+    exported: OmitUnset[ExportOrigin | None] = None
+    max_minutes: OmitUnset[float | None] = None
+    uncompared: OmitUnset[tuple[str, ...]] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of target time that the audit may take on each target."""
+        return self.budget.seconds if self.max_minutes is None else self.max_minutes * 60
+
+    @property
+    def task(self) -> str:
+        """The kind of task as declared: a regression has a tolerance, and no other task does."""
+        return "regression" if "task.tolerance" in (self.declared or {}) else "classification"
+
+    @property
+    def predictions_only(self) -> bool:
+        """Whether the audit was given neither a model file nor a target that answers for one."""
+        return self.artifact is None and not any(item.brings_model for item in self.targets)
 
     @property
     def undrawn(self) -> "AuditRequest":
@@ -209,173 +227,41 @@ class AuditRequest:
         return {"policy": self.policy.digest, **named}
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """Digest of the whole request."""
         return digest_json(self.to_json())
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form."""
-        return {
-            "artifact": {
-                "name": self.name,
-                "version": self.version,
-                "digest": None if self.artifact is None else self.artifact.digest,
-                "files": []
-                if self.artifact is None
-                else [file.to_json() for file in self.artifact.files],
-            },
+        said = write_fields(self)
+        name, version, model = said.pop("name"), said.pop("version"), self.artifact
+        files = {"digest": None, "files": []} if model is None else model.to_json()
+        return said | {
+            "artifact": {"name": name, "version": version, **files},
             "targets": [target.name for target in self.targets],
-            "target_specs": [target.to_json() for target in self.targets],
-            "datasets": [dataset.to_json() for dataset in self.datasets],
-            "policy": self.policy.to_json(),
-            "audit_file": self.audit_file,
-            "seed": self.seed,
-            "budget": self.budget.value,
-            "only": list(self.only),
-            "inputs": [item.to_json() for item in self.inputs],
-            "tags": list(self.tags),
-            "claims": dict(self.claims),
-            "show_examples": self.show_examples,
-            **self._beside(),
+            "target_specs": said["targets"],
         }
 
-    def _beside(self) -> dict[str, Json]:
-        """Say what stands beside the audited model, where there is anything."""
-        found: dict[str, Json] = {}
-        for name, model in (("parent", self.parent), ("generator", self.generator)):
-            if model is not None:
-                files: list[Json] = [file.to_json() for file in model.files]
-                found[name] = {"digest": model.digest, "files": files}
-        if self.reference is not None:
-            found["reference"] = self.reference.to_json()
-        if self.recipe is not None:
-            found["recipe"] = self.recipe.to_json()
-        if self.shadows is not None:
-            found["shadows"] = self.shadows.to_json()
-        if self.trust is not None:
-            found["trust"] = self.trust.to_json()
-        if self.documents:
-            found["documents"] = [file.to_json() for file in self.documents]
-        if self.disclosure is not None:
-            found["disclosure"] = self.disclosure.value
-        if self.waivers:
-            found["waivers"] = [item.to_json() for item in self.waivers]
-        found |= {} if self.attempt is None else {"attempt": self.attempt.to_json()}
-        found |= {} if self.declared is None else {"declared": dict(self.declared)}
-        return found | {role: item for role, item in self.papers.items() if role != "policy"}
-
-
-def read_request(part: JsonPart) -> AuditRequest:
-    """Read what was asked. Raises ``RecordError`` for what is none."""
-    artifact = part.part("artifact")
-    name, version = artifact.name("name"), artifact.name("version")
-    return AuditRequest(
-        name=name,
-        version=version,
-        artifact=_artifact(artifact, name, version),
-        targets=part.list_of("target_specs", read_target),
-        datasets=part.list_of("datasets", _dataset),
-        policy=_policy(part.part("policy")),
-        audit_file=part.get("audit_file", str),
-        seed=part.get("seed", int),
-        budget=part.choice("budget", Budget),
-        only=part.texts("only"),
-        inputs=part.list_of("inputs", read_input_file),
-        tags=part.texts("tags"),
-        claims=part.mapping("claims"),
-        show_examples=part.get("show_examples", bool),
-        parent=_model(part, "parent", name, version),
-        reference=read_target(part.part("reference")) if part.value.get("reference") else None,
-        recipe=_recipe(part.part("recipe")) if part.value.get("recipe") else None,
-        shadows=_shadows(part.part("shadows")) if part.value.get("shadows") else None,
-        generator=_model(part, "generator", name, version),
-        documents=part.list_of("documents", _file) if part.value.get("documents") else (),
-        trust=_trust(part.part("trust")) if part.value.get("trust") else None,
-        disclosure=part.choice("disclosure", DisclosureMode)
-        if part.value.get("disclosure")
-        else None,
-        waivers=part.list_of("waivers", _waiver) if part.value.get("waivers") else (),
-        attempt=read_service_additions(part).attempt,
-        declared=None if part.value.get("declared") is None else part.mapping("declared"),
-        **_papers(part),
-    )
-
-
-def read_service_additions(part: JsonPart) -> ServiceAdditions:
-    """Read what a service added to what it was asked. Raises ``RecordError`` for what is none."""
-    attempt = read_attempt(part.part("attempt")) if part.value.get("attempt") else None
-    return ServiceAdditions(part.get("seed", int), attempt)
-
-
-def read_attempt(part: JsonPart) -> AuditAttempt:
-    """Read which attempt it is. Raises ``RecordError`` for what is none."""
-    return AuditAttempt(
-        number=part.get("number", int),
-        sealed=part.maybe("sealed", bool) or False,
-        proof=part.maybe("proof", str),
-        policy=_policy(part.part("policy")) if part.value.get("policy") else None,
-        sets=part.texts("sets") if part.value.get("sets") else (),
-        held=part.texts("held") if part.value.get("held") else (),
-        by_data=part.maybe("by_data", bool) or False,
-    )
-
-
-def _papers(part: JsonPart) -> dict[str, str | None]:
-    roles = ("system", "risks", "baseline")
-    return {role: part.get(role, str) if part.value.get(role) else None for role in roles}
-
-
-def _artifact(part: JsonPart, name: str, version: str) -> Artifact | None:
-    files = part.list_of("files", _file)
-    return Artifact(name, version, files) if files else None
-
-
-def _model(part: JsonPart, role: str, name: str, version: str) -> Artifact | None:
-    if part.value.get(role) is None:
-        return None
-    files = part.part(role).list_of("files", _file)
-    return Artifact(f"{name} ({role})", version, files)
-
-
-def _shadows(part: JsonPart) -> ShadowsRef:
-    return ShadowsRef(
-        models=part.texts("models"),
-        inclusion=part.get("inclusion", str),
-        rows=part.texts("rows"),
-    )
-
-
-def _recipe(part: JsonPart) -> RecipeRef:
-    return RecipeRef(
-        digest=part.get("digest", str),
-        function=part.get("function", str),
-        dp_train=part.maybe("dp_train", str),
-        allowed=part.get("allowed", bool),
-        unsandboxed=part.maybe("unsandboxed", bool) or False,
-    )
-
-
-def _trust(part: JsonPart) -> TrustRef:
-    return TrustRef(part.get("name", str), part.get("version", int), part.get("digest", str))
-
-
-def _waiver(part: JsonPart) -> WaiverRef:
-    digest, waiver, key = (part.get(name, str) for name in ("digest", "waiver", "key"))
-    return WaiverRef(digest, waiver, key, part.get("file", str))
-
-
-def _file(part: JsonPart) -> FileDigest:
-    return FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
-
-
-def read_input_file(part: JsonPart) -> InputFile:
-    """Return a file that an audit file names, as a request keeps it."""
-    return InputFile(part.get("path", str), _file(part))
-
-
-def _dataset(part: JsonPart) -> DatasetRef:
-    return DatasetRef(part.get("role", str), part.get("digest", str), part.get("rows", int))
-
-
-def _policy(part: JsonPart) -> PolicyRef:
-    return PolicyRef(part.name("name"), part.name("version"), part.get("digest", str))
+    @classmethod
+    def from_json(cls, found: Json, place: str) -> "AuditRequest":
+        """Read what was asked. Raises ``RecordError`` for what is none."""
+        part = JsonPart(found, place)
+        about = part.part("artifact")
+        name, version = about.name("name"), about.name("version")
+        files = about.get("files", tuple[FileDigest, ...])
+        beside = {
+            role: Artifact(
+                f"{name} ({role})", version, part.part(role).get("files", tuple[FileDigest, ...])
+            )
+            for role in ("parent", "generator")
+            if role in part.value
+        }
+        return read_fields(
+            cls,
+            part,
+            name=name,
+            version=version,
+            artifact=Artifact(name, version, files) if files else None,
+            targets=part.get("target_specs", tuple[TargetSpec, ...]),
+            **beside,
+        )

@@ -1,4 +1,4 @@
-"""Certificates: what no attack within a box can do to a row, proved and not merely tried."""
+"""Robustness certificates: proofs that no attack within a box changes a decision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What of a check's evidence is about single rows, so that these can be withheld."""
+"""Row-level evidence: the parts of a check's evidence about single rows, which can be withheld."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Scalar
 
@@ -28,7 +27,7 @@ class RowFigures:
 
 @dataclass(frozen=True, slots=True)
 class RowEvidence:
-    """What a check says of its evidence.
+    """What a check says of its evidence, in its class variable ``by_row``.
 
     ``each`` names the items whose first axis runs over ``ids`` (lists, and objects of lists, of
     that length too), ``apart`` those that tell nothing of any row. What is named in neither is
@@ -41,9 +40,3 @@ class RowEvidence:
     apart: frozenset[str] = frozenset()
     counted: frozenset[str] = frozenset()
     adds: Callable[[Evidence], Sequence[RowFigures]] | None = None
-
-
-def find_row_evidence(check: Check | type[Check]) -> RowEvidence:
-    """Return what a check says of its rows in a class variable ``by_row``; by default nothing."""
-    said: RowEvidence = getattr(check, "by_row", RowEvidence())
-    return said

@@ -1,4 +1,4 @@
-"""A generator: what an attacker knows of how rows look, as a map from latent points to rows."""
+"""Row generators: an attacker's prior over rows, as a map from latent points to rows."""
 
 from typing import Protocol, runtime_checkable
 

@@ -1,4 +1,4 @@
-"""Ready shadow models: trained by the owner as the artifact was, each on rows of its own."""
+"""Shadow models of the owner: trained as the artifact was, each on rows of its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.json import Json
+from auditor.domain.json import write_fields
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, Floats
 
@@ -52,13 +52,7 @@ class ShadowsRef:
     inclusion: str
     rows: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        return {
-            "models": list(self.models),
-            "inclusion": self.inclusion,
-            "rows": list(self.rows),
-        }
+    to_json = write_fields
 
 
 def rows_learnt_by_any(include: Include) -> Include:

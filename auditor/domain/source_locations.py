@@ -1,10 +1,11 @@
-"""Places: where in the owner's repository the audit file and the policy were written."""
+"""Source locations of the audit file and the policy in the owner's repository."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from auditor.domain.json import Json, JsonPart, build_field_error
+from auditor.domain.json import Json, OmitUnset, build_field_error, read_json, write_fields
 
 UPWARDS = re.compile(r"(^|/)\.\.?(/|$)")
 
@@ -20,6 +21,19 @@ class SourceLine:
         """Return the record's form."""
         return [self.number, self.width]
 
+    @classmethod
+    def from_json(cls, found: Json, place: str) -> "SourceLine":
+        """Read the line back. Raises ``RecordError`` for what is none."""
+        said = read_json(tuple[int, ...], found, place)
+        if len(said) != 2 or said[0] < 1 or said[1] < 0:  # noqa: PLR2004 -- a pair
+            raise build_field_error(place, "the number of a line and its width")
+        return cls(*said)
+
+
+def _refuse_foreign_path(path: str, place: str) -> None:
+    if not path or path.startswith("/") or "\\" in path or UPWARDS.search(path):
+        raise build_field_error(place, "a path from the root of a repository")
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -29,7 +43,7 @@ class SourceFile:
     ``model.artifact``. ``first`` is where all stands that has no line of its own.
     """
 
-    path: str
+    path: Annotated[str, _refuse_foreign_path]
     first: SourceLine
     lines: Mapping[str, SourceLine] = field(default_factory=dict)
 
@@ -38,10 +52,7 @@ class SourceFile:
         found = (self.lines[part] for part in parts if part in self.lines)
         return next(found, self.first)
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        lines: dict[str, Json] = {name: line.to_json() for name, line in self.lines.items()}
-        return {"path": self.path, "first": self.first.to_json(), "lines": lines}
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +60,6 @@ class SourceLocations:
     """Where what was asked is written; ``policy`` is ``None`` for a pack, or a file elsewhere."""
 
     audit_file: SourceFile
-    policy: SourceFile | None = None
+    policy: OmitUnset[SourceFile | None] = None
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        policy = {} if self.policy is None else {"policy": self.policy.to_json()}
-        return {"audit_file": self.audit_file.to_json(), **policy}
-
-
-def read_source_locations(part: JsonPart) -> SourceLocations:
-    """Read places back. Raises ``RecordError`` for what is no place below a repository's root."""
-    policy = _file(part.part("policy")) if "policy" in part.value else None
-    return SourceLocations(_file(part.part("audit_file")), policy)
-
-
-def _file(part: JsonPart) -> SourceFile:
-    path = part.get("path", str)
-    if not path or path.startswith("/") or "\\" in path or UPWARDS.search(path):
-        raise build_field_error(f"{part.place}.path", "a path from the root of a repository")
-    lines = part.part("lines")
-    return SourceFile(
-        path, _line(part, "first"), {name: _line(lines, name) for name in lines.value}
-    )
-
-
-def _line(part: JsonPart, name: str) -> SourceLine:
-    found = part.numbers(name)
-    if len(found) != 2 or found[0] < 1 or found[1] < 0:  # noqa: PLR2004 -- a pair
-        raise build_field_error(f"{part.place}.{name}", "the number of a line and its width")
-    return SourceLine(*found)
+    to_json = write_fields

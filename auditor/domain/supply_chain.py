@@ -1,14 +1,11 @@
-"""What an audit was given, part by part, and the documents that speak of such parts."""
+"""Supply-chain inputs of an audit, and the documents that describe them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.json import Json
-
-PREFIX = "sha256:"
+from auditor.domain.digests import Digest
+from auditor.domain.json import write_fields
 
 
 class SupplyPart(StrEnum):
@@ -39,15 +36,7 @@ class SupplyItem:
     name: str
     sha256: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the evidence form."""
-        return {"part": self.part.value, "name": self.name, "sha256": self.sha256}
-
-
-def read_supply_item(said: Mapping[str, Json]) -> SupplyItem:
-    """Return a given thing from its evidence form."""
-    told = cast("Mapping[str, str]", said)
-    return SupplyItem(SupplyPart(told["part"]), told["name"], told["sha256"])
+    to_json = write_fields
 
 
 def list_supply_items(
@@ -55,7 +44,7 @@ def list_supply_items(
 ) -> tuple[SupplyItem, ...]:
     """Return the files of one part, and their one digest (``sha256:...``) together."""
     each = tuple(SupplyItem(part, item.name, item.sha256) for item in files)
-    return (*each, SupplyItem(part, "", whole.removeprefix(PREFIX)))
+    return (*each, SupplyItem(part, "", Digest(whole).hex))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from auditor.domain.json import Json, JsonObject, digest_json
+from auditor.domain.json import (
+    Json,
+    JsonObject,
+    JsonPart,
+    Name,
+    OmitUnset,
+    build_field_error,
+    digest_json,
+    read_fields,
+    write_fields,
+)
 
 
 class EndpointProtocol(StrEnum):
@@ -58,33 +68,13 @@ class EndpointSpec:
     retries: int = 3
     authorisation: str | None = None
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the declared fields."""
-        return {
-            "url": self.url,
-            "protocol": self.protocol.value,
-            "model": self.model,
-            "model_version": self.model_version,
-            "encoding": self.encoding.value,
-            "headers": dict(self.headers),
-            "ca": self.ca,
-            "rows_at": self.rows_at,
-            "scores_at": self.scores_at,
-            "labels_only": self.labels_only,
-            "batch_limit": self.batch_limit,
-            "rate": self.rate,
-            "queries": self.queries,
-            "spend": self.spend,
-            "price_per_query": self.price_per_query,
-            "retries": self.retries,
-            "authorisation": self.authorisation,
-        }
+    to_json = write_fields
 
 
 EXACT_SUMS: Mapping[str, str] = {"session.x64quantprecision": "1"}
 """ONNX Runtime's session entry by which 8-bit products do not overflow on x86 without VNNI."""
 
-SERVED = frozenset({"endpoint", "cascade"})
+SERVED = frozenset({"endpoint", "cascade", "callable"})
 """Runtimes that run no file here."""
 
 
@@ -125,25 +115,39 @@ class CascadeSpec:
     cloud: "TargetSpec"
     below: float = 0.8
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the declared fields."""
-        return {"edge": self.edge.to_json(), "cloud": self.cloud.to_json(), "below": self.below}
+    to_json = write_fields
+
+
+@dataclass(frozen=True, slots=True)
+class CallableSpec:
+    """A Python function that answers in place of a file, as the program that asks names it.
+
+    ``function`` is its name with its module, ``source`` the digest of its source, where that can be
+    had; neither says which weights it uses.
+    """
+
+    function: str
+    source: OmitUnset[str | None] = None
+
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
     """Where and how the artifact runs, as the user declares it.
 
-    ``runtime`` is ``onnxruntime``, ``openvino``, ``endpoint`` or ``cascade``. ``device`` chooses
-    one of the devices that the runtime discovers (``NPU``, ``GPU``, ``GPU:1``); ``library`` is a
-    plugin provider, by the package that holds it or by the path of its shared object.
+    ``runtime`` is ``onnxruntime`` or that of another driver, ``endpoint``, ``cascade`` or
+    ``callable``.
+    ``device`` chooses one of the devices that the runtime discovers (``NPU``, ``GPU``, ``GPU:1``);
+    ``library`` is a plugin provider, by the package that holds it or by the path of its shared
+    object.
     ``provider_options``, ``session`` and ``free_dimensions`` are passed on to the runtime as
     written. ``emulated`` is the CPU model that an emulator plays (numbers only, never timed), and
     ``interpreter`` the Python of a worker environment of its own. ``seconds`` is the target time
     that one audit may take; checks beyond it are left out, and said to be.
     """
 
-    name: str
+    name: Name
     runtime: str = "onnxruntime"
     provider: str = "CPUExecutionProvider"
     threads: int = 1
@@ -151,17 +155,18 @@ class TargetSpec:
     memory_limit: int = 4 * 2**30
     time_limit: float = 120.0
     price_per_hour: float | None = None
-    device: str | None = None
-    library: str | None = None
-    provider_options: Mapping[str, str] = field(default_factory=dict)
-    session: Mapping[str, str] = field(default_factory=dict)
-    free_dimensions: Mapping[str, int] = field(default_factory=dict)
-    allow_fallback: bool = False
-    emulated: str | None = None
-    interpreter: str | None = None
-    seconds: float | None = None
-    endpoint: EndpointSpec | None = None
-    cascade: CascadeSpec | None = None
+    device: OmitUnset[str | None] = None
+    library: OmitUnset[str | None] = None
+    provider_options: OmitUnset[Mapping[str, str]] = field(default_factory=dict)
+    session: OmitUnset[Mapping[str, str]] = field(default_factory=dict)
+    free_dimensions: OmitUnset[Mapping[str, int]] = field(default_factory=dict)
+    allow_fallback: OmitUnset[bool] = False
+    emulated: OmitUnset[str | None] = None
+    interpreter: OmitUnset[str | None] = None
+    seconds: OmitUnset[float | None] = None
+    endpoint: OmitUnset[EndpointSpec | None] = None
+    cascade: OmitUnset[CascadeSpec | None] = None
+    callable: OmitUnset[CallableSpec | None] = None
 
     @property
     def places(self) -> "tuple[TargetSpec, ...]":
@@ -174,9 +179,21 @@ class TargetSpec:
         return tuple(place.endpoint for place in self.places if place.endpoint is not None)
 
     @property
+    def opens_file(self) -> bool:
+        """Whether a file of the audit is opened here; the halves of a cascade say it themselves."""
+        return self.endpoint is None and self.callable is None
+
+    @property
+    def brings_model(self) -> bool:
+        """Whether a server or a function answers here, so that an audit needs no file."""
+        return not all(place.opens_file for place in self.places)
+
+    @property
     def served(self) -> bool:
-        """Whether a server or a cascade answers here in place of a file that this machine runs."""
-        declared = self.endpoint is not None or self.cascade is not None
+        """Whether something else answers here than a file alone that this machine runs: a server, a
+        cascade or a function.
+        """
+        declared = self.cascade is not None or not self.opens_file
         return declared or self.runtime in SERVED
 
     @property
@@ -184,34 +201,7 @@ class TargetSpec:
         """Whether leave was written down to attack every served model that is asked here."""
         return all(found.authorisation is not None for found in self.endpoints)
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the declared fields; the rarer ones only where they are set."""
-        return {
-            "name": self.name,
-            "runtime": self.runtime,
-            "provider": self.provider,
-            "threads": self.threads,
-            "graph_optimization": self.graph_optimization,
-            "memory_limit": self.memory_limit,
-            "time_limit": self.time_limit,
-            "price_per_hour": self.price_per_hour,
-            **{name: value for name, value in self._rarer().items() if value},
-        }
-
-    def _rarer(self) -> dict[str, Json]:
-        return {
-            "device": self.device,
-            "library": self.library,
-            "provider_options": dict(self.provider_options),
-            "session": dict(self.session),
-            "free_dimensions": dict(self.free_dimensions),
-            "allow_fallback": self.allow_fallback,
-            "emulated": self.emulated,
-            "interpreter": self.interpreter,
-            "seconds": self.seconds,
-            "endpoint": None if self.endpoint is None else self.endpoint.to_json(),
-            "cascade": None if self.cascade is None else self.cascade.to_json(),
-        }
+    to_json = write_fields
 
 
 LOGITS = frozenset({"logits", "binary_logit"})
@@ -237,18 +227,7 @@ class ModelInterface:
     scores: str
     because: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        return {
-            "input": self.input,
-            "input_shape": list(self.input_shape),
-            "input_dtype": self.input_dtype,
-            "fixed_batch": self.fixed_batch,
-            "layout": self.layout,
-            "output": self.output,
-            "scores": self.scores,
-            "because": self.because,
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +243,7 @@ class Fingerprint:
     conditions_facts: JsonObject
     emulated: bool = False
     interface: ModelInterface | None = None
-    evidence: EvidenceLevel | None = None
+    evidence: OmitUnset[EvidenceLevel | None] = None
 
     @property
     def identity(self) -> str:
@@ -278,12 +257,16 @@ class Fingerprint:
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form: the two digests and the facts that they are taken over."""
-        return {
-            "identity": self.identity,
-            "conditions": self.conditions,
-            "emulated": self.emulated,
-            "identity_facts": dict(self.identity_facts),
-            "conditions_facts": dict(self.conditions_facts),
-            "interface": None if self.interface is None else self.interface.to_json(),
-            **({} if self.evidence is None else {"evidence": self.evidence.value}),
-        }
+        return {"identity": self.identity, "conditions": self.conditions, **write_fields(self)}
+
+    @classmethod
+    def from_json(cls, found: Json, place: str) -> "Fingerprint":
+        """Read what a target turned out to be. Raises ``RecordError`` for what is none."""
+        part = JsonPart(found, place)
+        made = read_fields(cls, part)
+        if (part.get("identity", str), part.get("conditions", str)) != (
+            made.identity,
+            made.conditions,
+        ):
+            raise build_field_error(place, "a fingerprint whose digests are those of its facts")
+        return made

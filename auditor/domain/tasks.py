@@ -20,6 +20,12 @@ class ScoreKind(StrEnum):
     PROBABILITIES = "probabilities"
 
 
+FAVOURABLE, POSITIVE = "favourable", "positive"
+"""Names in evidence and details of the class that people hope for, and the one a score is of."""
+FILLED, LEAST_FILLED = "filled", 0.1
+"""Name in details of the share of the declared ranges that rows span, told where it is less."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClassificationTask:
     """One label out of ``classes`` for each row.
@@ -137,3 +143,23 @@ class InputSpace:
     def width(self) -> Floats:
         """The range of each coordinate."""
         return self.high - self.low
+
+    def measure_fill(self, inputs: Array) -> float:
+        """Return the share of the box that ``[n, ...]`` inputs span, 1 where nothing can be said.
+
+        Of columns with ranges of their own it is the median over those that an attack may move.
+        """
+        if not len(inputs):
+            return 1.0
+        if not self.features:
+            width = float(np.max(self.high) - np.min(self.low))
+            spanned = float(np.fmax.reduce(inputs, axis=None)) - float(
+                np.fmin.reduce(inputs, axis=None)
+            )
+            return spanned / width if width > 0 else 1.0
+        moves = self.mutable & (self.width > 0)
+        if not moves.any():
+            return 1.0
+        rows = inputs[:, moves].astype(np.float64)
+        spans = np.fmax.reduce(rows, axis=0) - np.fmin.reduce(rows, axis=0)
+        return float(np.median(spans / self.width[moves]))

@@ -1,4 +1,4 @@
-"""How long a name and a text in an input may be: here, and nowhere else."""
+"""Limits on the length of names and texts in inputs."""
 
 MOST_NAME = 500
 """Characters of a name: of a model, a version, a class, a column, a group, a target, a setting."""

@@ -1,4 +1,4 @@
-"""The recipe: how an artifact was made, as the owner's code that trains again."""
+"""Training recipes: the owner's code that trains the artifact again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.json import Json
+from auditor.domain.json import OmitUnset, write_fields
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, Floats
 
@@ -65,17 +65,9 @@ class RecipeRef:
     function: str
     dp_train: str | None = None
     allowed: bool = False
-    unsandboxed: bool = False
+    unsandboxed: OmitUnset[bool] = False
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        return {
-            "digest": self.digest,
-            "function": self.function,
-            "dp_train": self.dp_train,
-            "allowed": self.allowed,
-            **({"unsandboxed": True} if self.unsandboxed else {}),
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Steps of a verification: what was looked at, and what came of it."""
+"""Verification steps: what was checked, with its result."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import NoReturn
 
 from auditor.domain.confusable_names import fold_name
+from auditor.domain.digests import Digest, is_digest
 from auditor.domain.findings import format_place
-from auditor.domain.json import Json, JsonObject, digest_json
+from auditor.domain.json import Json, JsonObject, OmitUnset, digest_json, write_fields
 from auditor.errors import WaiverError
 
 API, KIND = "auditor/v1", "Waiver"
@@ -62,13 +63,13 @@ class Waiver:
     ticket: str
     created: str
     expires: str
-    policy_digest: str | None = None
-    target: str | None = None
-    slice: Mapping[str, Coordinate] = field(default_factory=dict)
-    compensating: tuple[str, ...] = ()
+    policy_digest: OmitUnset[str | None] = None
+    target: OmitUnset[str | None] = None
+    slice: OmitUnset[Mapping[str, Coordinate]] = field(default_factory=dict)
+    compensating: OmitUnset[tuple[str, ...]] = ()
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """Digest of what it says, by which findings name it."""
         return digest_json(self.to_json())
 
@@ -79,27 +80,8 @@ class Waiver:
 
     def to_json(self) -> dict[str, Json]:
         """Return the document that is signed; what is not said is left out."""
-        said: dict[str, Json] = {
-            "apiVersion": API,
-            "kind": KIND,
-            "rule": self.rule,
-            "model": self.model,
-            "artifact": self.artifact or ANY,
-            "policy": self.policy,
-            "owner": self.owner,
-            "approver": self.approver,
-            "reason": self.reason,
-            "ticket": self.ticket,
-            "created": self.created,
-            "expires": self.expires,
-        }
-        beside: dict[str, Json] = {
-            "policy_digest": self.policy_digest,
-            "target": self.target,
-            "slice": dict(self.slice),
-            "compensating": list(self.compensating),
-        }
-        return said | {name: value for name, value in beside.items() if value}
+        said = write_fields(self) | {"artifact": self.artifact or ANY}
+        return {"apiVersion": API, "kind": KIND, **said}
 
     def life(self, now: str) -> WaiverValidity:
         """Return whether it counts at a time; where that is no time, it does not."""
@@ -148,9 +130,7 @@ class WaiverRef:
     key: str
     file: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
-        return {"digest": self.digest, "waiver": self.waiver, "key": self.key, "file": self.file}
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +185,6 @@ def parse_waiver_time(text: str) -> datetime | None:
 
 
 MOST_TEXT = 2000
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 NEEDED = (
     *("apiVersion", "kind", "rule", "model", "artifact", "policy", "owner", "approver", "reason"),
@@ -299,7 +278,7 @@ class _WaiverReader:
 
     def digest(self, name: str) -> str:
         value = self.line(name)
-        if not DIGEST.fullmatch(value):
+        if not is_digest(value):
             also = f", or `{ANY}` for every version of the model" if name == "artifact" else ""
             self.refuse(name, f"is {value!r}", f"Write sha256: and 64 hexadecimal digits{also}.")
         return value

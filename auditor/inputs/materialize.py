@@ -1,12 +1,12 @@
-"""Lays out the files of a request, by digest, where an audit can read them again."""
+"""Materializes the files of a request by digest, where an audit can read them again."""
 
-import hashlib
 import posixpath
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.domain.digests import Digest
 from auditor.domain.json import compute_digest
 from auditor.domain.requests import InputFile
 from auditor.errors import RecordError
@@ -59,8 +59,9 @@ def _write(item: InputFile, base: Path, fetch: FindInput) -> None:
     name = posixpath.normpath(item.file.name)
     parts = [part for part in name.split("/") if part not in {"", ".", ".."}]
     place = base.joinpath(*parts)
-    found = fetch(f"sha256:{item.file.sha256}")
-    if _digest(found) != f"sha256:{item.file.sha256}":
+    found = fetch(item.file.digest)
+    digest = compute_digest(found) if isinstance(found, bytes) else Digest.of_file(found)
+    if digest != item.file.digest:
         raise RecordError(f"the input {item.path} is damaged", cure="Restore it from its source.")
     place.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(found, bytes):
@@ -71,13 +72,6 @@ def _write(item: InputFile, base: Path, fetch: FindInput) -> None:
     place.chmod(READ_ONLY)
 
 
-def _digest(found: bytes | Path) -> str:
-    if isinstance(found, bytes):
-        return compute_digest(found)
-    with found.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
 def _place(written: str, base: Path, files: Sequence[InputFile]) -> Path:
     parts = [part for part in posixpath.normpath(written).split("/") if part not in {"", ".", ".."}]
     candidates = (base.joinpath(*parts), base / parts[-1]) if parts else (base,)
@@ -86,3 +80,8 @@ def _place(written: str, base: Path, files: Sequence[InputFile]) -> Path:
             return candidate
     first = files[0].file.name.split("/")[-1]
     return base / first
+
+
+def index_files_by_digest(folder: Path) -> Mapping[str, Path]:
+    """Index the files below a folder by digest."""
+    return {Digest.of_file(path): path for path in sorted(folder.rglob("*")) if path.is_file()}

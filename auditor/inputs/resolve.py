@@ -1,10 +1,10 @@
-"""What an audit file points to: where its settings stand, and whether their files are there."""
+"""Resolves the settings of an audit file to the files that they name."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from auditor._yaml import Place, YamlDocument, locate_json_lines
+from auditor._yaml import REQUEST, Place, YamlDocument, locate_json_lines
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.name_suggestions import suggest_near_names
 from auditor.domain.policies import Policy
@@ -12,7 +12,7 @@ from auditor.errors import AuditFileError, InvalidInputError, PolicyMissingError
 
 Locate: TypeAlias = Callable[[str], Path]
 """Turns a path as the audit file writes it into where the file really lies."""
-MEND = "Mend the path; it is relative to the audit file."
+MEND = "Fix the path; it is relative to {}."
 
 
 def locate_setting(file: AuditFile, *place: str | int) -> str:
@@ -27,7 +27,7 @@ def resolve_setting_path(  # noqa: PLR0913 -- what is named, where, and what to 
     written: str,
     locate: Locate,
     *,
-    cure: str = MEND,
+    cure: str | None = None,
     error: type[InvalidInputError] = AuditFileError,
     plain: bool = True,
 ) -> Path:
@@ -39,21 +39,23 @@ def resolve_setting_path(  # noqa: PLR0913 -- what is named, where, and what to 
     if _lies(path) and (not plain or path.is_file()):
         return path
     if _lies(path):
-        problem = "is no plain file"
+        problem = "is not a regular file"
     else:
         problem = f"does not exist (looked for {path.absolute()}){_beside(path)}"
-    raise error(f"{locate_setting(file, *place)}: {written} {problem}", cure=cure)
+    base = "the working directory" if file.source == REQUEST else "the audit file"
+    problem = f"{locate_setting(file, *place)}: {written} {problem}"
+    raise error(problem, cure=cure or MEND.format(base))
 
 
-def load_audit_policy(file: AuditFile, load: Callable[[str], Policy], *, own: bool) -> Policy:
-    """Load an audit file's policy; where it is its ``own``, that there is none is told at its line.
+def load_audit_policy(file: AuditFile, load: Callable[[str], Policy]) -> Policy:
+    """Load an audit file's policy; where it is its own, that there is none is told at its line.
 
     Raises ``PolicyError``.
     """
     try:
         return load(file.policy)
     except PolicyMissingError as error:
-        if not own:
+        if not file.own_policy:
             raise
         problem = f"{locate_setting(file, 'policy')}: {error.problem}"
         raise PolicyMissingError(problem, cure=error.cure) from None

@@ -1,4 +1,4 @@
-"""Find where in a repository an audit file and a policy stand, line by line."""
+"""Finds the source lines of an audit file and a policy in their repository."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Leads: linear functions of a model's scores that are all above 0 where it decides rightly."""
+"""Decision margins: linear functions of scores that are above 0 where the decision is right."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The scores that decide: what the last softmax or sigmoid of a graph was applied to."""
+"""The scores that decide, before the last softmax or sigmoid of a graph."""
 
 from dataclasses import replace
 
@@ -29,7 +29,31 @@ def find_scores(graph: OnnxGraph, interface: ModelInterface) -> OutputHead:
         case "binary_probability":
             return _binary(graph, value)
         case "probabilities" | "zipmap":
-            return _several(graph, value)
+            node = graph.producer(value)
+            if node is None:
+                return OutputHead(graph, value, LogitTransform.LOG)
+            if node.operator == "Softmax" and node.attributes.integer("axis", -1) in {-1, 1}:
+                return OutputHead(graph, node.inputs[0], LogitTransform.AS_IS)
+            if node.operator == "Sigmoid":
+                return OutputHead(graph, node.inputs[0], LogitTransform.LOG_SIGMOID)
+            if node.domain == ML and node.operator == "LinearClassifier":
+                finishes = {
+                    "SOFTMAX": LogitTransform.AS_IS,
+                    "LOGISTIC": LogitTransform.LOG_SIGMOID,
+                    "NONE": LogitTransform.LOG,
+                }
+                transform = node.attributes.text("post_transform", "NONE")
+                if transform not in finishes:
+                    raise TwinError(f"the scores are transformed by {transform}", cure=CURE)
+                plain = NodeAttributes({**node.attributes.values, "post_transform": b"NONE"})
+                bare = graph.replacing(replace(node, attributes=plain))
+                return OutputHead(bare, node.outputs[1], finishes[transform])
+            positive = find_complement(graph, node)
+            return (
+                OutputHead(graph, value, LogitTransform.LOG)
+                if positive is None
+                else _binary(graph, positive)
+            )
     raise TwinError("the model gives no scores of classes", cure=CURE)
 
 
@@ -42,38 +66,6 @@ def _binary(graph: OnnxGraph, value: str) -> OutputHead:
     if node is not None and node.operator == "Sigmoid":
         return OutputHead(graph, node.inputs[0], LogitTransform.BINARY_AS_IS)
     return OutputHead(graph, value, LogitTransform.BINARY_LOG_ODDS)
-
-
-def _several(graph: OnnxGraph, value: str) -> OutputHead:
-    node = graph.producer(value)
-    if node is None:
-        return OutputHead(graph, value, LogitTransform.LOG)
-    if node.operator == "Softmax" and node.attributes.integer("axis", -1) in {-1, 1}:
-        return OutputHead(graph, node.inputs[0], LogitTransform.AS_IS)
-    if node.operator == "Sigmoid":
-        return OutputHead(graph, node.inputs[0], LogitTransform.LOG_SIGMOID)
-    if node.domain == ML and node.operator == "LinearClassifier":
-        return _linear(graph, node)
-    positive = find_complement(graph, node)
-    return (
-        OutputHead(graph, value, LogitTransform.LOG)
-        if positive is None
-        else _binary(graph, positive)
-    )
-
-
-def _linear(graph: OnnxGraph, node: GraphNode) -> OutputHead:
-    finishes = {
-        "SOFTMAX": LogitTransform.AS_IS,
-        "LOGISTIC": LogitTransform.LOG_SIGMOID,
-        "NONE": LogitTransform.LOG,
-    }
-    transform = node.attributes.text("post_transform", "NONE")
-    if transform not in finishes:
-        raise TwinError(f"the scores are transformed by {transform}", cure=CURE)
-    plain = NodeAttributes({**node.attributes.values, "post_transform": b"NONE"})
-    bare = graph.replacing(replace(node, attributes=plain))
-    return OutputHead(bare, node.outputs[1], finishes[transform])
 
 
 def _skip(graph: OnnxGraph, value: str) -> str:

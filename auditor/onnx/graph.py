@@ -48,7 +48,33 @@ def normalise_model(model: onnx.ModelProto) -> onnx.ModelProto:
     model = _modern(model)
     if model.functions:
         model = inliner.inline_local_functions(model, convert_version=True)
-    return _written_out(model)
+    names = _functions(model)
+    for _ in range(EXPANSIONS):
+        if not names:
+            break
+        try:
+            # The model with functions' defaults spelt out: the inliner leaves them unbound
+            copy = onnx.ModelProto()
+            copy.CopyFrom(model)
+            opsets = {domain_of(item): item.version for item in copy.opset_import}
+            for node in _nodes(copy.graph.node):
+                name = (domain_of(node), node.op_type)
+                if name not in names:
+                    continue
+                schema = onnx.defs.get_schema(node.op_type, opsets.get(name[0], 1), name[0])
+                told = {item.name for item in node.attribute}
+                node.attribute.extend(
+                    item.default_value
+                    for item in schema.attributes.values()
+                    if item.name not in told and item.default_value.name
+                )
+            model = inliner.inline_selected_functions(copy, names, inline_schema_functions=True)
+        except RuntimeError:
+            break  # the inliner cannot bear an absent input: who needs the operator names it
+        before, names = names, _functions(model)
+        if names == before:
+            break  # the functions need types that the model does not say
+    return model
 
 
 def constant_value(
@@ -97,42 +123,6 @@ def _modern(model: onnx.ModelProto) -> onnx.ModelProto:
             cure="Export the model again.",
         ) from mistake
     return model
-
-
-def _written_out(model: onnx.ModelProto) -> onnx.ModelProto:
-    names = _functions(model)
-    for _ in range(EXPANSIONS):
-        if not names:
-            break
-        try:
-            model = inliner.inline_selected_functions(
-                _with_defaults(model, names), names, inline_schema_functions=True
-            )
-        except RuntimeError:
-            break  # the inliner cannot bear an absent input: who needs the operator names it
-        before, names = names, _functions(model)
-        if names == before:
-            break  # the functions need types that the model does not say
-    return model
-
-
-def _with_defaults(model: onnx.ModelProto, names: list[tuple[str, str]]) -> onnx.ModelProto:
-    """Return the model with functions' defaults spelt out: the inliner leaves them unbound."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    opsets = {domain_of(item): item.version for item in copy.opset_import}
-    for node in _nodes(copy.graph.node):
-        name = (domain_of(node), node.op_type)
-        if name not in names:
-            continue
-        schema = onnx.defs.get_schema(node.op_type, opsets.get(name[0], 1), name[0])
-        told = {item.name for item in node.attribute}
-        node.attribute.extend(
-            item.default_value
-            for item in schema.attributes.values()
-            if item.name not in told and item.default_value.name
-        )
-    return copy
 
 
 def _functions(model: onnx.ModelProto) -> list[tuple[str, str]]:
@@ -331,30 +321,26 @@ def _read(proto: onnx.GraphProto, opsets: Mapping[str, int]) -> OnnxGraph:
             nodes.append(_read_node(item, index, opsets))
         else:
             constants[item.output[0]] = value
-    return OnnxGraph(
-        nodes=tuple(_in_order(nodes)),
-        constants=constants,
-        inputs={item.name: _read_shape(item) for item in proto.input if item.name not in constants},
-        outputs=tuple(item.name for item in proto.output),
-    )
-
-
-def _in_order(nodes: list[GraphNode]) -> list[GraphNode]:
-    """Return nodes behind those whose values they need; files need not list them so.
-
-    Nodes that need one another stay where they stand: nothing can run them.
-    """
+    # Nodes behind those whose values they need; files need not list them so. Nodes that need
+    # one another stay where they stand: nothing can run them.
     maker = {value: place for place, node in enumerate(nodes) for value in node.outputs if value}
     needs = {
         place: {maker[value] for value in node.needs if maker.get(value, place) != place}
         for place, node in enumerate(nodes)
     }
     if all(before < place for place, found in needs.items() for before in found):
-        return nodes
-    try:
-        return [nodes[place] for place in TopologicalSorter(needs).static_order()]
-    except CycleError:
-        return nodes
+        in_order = nodes
+    else:
+        try:
+            in_order = [nodes[place] for place in TopologicalSorter(needs).static_order()]
+        except CycleError:
+            in_order = nodes
+    return OnnxGraph(
+        nodes=tuple(in_order),
+        constants=constants,
+        inputs={item.name: _read_shape(item) for item in proto.input if item.name not in constants},
+        outputs=tuple(item.name for item in proto.output),
+    )
 
 
 def _read_node(proto: onnx.NodeProto, index: int, opsets: Mapping[str, int]) -> GraphNode:

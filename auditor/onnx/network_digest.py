@@ -1,4 +1,4 @@
-"""What an ONNX file computes with, under one digest that no name and no way of writing changes.
+"""A digest of the network that an ONNX file computes, independent of names and encoding.
 
 A network is what its outputs follow from: operators with their attributes, and weights. It is read
 from the outputs backwards, so that nothing else has a part in it: no name, doc string, metadata,
@@ -21,6 +21,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto
 
+from auditor.domain.digests import Digest
 from auditor.onnx.scan.external_data import is_readable, read_external_tensor
 from auditor.onnx.scan.graph_walk import STANDARD, decode_text, walk_nodes
 from auditor.onnx.scan.hidden_content import declared_size
@@ -76,7 +77,7 @@ def network_digest(path: Path, folder: Path) -> str | None:
         found = reading.values(reading.main(), outputs)
     except _NetworkTooLargeError:
         return None
-    return "sha256:" + _mixed(FORM, *sorted(set(found))).hex()
+    return Digest.of_hex(_mixed(FORM, *sorted(set(found))).hex())
 
 
 @dataclass(slots=True)
@@ -169,13 +170,26 @@ class _DigestWalk:
         taken = [scope.value(decode_text(it)) for it in node.input]
         while taken and not taken[-1]:
             taken.pop()
-        given = self._attributes(scope, node, domain, name)
+        # What a node is told, but for what it would do anyway
+        usual = _defaults(name, domain, scope.opsets.get(domain, 1))
+        given = {}
+        for item in node.attribute:
+            key = decode_text(item.name)
+            if item.ref_attr_name:
+                value = scope.given.get(decode_text(item.ref_attr_name))
+            else:
+                value = self._encoded(scope, item)
+            if value is not None and usual.get(key) != value:
+                given[key] = value
         function = self._functions.get((domain, name, overload))
         if domain == STANDARD and name == "Identity" and taken:
             made = [taken[0]]
         elif domain == STANDARD and name == "Constant" and len(given) == 1:
             made = list(given.values())
-        elif function is not None and not _is_known(name, domain):
+        # A function of the name of an operator that runtimes have would change nothing that runs
+        elif function is not None and not (
+            domain == MICROSOFT or _schema(name, domain, NEWEST) is not None
+        ):
             made = self._called(scope, function, taken, given)
         else:
             made = self._computed(node, domain, taken, given)
@@ -217,22 +231,6 @@ class _DigestWalk:
         names = [decode_text(it) for it in function.input]
         body.known |= dict.fromkeys(names, b"") | dict(zip(names, taken, strict=False))
         return self.values(body, [decode_text(it) for it in function.output])
-
-    def _attributes(
-        self, scope: _GraphScope, node: onnx.NodeProto, domain: str, name: str
-    ) -> dict[str, bytes]:
-        """Return what a node is told, but for what it would do anyway."""
-        usual = _defaults(name, domain, scope.opsets.get(domain, 1))
-        found = {}
-        for item in node.attribute:
-            key = decode_text(item.name)
-            if item.ref_attr_name:
-                value = scope.given.get(decode_text(item.ref_attr_name))
-            else:
-                value = self._encoded(scope, item)
-            if value is not None and usual.get(key) != value:
-                found[key] = value
-        return found
 
     def _encoded(self, scope: _GraphScope, item: AttributeProto) -> bytes:
         graphs = [self._graph(scope, graph) for graph in _graphs(item)]
@@ -284,7 +282,21 @@ class _DigestWalk:
         elif tensor.HasField("raw_data"):
             raw = tensor.raw_data
         else:
-            return _typed(tensor)
+            # The numbers of a tensor that keeps them in fields of their own, as raw data has them.
+            # Source: the fields of `TensorProto` in onnx.proto.
+            kind = tensor.data_type
+            if kind == TensorProto.STRING:
+                return _mixed("text", *tensor.string_data)
+            for values, form in (
+                (tensor.float_data, "<f4"),
+                (tensor.double_data, "<f8"),
+                (tensor.int64_data, "<i8"),
+                (tensor.uint64_data, "<u4" if kind == TensorProto.UINT32 else "<u8"),
+            ):
+                if len(values):
+                    return np.array(values).astype(form).tobytes()
+            wide = np.array(tensor.int32_data, np.int64)
+            return wide.astype(_INTEGERS.get(kind, "u1")).tobytes()
         return raw[: declared_size(tensor)]
 
     def _step(self, by: int) -> None:
@@ -319,11 +331,6 @@ def _domain(item: onnx.NodeProto | onnx.FunctionProto) -> str:
 
 def _opsets(listed: Sequence[onnx.OperatorSetIdProto]) -> dict[str, int]:
     return {decode_text(item.domain) or STANDARD: item.version for item in listed}
-
-
-def _is_known(name: str, domain: str) -> bool:
-    """Whether runtimes have an operator: a function of its name would change nothing that runs."""
-    return domain == MICROSOFT or _schema(name, domain, NEWEST) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -368,26 +375,6 @@ def _plain(item: AttributeProto) -> bytes:
         return known(item)
     types = [it.SerializeToString(deterministic=True) for it in (item.tp, *item.type_protos)]
     return _mixed("types", _number(item.type), *types)
-
-
-def _typed(tensor: TensorProto) -> bytes:
-    """Return the numbers of a tensor that keeps them in fields of their own, as raw data has them.
-
-    Source: the fields of ``TensorProto`` in onnx.proto.
-    """
-    kind = tensor.data_type
-    if kind == TensorProto.STRING:
-        return _mixed("text", *tensor.string_data)
-    for values, form in (
-        (tensor.float_data, "<f4"),
-        (tensor.double_data, "<f8"),
-        (tensor.int64_data, "<i8"),
-        (tensor.uint64_data, "<u4" if kind == TensorProto.UINT32 else "<u8"),
-    ):
-        if len(values):
-            return np.array(values).astype(form).tobytes()
-    wide = np.array(tensor.int32_data, np.int64)
-    return wide.astype(_INTEGERS.get(kind, "u1")).tobytes()
 
 
 def _tensor(kind: int, sizes: Sequence[int], raw: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The operators that a twin knows: found by walking ``operators``, chosen by opset."""
+"""Registry of the ONNX operators that a twin supports, chosen by opset."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""From a model's output back to its logits: what the last softmax or sigmoid was applied to."""
+"""The output head of a model: from its output back to the logits."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
-from auditor.domain.condition_limits import (
+from auditor.domain.cel_limits import (
     ConditionSizes,
     find_condition_sizes,
     list_condition_names,
@@ -41,10 +41,12 @@ ABOUT_MODEL: Variables = MappingProxyType(
         "claims": VariableKind.MAP,
         "target": VariableKind.TEXT,
         "served": VariableKind.FLAG,
+        "task": VariableKind.TEXT,
+        "predictions_only": VariableKind.FLAG,
     }
 )
 """What ``when`` and ``applies_to`` may speak of: nothing that was measured. ``served`` says that
-the target is an endpoint or a cascade."""
+the target is an endpoint or a cascade, ``predictions_only`` that no model was given."""
 
 ABOUT_READINGS: Variables = MappingProxyType(
     {**ABOUT_MODEL, "reading": VariableKind.MAP, "readings": VariableKind.MAPS}
@@ -105,7 +107,9 @@ def convert_to_doubles(value: Json) -> Json:
 
     Canonical JSON writes 1.0 as ``1``, which reads back as an integer; CEL keeps the two apart.
     """
-    if isinstance(value, bool | str) or value is None:
+    if isinstance(value, str):
+        return str(value)  # the engine knows no text of a class of its own, as a digest is
+    if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float):
         return float(value)

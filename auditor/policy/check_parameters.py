@@ -58,7 +58,15 @@ def convert_parameter(check: type[Check], name: str, value: Json) -> Json:
         )
     try:
         # JSON mode takes a list for a tuple and a whole number for a float, and nothing else.
-        read = TypeAdapter(_hint(check, name)).validate_json(json.dumps(value), strict=True)
+        # The type of one parameter, also where annotations are texts. One at a time, since other
+        # annotations of a check may name what its module does not import.
+        (written,) = (item.type for item in fields(cast("Any", check)) if item.name == name)
+        holder = type(
+            name, (), {"__annotations__": {name: written}, "__module__": check.__module__}
+        )
+        read = TypeAdapter(get_type_hints(holder)[name]).validate_json(
+            json.dumps(value), strict=True
+        )
     except (ValidationError, TypeError, ValueError) as mistake:
         reason = mistake.errors()[0]["msg"] if isinstance(mistake, ValidationError) else mistake
         raise PolicyError(
@@ -66,7 +74,7 @@ def convert_parameter(check: type[Check], name: str, value: Json) -> Json:
             cure=f"By default it is {get_default_parameters(check)[name]!r}; write a value of that "
             "kind.",
         ) from None
-    return _plain(read)
+    return list(read) if isinstance(read, tuple) else cast("Json", read)
 
 
 def convert_list_entry(check: type[Check], name: str, value: Scalar) -> Scalar:
@@ -100,24 +108,10 @@ def make_check(check: type[Check], given: Mapping[str, Json]) -> Check:
         ) from None
 
 
-def _hint(check: type[Check], name: str) -> Any:  # noqa: ANN401 -- a type, of any form
-    """Return the type of one parameter, also where annotations are texts.
-
-    One at a time, since other annotations of a check may name what its module does not import.
-    """
-    (written,) = (item.type for item in fields(cast("Any", check)) if item.name == name)
-    holder = type(name, (), {"__annotations__": {name: written}, "__module__": check.__module__})
-    return get_type_hints(holder)[name]
-
-
 def _same(left: Scalar, right: Scalar) -> bool:
     if isinstance(left, str) or isinstance(right, str):
         return left == right
     return abs(left - right) <= SAME
-
-
-def _plain(value: Any) -> Json:  # noqa: ANN401 -- a parameter of any check
-    return list(value) if isinstance(value, tuple) else cast("Json", value)
 
 
 def _tupled(value: Json) -> Any:  # noqa: ANN401 -- a parameter of any check

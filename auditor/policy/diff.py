@@ -1,21 +1,21 @@
-"""Two policies side by side: which rules came and went, and which ask more or less."""
+"""The difference between two policies: added and removed rules, and stricter or looser ones."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from auditor.domain.json import Json, digest_json
+from auditor.domain.json import Json, OmitUnset, digest_json, write_fields
 from auditor.domain.policies import SettingChange, StrictnessChange
-from auditor.policy.drafts import PolicyDraft, RuleDraft
-from auditor.policy.origins import find_rule_origin
+from auditor.policy.rule_origins import find_rule_origin
 from auditor.policy.strictness import (
     compare_check_parameters,
     compare_policy_metadata,
     compare_rules,
     format_setting,
 )
+from auditor.policy.unvalidated_policy import PolicyDraft, RuleDraft
 
 TEXTS = ("title", "rationale", "remediation", "threshold", "controls")
-"""Settings of a rule that say why and for whom, and ask nothing."""
+"""Settings of a rule that explain it without a requirement."""
 ORDERED = (
     "least_budget", "least_assurance", "least_evidence", "least_isolation", "mode", "applies_to",
     "valid_for", "approvals", "blind_labels", "require_sealed", "most_attempts", "pins",
@@ -29,13 +29,9 @@ class RuleDifference:
 
     rule: str
     title: str
-    changes: tuple[SettingChange, ...] = ()
+    changes: OmitUnset[tuple[SettingChange, ...]] = ()
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that the command prints."""
-        changes: list[Json] = [item.to_json() for item in self.changes]
-        about: dict[str, Json] = {"changes": changes} if changes else {}
-        return {"rule": self.rule, "title": self.title, **about}
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +91,7 @@ def diff_policies(old: PolicyDraft, new: PolicyDraft) -> PolicyDifference:
         tuple(_whole(after[name]) for name in after if name not in before),
         tuple(_whole(before[name]) for name in before if name not in after),
         tuple(
-            RuleDifference(entry.rule.id, entry.rule.title, changes)
+            RuleDifference(entry.rule.id, entry.title, changes)
             for entry, changes in found
             if changes
         ),
@@ -146,7 +142,7 @@ def _short(value: Json) -> str:
 
 
 def _whole(entry: RuleDraft) -> RuleDifference:
-    return RuleDifference(entry.rule.id, entry.rule.title)
+    return RuleDifference(entry.rule.id, entry.title)
 
 
 def _raw(entry: RuleDraft) -> Mapping[str, Json]:

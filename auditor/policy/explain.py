@@ -1,10 +1,11 @@
-"""A policy in plain words: what each rule asks, why, what would keep or break it, and for whom."""
+"""Explains a policy in plain words: what each rule asks, why, and what would keep or break it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.domain.checks import Check, Metric
 from auditor.domain.json import Json
+from auditor.domain.pinned_settings import AuditPins, format_settings
 from auditor.domain.policies import (
     UNREAD,
     EnforcementMode,
@@ -14,7 +15,6 @@ from auditor.domain.policies import (
     RuleEffect,
     SettingChange,
 )
-from auditor.domain.policy_pins import AuditPins, format_settings
 from auditor.domain.readings import BoundKind
 from auditor.errors import PolicyError
 from auditor.policy.control_catalogues import FrameworkCatalogue
@@ -26,7 +26,7 @@ from auditor.policy.evaluate.messages import (
 from auditor.policy.evaluate.readings_index import SLICE
 
 EFFECTS: Mapping[RuleEffect, str] = {
-    RuleEffect.DENY: "A model that fails it fails the policy, and while it is unknown none passes.",
+    RuleEffect.DENY: "A model that fails it fails the policy; if it is undecided, none passes.",
     RuleEffect.WARN: "It only warns: the verdict does not depend on it.",
     RuleEffect.INFO: "It only informs: the verdict does not depend on it.",
 }
@@ -112,12 +112,12 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
         control = f"{duty.control.framework} {duty.control.ref}"
         yield "Left to", f"{duty.owner} ({control}): {duty.asks}"
     for fact in policy.legal:
-        when = f"verified {fact.verified}" if fact.verified != UNREAD else "nobody has read it"
+        when = f"verified {fact.verified}" if fact.verified != UNREAD else "not yet verified"
         yield "Law", f"{fact.datum}: {fact.value} ({when}, to be reviewed by {fact.review_by})."
 
 
 NOTHING_PINNED = (
-    "Nothing: whoever writes the audit file chooses the evaluation rows, and what it declares of "
+    "Nothing: the author of the audit file chooses the evaluation rows, and the declarations of "
     "the task and the inputs."
 )
 
@@ -153,7 +153,9 @@ def _rule(
         yield "Only where", f"`{rule.when}` holds; elsewhere it is not applicable."
     if rule.for_each:
         yield "For each", f"{', '.join(rule.for_each)}: one finding each."
-    yield "Figure", f"{metric.title} ({rule.measure}), {_nature(metric)}."
+    exact = metric.exact and metric.bound is BoundKind.ESTIMATE
+    nature = "counted exactly" if exact else BOUNDS[metric.bound]
+    yield "Figure", f"{metric.title} ({rule.measure}), {nature}."
     yield from _outcomes(rule, metric)
     yield "Weight", f"{rule.severity.capitalize()} severity. {EFFECTS[rule.effect]}"
     for topic, text in (
@@ -163,20 +165,14 @@ def _rule(
     ):
         if text:
             yield topic, " ".join(text.split())
-    yield from _controls(rule, catalogues)
-    if rule.origin is not None:
-        yield "From", f"{rule.origin.policy} {rule.origin.version}"
-        yield from (("Changed", _change(item)) for item in rule.origin.changes)
-
-
-def _controls(
-    rule: Rule, catalogues: Mapping[str, FrameworkCatalogue]
-) -> Iterator[tuple[str, str]]:
     for control in rule.controls:
         catalogue = catalogues.get(control.framework)
         title = "" if catalogue is None else catalogue.controls.get(control.ref, "")
         framework = control.framework if catalogue is None else catalogue.title
         yield "Control", f"{framework} {control.ref}" + (f", {title}" if title else "")
+    if rule.origin is not None:
+        yield "From", f"{rule.origin.policy} {rule.origin.version}"
+        yield from (("Changed", _change(item)) for item in rule.origin.changes)
 
 
 def _asks(rule: Rule, metric: Metric, raw: Mapping[str, Json]) -> str:
@@ -195,24 +191,26 @@ def _asks(rule: Rule, metric: Metric, raw: Mapping[str, Json]) -> str:
     return f"{metric.title}{place} {bound}" + (f" (set by {params})." if params else ".")
 
 
-def _nature(metric: Metric) -> str:
-    exact = metric.exact and metric.bound is BoundKind.ESTIMATE
-    return "counted exactly" if exact else BOUNDS[metric.bound]
-
-
 def _outcomes(rule: Rule, metric: Metric) -> Iterator[tuple[str, str]]:
     bounded = rule.limits is not None or rule.anchored is not None
     keeps, breaks = ("keeps the limit", "breaks the limit") if bounded else ("meets it", "does not")
     what = "the whole interval" if bounded and not metric.exact else "the reading"
     if rule.anchored is not None and rule.anchored.relative:
         what += ", held against the baseline's whole interval,"
-    away = _faces_away(rule, metric)
+    # Whether the metric's bound lies on the side on which the rule must be proved
+    asked = rule.anchored or rule.limits
+    if asked is None:
+        away = metric.bound is not BoundKind.ESTIMATE
+    else:
+        away = (metric.bound is BoundKind.AT_MOST and asked.least is not None) or (
+            metric.bound is BoundKind.AT_LEAST and asked.most is not None
+        )
     if away:
         yield "Passes", "never: what an attack or a search did not find proves nothing."
     else:
         yield "Passes", f"where {what} {keeps}."
     if away or SLICE in rule.for_each:
-        kept = "accepted" if rule.accept_withstood else "not accepted, so that it stays unknown"
+        kept = "accepted" if rule.accept_withstood else "not accepted, so that it stays undecided"
         yield "Withstood", f"where nothing that was tried broke it; that is {kept}."
     corrected = bounded and not metric.exact and rule.effect is RuleEffect.DENY
     holm = ", also after correction over all required rules" if corrected else ""
@@ -220,27 +218,26 @@ def _outcomes(rule: Rule, metric: Metric) -> Iterator[tuple[str, str]]:
     between = (
         "the interval lies on both sides of the limit, " if bounded and not metric.exact else ""
     )
-    yield (
-        "Unknown",
-        f"where {between}nothing was measured, or the figure is doubted{_unanchored(rule)}.",
-    )
-
-
-def _unanchored(rule: Rule) -> str:
-    """Say what limits lack that are taken from elsewhere."""
     ends = () if rule.anchored is None else rule.anchored.anchors
     claimed = ", or nothing is claimed" if any(end.claim is not None for end in ends) else ""
     relative = rule.anchored is not None and rule.anchored.relative
-    return claimed + (", or no baseline has a figure that it can be held against" * relative)
+    unanchored = claimed + (", or no baseline has a figure that it can be held against" * relative)
+    yield (
+        "Undecided",
+        f"where {between}nothing was measured, or {_doubted(rule)}{unanchored}.",
+    )
 
 
-def _faces_away(rule: Rule, metric: Metric) -> bool:
-    """Whether the metric's bound lies on the side on which the rule must be proved."""
-    asked = rule.anchored or rule.limits
-    if asked is None:
-        return metric.bound is not BoundKind.ESTIMATE
-    return (metric.bound is BoundKind.AT_MOST and asked.least is not None) or (
-        metric.bound is BoundKind.AT_LEAST and asked.most is not None
+def _doubted(rule: Rule) -> str:
+    """Say when a doubted figure leaves a rule undecided: some pass, and some fail."""
+    if rule.limits is None and rule.anchored is None:
+        return "the figure is doubted, unless it does not meet it (failed)"
+    passes = "even its worst case keeps the limit (passed) or "
+    if rule.anchored is not None and rule.anchored.relative:
+        passes = ""
+    return (
+        f"the figure is doubted, unless {passes}it breaks the limit on a side that its doubt does "
+        "not explain (failed)"
     )
 
 

@@ -4,7 +4,7 @@ A policy cannot shorten two inherited lists: the requirements that no measuremen
 the legal basis.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
@@ -222,13 +222,41 @@ def _joined(
     above = [_without_reasons(parent.document) for parent in parents]
     drops = {item.rule: item.reason for item in shape.drop}
     inherited = overlay_rules(above)
-    _refuse(document, shape, inherited)
+    written: set[str] = set()
+    for index, entry in enumerate(shape.rules):
+        if entry.id in written:
+            raise PolicyError(
+                f"{document.where(('rules', index))}: the id {entry.id} stands already above",
+                cure="Give each rule its own id.",
+            )
+        written.add(entry.id)
+    for index, item in enumerate(shape.drop):
+        where = document.where(("drop", index))
+        if item.rule not in inherited:
+            raise PolicyError(
+                f"{where}: no policy that it extends has a rule {item.rule!r}",
+                cure=f"They have: {', '.join(inherited)}.",
+            )
+        if item.rule in written:
+            raise PolicyError(
+                f"{where}: {item.rule} is dropped and written again",
+                cure="Override the rule, or give the new one another id.",
+            )
     rules = overlay_rules([*above, document])
     kept = [name for name in rules if name not in drops]
+    # A policy's own metadata, and what it leaves out as its strictest parent has it. What no heir
+    # can shorten is united.
+    own = dict(_part(document, "metadata"))
+    taken: dict[str, Json] = {}
+    for parent in above:
+        for name, value in _part(parent, "metadata"):
+            if name not in OWN and name not in own:
+                taken[name] = value if name not in taken else _strictest(name, taken[name], value)
+    whole = {**own, **taken, **unite_lists(document, above)}
     content: dict[str, Json] = {
         "apiVersion": shape.apiVersion,
         "kind": shape.kind,
-        "metadata": _metadata_merging(document, above),
+        "metadata": {name: value for name, value in whole.items() if value is not None},
         "params": {name: value for at in (*above, document) for name, value in _part(at, "params")},
         "checks": _checks([*above, document]),
         "rules": [rules[name] for name in kept],
@@ -254,55 +282,14 @@ def overlay_rules(layers: Sequence[YamlDocument]) -> dict[str, dict[str, Json]]:
     for document in layers:
         for entry in _entries(document):
             name = str(entry["id"])
-            found[name] = _over(found.get(name, {}), entry)
+            # Lay one rule's settings over another's; a bound is one setting, however it is written
+            before = found.get(name, {})
+            if any(entry.get(key) is not None for key in ASKS):
+                before = {key: value for key, value in before.items() if key not in ASKS}
+            found[name] = {
+                key: value for key, value in {**before, **entry}.items() if value is not None
+            }
     return found
-
-
-def _over(before: Mapping[str, Json], entry: Mapping[str, Json]) -> dict[str, Json]:
-    """Lay one rule's settings over another's; a bound is one setting, however it is written."""
-    if any(entry.get(key) is not None for key in ASKS):
-        before = {key: value for key, value in before.items() if key not in ASKS}
-    return {key: value for key, value in {**before, **entry}.items() if value is not None}
-
-
-def _refuse(
-    document: YamlDocument, shape: ExtendingPolicySchema, inherited: Collection[str]
-) -> None:
-    written: set[str] = set()
-    for index, entry in enumerate(shape.rules):
-        if entry.id in written:
-            raise PolicyError(
-                f"{document.where(('rules', index))}: the id {entry.id} stands already above",
-                cure="Give each rule its own id.",
-            )
-        written.add(entry.id)
-    for index, item in enumerate(shape.drop):
-        where = document.where(("drop", index))
-        if item.rule not in inherited:
-            raise PolicyError(
-                f"{where}: no policy that it extends has a rule {item.rule!r}",
-                cure=f"They have: {', '.join(inherited)}.",
-            )
-        if item.rule in written:
-            raise PolicyError(
-                f"{where}: {item.rule} is dropped and written again",
-                cure="Override the rule, or give the new one another id.",
-            )
-
-
-def _metadata_merging(document: YamlDocument, above: Sequence[YamlDocument]) -> Json:
-    """Return a policy's own metadata, and what it leaves out as its strictest parent has it.
-
-    What no heir can shorten is united.
-    """
-    own = dict(_part(document, "metadata"))
-    taken: dict[str, Json] = {}
-    for parent in above:
-        for name, value in _part(parent, "metadata"):
-            if name not in OWN and name not in own:
-                taken[name] = value if name not in taken else _strictest(name, taken[name], value)
-    whole = {**own, **taken, **unite_lists(document, above)}
-    return {name: value for name, value in whole.items() if value is not None}
 
 
 def _checks(layers: Sequence[YamlDocument]) -> Json:

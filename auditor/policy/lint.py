@@ -9,19 +9,26 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 
 from auditor._yaml import Place
-from auditor.domain.checks import Check, list_coordinates
+from auditor.domain.checks import Check
 from auditor.domain.name_suggestions import suggest_names
-from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits, explain_legal_doubt
+from auditor.domain.policies import (
+    MOST_VALID_DAYS,
+    AnchoredLimits,
+    LimitAnchor,
+    MetricLimits,
+    explain_legal_doubt,
+)
 from auditor.domain.readings import BoundKind, Unit
 from auditor.errors import PolicyError
 from auditor.policy.cel import ABOUT_MODEL, ABOUT_READINGS, Variables, compile_condition
 from auditor.policy.check_parameters import convert_list_entry, list_parameter_names, make_check
 from auditor.policy.control_catalogues import FrameworkCatalogue
-from auditor.policy.drafts import PolicyDraft, RuleDraft
 from auditor.policy.evaluate.readings_index import SLICE
 from auditor.policy.lint_remarks import LintLevel, LintRemark
 from auditor.policy.relaxations import lint_inheritance
 from auditor.policy.schema import ControlSchema, DutySchema
+from auditor.policy.title_numbers import lint_title
+from auditor.policy.unvalidated_policy import PolicyDraft, RuleDraft
 from auditor.policy.vacuous_rules import ConditionTrialBudget, lint_unbreakable_rule
 
 
@@ -80,21 +87,19 @@ def lint_unverified_law(draft: PolicyDraft, today: date) -> Iterator[LintRemark]
                 f"{item.datum} {doubt}",
                 f"Look at {item.source}, then set verified and review_by.",
             )
-    yield from _catalogues(draft, today)
-
-
-def _catalogues(draft: PolicyDraft, today: date) -> Iterator[LintRemark]:
     told: set[str] = set()
     for place, control in _cited(draft):
         catalogue = draft.catalogues.get(control.framework)
         if catalogue is None:
             continue
         ref = control.ref
-        doubt = explain_legal_doubt(catalogue.verified, catalogue.review_by, today)
-        if doubt and control.framework not in told:
+        catalogues_doubt = explain_legal_doubt(catalogue.verified, catalogue.review_by, today)
+        if catalogues_doubt and control.framework not in told:
             told.add(control.framework)
             cure = f"Compare the catalogue with {catalogue.source}, then set verified."
-            yield _warning(draft, place, f"the catalogue of {catalogue.title} {doubt}", cure)
+            yield _warning(
+                draft, place, f"the catalogue of {catalogue.title} {catalogues_doubt}", cure
+            )
         if ref in catalogue.unread:
             problem = f"{catalogue.title} {ref} was catalogued without reading its text"
             yield _warning(draft, place, problem, f"Read it at {catalogue.source}.")
@@ -160,7 +165,14 @@ def lint_provability(entry: RuleDraft) -> Iterator[LintRemark]:
             "Use at_least, at_most or within, which judge the whole interval.",
         )
     away = _faces_away(entry, metric.bound)
-    yield from _slices(entry)
+    if SLICE in entry.rule.for_each and entry.rule.accept is None:
+        yield entry.warning(
+            "for_each",
+            "the rule can never pass: a search names the slices that it confirms, and proves "
+            "nothing of the others",
+            "Write `accept: withstood` if it shall do that the whole sample keeps the rule, and "
+            "every slice that is named.",
+        )
     if rule.accept is not None and not away and SLICE not in rule.for_each:
         yield entry.error(
             "accept",
@@ -173,17 +185,6 @@ def lint_provability(entry: RuleDraft) -> Iterator[LintRemark]:
             f"the rule can never pass: what is found of {rule.metric} is only a bound "
             f"({metric.bound.value.replace('_', ' ')}), which proves no kept limit",
             "Write `accept: withstood` if an attack that found nothing shall do.",
-        )
-
-
-def _slices(entry: RuleDraft) -> Iterator[LintRemark]:
-    if SLICE in entry.rule.for_each and entry.rule.accept is None:
-        yield entry.warning(
-            "for_each",
-            "the rule can never pass: a search names the slices that it confirms, and proves "
-            "nothing of the others",
-            "Write `accept: withstood` if it shall do that the whole sample keeps the rule, and "
-            "every slice that is named.",
         )
 
 
@@ -216,18 +217,13 @@ def lint_draft(draft: PolicyDraft) -> Iterator[LintRemark]:
         for found in _condition(draft.shape.metadata.applies_to, ABOUT_MODEL, draft):
             yield draft.remark(place, found)
     yield from lint_unlisted_duties(draft)
-    yield from _parameters(draft)
-    yield from lint_inheritance(draft)
-    if not draft.shape.rules:
-        silent = "the policy has no rules, so that nothing could fail it"
-        yield draft.remark(("rules",), PolicyError(silent, cure="Write at least one rule."))
-    yield from _twice(draft)
-    trials = ConditionTrialBudget()
-    for index in range(len(draft.shape.rules)):
-        yield from _rule(draft.entry(index), trials)
-
-
-def _parameters(draft: PolicyDraft) -> Iterator[LintRemark]:
+    given_days = draft.shape.metadata.valid_for
+    if given_days is not None and int(given_days[:-1]) > MOST_VALID_DAYS:
+        problem = (
+            f"valid_for is {given_days}, and a record counts for {MOST_VALID_DAYS} days at most"
+        )
+        cure = f"Write {MOST_VALID_DAYS}d (three years) or less: data and models change."
+        yield _warning(draft, ("metadata", "valid_for"), problem, cure)
     for check_id, given in draft.shape.checks.items():
         check = draft.checks.get(check_id)
         try:
@@ -236,6 +232,14 @@ def _parameters(draft: PolicyDraft) -> Iterator[LintRemark]:
             make_check(check, given)
         except PolicyError as mistake:
             yield draft.remark(("checks", check_id), mistake)
+    yield from lint_inheritance(draft)
+    if not draft.shape.rules:
+        silent = "the policy has no rules, so that nothing could fail it"
+        yield draft.remark(("rules",), PolicyError(silent, cure="Write at least one rule."))
+    yield from _twice(draft)
+    trials = ConditionTrialBudget()
+    for index in range(len(draft.shape.rules)):
+        yield from _rule(draft.entry(index), trials)
 
 
 def _twice(draft: PolicyDraft) -> Iterator[LintRemark]:
@@ -254,8 +258,9 @@ def _twice(draft: PolicyDraft) -> Iterator[LintRemark]:
 
 
 def _rule(entry: RuleDraft, trials: ConditionTrialBudget) -> Iterator[LintRemark]:
-    if len(entry.rule.title) > LONGEST_TITLE:
-        problem = f"the title has {len(entry.rule.title)} characters, and reports cut it"
+    written = len(entry.rule.title or "")
+    if written > LONGEST_TITLE:
+        problem = f"the title has {written} characters, and reports cut it"
         cure = f"Keep it below {LONGEST_TITLE}; rationale has room for more."
         yield entry.warning("title", problem, cure)
     try:
@@ -274,7 +279,13 @@ def _rule(entry: RuleDraft, trials: ConditionTrialBudget) -> Iterator[LintRemark
             for found in _condition(text, variables, entry.draft):
                 yield entry.error(key, found.problem, found.cure)
     yield from lint_provability(entry)
-    yield from _controls(entry)
+    for index, control in enumerate(entry.rule.controls):
+        controls_mistake = explain_unknown_control(control, entry.draft.catalogues)
+        if controls_mistake is not None:
+            yield entry.error(f"controls.{index}", controls_mistake.problem, controls_mistake.cure)
+        doubt = explain_superseded_control(control, entry.draft.catalogues)
+        if doubt is not None:
+            yield entry.warning(f"controls.{index}", doubt.problem, doubt.cure)
 
 
 def _known(entry: RuleDraft) -> None:
@@ -328,7 +339,7 @@ def _coordinates(check: type[Check]) -> frozenset[str]:
     return (
         COORDINATES
         | frozenset(check.grid)
-        | list_coordinates(check)
+        | check.coordinates
         | frozenset(list_parameter_names(check))
     )
 
@@ -350,6 +361,8 @@ def _asks(entry: RuleDraft, trials: ConditionTrialBudget) -> Iterator[LintRemark
     bound = entry.rule.require is None
     faults = tuple(lint_limits(entry, asked[0], limits or MetricLimits())) if bound else ()
     yield from faults or lint_unbreakable_rule(entry, trials)
+    if limits is not None:
+        yield from lint_title(entry, limits)
 
 
 def _condition(text: str, variables: Variables, draft: PolicyDraft) -> Iterator[PolicyError]:
@@ -364,16 +377,6 @@ def _condition(text: str, variables: Variables, draft: PolicyDraft) -> Iterator[
                 f"params.{name} is not among the policy's params",
                 cure=f"Set it under params, where there are: {known}.",
             )
-
-
-def _controls(entry: RuleDraft) -> Iterator[LintRemark]:
-    for index, control in enumerate(entry.rule.controls):
-        mistake = explain_unknown_control(control, entry.draft.catalogues)
-        if mistake is not None:
-            yield entry.error(f"controls.{index}", mistake.problem, mistake.cure)
-        doubt = explain_superseded_control(control, entry.draft.catalogues)
-        if doubt is not None:
-            yield entry.warning(f"controls.{index}", doubt.problem, doubt.cure)
 
 
 def _no_check(check_id: str, checks: Mapping[str, object]) -> PolicyError:

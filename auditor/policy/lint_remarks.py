@@ -1,9 +1,9 @@
-"""What lint has to say of a policy."""
+"""Lint remarks: the messages of the policy linter, with their levels."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from auditor.domain.json import Json
+from auditor.domain.json import write_fields
 
 
 class LintLevel(StrEnum):
@@ -23,15 +23,7 @@ class LintRemark:
     problem: str
     cure: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that lint prints."""
-        return {
-            "level": self.level.value,
-            "where": self.where,
-            "rule": self.rule,
-            "problem": self.problem,
-            "cure": self.cure,
-        }
+    to_json = write_fields
 
     def __str__(self) -> str:
         """Place, rule and problem on one line."""

@@ -1,16 +1,17 @@
 """Loads policies from files and policy packs: parses, lints, and identifies each by its digest."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
 
 from auditor._yaml import validate_document
 from auditor.domain.checks import Check
-from auditor.domain.json import Json, digest_json
-from auditor.domain.name_suggestions import suggest_near_names
+from auditor.domain.json import digest_json, write_fields
+from auditor.domain.pinned_settings import AuditPins
 from auditor.domain.policies import (
+    MOST_VALID_DAYS,
     AssuranceLevel,
     FrameworkControl,
     LegalBasis,
@@ -18,21 +19,21 @@ from auditor.domain.policies import (
     Policy,
     Rule,
 )
-from auditor.domain.policy_pins import AuditPins
-from auditor.errors import PolicyError, PolicyMissingError
+from auditor.errors import PolicyError
 from auditor.policy.control_catalogues import FrameworkCatalogue
-from auditor.policy.drafts import PolicyDraft, RuleDraft
+from auditor.policy.find import find_policy_file, find_policy_path, list_pack_names
 from auditor.policy.inherit import PolicySource, merge_policy_chain
 from auditor.policy.lint import lint_draft, lint_unverified_law
 from auditor.policy.lint_remarks import LintLevel, LintRemark
-from auditor.policy.origins import (
+from auditor.policy.relaxations import lint_unproven_parents
+from auditor.policy.rule_origins import (
     read_dropped_rules,
     read_parent_policies,
     read_rule_origin,
     resolve_policy_draft,
 )
-from auditor.policy.relaxations import lint_unproven_parents
-from auditor.policy.schema import DutySchema, PolicySchema
+from auditor.policy.schema import PolicySchema
+from auditor.policy.unvalidated_policy import PolicyDraft, RuleDraft
 
 Checks = Mapping[str, type[Check]]
 Catalogues = Mapping[str, FrameworkCatalogue]
@@ -49,7 +50,48 @@ def load_policy_source(written: PolicySource, checks: Checks, catalogues: Catalo
     Its digest is over the whole document, resolved from all of them. Raises ``PolicyError`` that
     names every mistake with file, line, rule and cure.
     """
-    return _policy(read_policy_draft(written, checks, catalogues))
+    draft = read_policy_draft(written, checks, catalogues)
+    shape, about = draft.shape, draft.shape.metadata
+    rules = tuple(_rule(draft.entry(index)) for index in range(len(shape.rules)))
+    cited = {control.framework for rule in rules for control in rule.controls}
+    return Policy(
+        name=about.name,
+        version=about.version,
+        owner=about.owner,
+        digest=digest_json(draft.document.content),
+        document=draft.document.content,
+        source=draft.document.source,
+        rules=rules,
+        params=shape.params,
+        checks=shape.checks,
+        applies_to=about.applies_to,
+        least_budget=about.least_budget,
+        least_assurance=AssuranceLevel[about.least_assurance],
+        least_evidence=about.least_evidence,
+        least_isolation=about.least_isolation,
+        valid_for_days=None
+        if about.valid_for is None
+        else min(int(about.valid_for[:-1]), MOST_VALID_DAYS),
+        approvals=about.approvals,
+        blind_labels=about.blind_labels,
+        require_sealed=about.require_sealed,
+        most_attempts=about.most_attempts,
+        pins=AuditPins(
+            evaluation=tuple(about.pins.evaluation),
+            sets=tuple(about.pins.sets),
+            least_rows=about.pins.least_rows,
+            settings=about.pins.settings,
+        ),
+        mode=about.mode,
+        inherits=read_parent_policies(shape),
+        dropped=tuple(read_dropped_rules(shape)),
+        catalogues={name: item.digest for name, item in draft.catalogues.items() if name in cited},
+        cannot_evidence=tuple(
+            ManualDuty(FrameworkControl(item.framework, item.ref), item.asks, item.owner)
+            for item in about.cannot_evidence
+        ),
+        legal=tuple(LegalBasis(**item.model_dump()) for item in about.legal),
+    )
 
 
 def read_policy_draft(written: PolicySource, checks: Checks, catalogues: Catalogues) -> PolicyDraft:
@@ -88,15 +130,10 @@ def lint_policy_source(
         stale = () if today is None else tuple(lint_unverified_law(draft, today))
         return (*lint_draft(draft), *lint_unproven_parents(whole), *stale)
     except PolicyError as mistake:
-        return (_whole(written.source, mistake),)
-
-
-def _whole(source: str, mistake: PolicyError) -> LintRemark:
-    """Return what keeps a policy from being read, at its line where it begins with one."""
-    where, _, problem = mistake.problem.partition(": ")
-    if not where.startswith(f"{source}:"):
-        where, problem = source, mistake.problem
-    return LintRemark(LintLevel.ERROR, where, "", problem, mistake.cure)
+        where, _, problem = mistake.problem.partition(": ")
+        if not where.startswith(f"{written.source}:"):
+            where, problem = written.source, mistake.problem
+        return (LintRemark(LintLevel.ERROR, where, "", problem, mistake.cure),)
 
 
 def _alone(raw: bytes, source: str) -> PolicySource:
@@ -111,54 +148,11 @@ def _alone(raw: bytes, source: str) -> PolicySource:
     return PolicySource(raw, source, source, parent)
 
 
-def _duty(item: DutySchema) -> ManualDuty:
-    return ManualDuty(FrameworkControl(item.framework, item.ref), item.asks, item.owner)
-
-
-def _policy(draft: PolicyDraft) -> Policy:
-    shape, about = draft.shape, draft.shape.metadata
-    rules = tuple(_rule(draft.entry(index)) for index in range(len(shape.rules)))
-    cited = {control.framework for rule in rules for control in rule.controls}
-    return Policy(
-        name=about.name,
-        version=about.version,
-        owner=about.owner,
-        digest=digest_json(draft.document.content),
-        document=draft.document.content,
-        source=draft.document.source,
-        rules=rules,
-        params=shape.params,
-        checks=shape.checks,
-        applies_to=about.applies_to,
-        least_budget=about.least_budget,
-        least_assurance=AssuranceLevel[about.least_assurance],
-        least_evidence=about.least_evidence,
-        least_isolation=about.least_isolation,
-        valid_for_days=None if about.valid_for is None else int(about.valid_for[:-1]),
-        approvals=about.approvals,
-        blind_labels=about.blind_labels,
-        require_sealed=about.require_sealed,
-        most_attempts=about.most_attempts,
-        pins=AuditPins(
-            evaluation=tuple(about.pins.evaluation),
-            sets=tuple(about.pins.sets),
-            least_rows=about.pins.least_rows,
-            settings=about.pins.settings,
-        ),
-        mode=about.mode,
-        inherits=read_parent_policies(shape),
-        dropped=tuple(read_dropped_rules(shape)),
-        catalogues={name: item.digest for name, item in draft.catalogues.items() if name in cited},
-        cannot_evidence=tuple(_duty(item) for item in about.cannot_evidence),
-        legal=tuple(LegalBasis(**item.model_dump()) for item in about.legal),
-    )
-
-
 def _rule(entry: RuleDraft) -> Rule:
     shape = entry.rule
     return Rule(
         id=shape.id,
-        title=shape.title,
+        title=entry.title,
         severity=shape.severity,
         effect=shape.effect,
         check=shape.check,
@@ -178,7 +172,6 @@ def _rule(entry: RuleDraft) -> Rule:
     )
 
 
-SUFFIXES = (".yaml", ".yml")
 MOST_BYTES = 1_000_000
 
 
@@ -192,9 +185,7 @@ class PackSummary:
     rules: int
     description: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that lists print."""
-        return asdict(self)
+    to_json = write_fields
 
 
 def find_policy_bytes(wanted: str, base: Path, folder: Path) -> tuple[bytes, str]:
@@ -211,23 +202,26 @@ def find_policy_source(wanted: str, base: Path, folder: Path) -> PolicySource:
     ``wanted`` is the name of a pack in ``folder``, or a path relative to ``base``. Raises
     ``PolicyError`` that lists the packs when there is no such policy.
     """
-    pack = folder / f"{wanted}.yaml"
-    if _is_name(wanted) and pack.is_file():
-        return _written(pack, pack.name, folder)
-    path = base / wanted
-    if path.is_file():
-        return _written(path, wanted, folder)
-    packs = _packs(folder)
-    nearest = suggest_near_names(path.name, [*_files(path.parent), *packs])
-    raise PolicyMissingError(
-        f"there is no policy {wanted!r}: no pack has that name, and {path} is no file{nearest}",
-        cure=f"Write the path of a policy file, or a pack's name: {', '.join(packs)}.",
-    )
+    path = find_policy_file(wanted, base, folder)
+    in_pack = find_policy_path(wanted, base, folder) is None
+    return _written(path, path.name if in_pack else wanted, folder)
 
 
 def _written(path: Path, source: str, folder: Path) -> PolicySource:
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise PolicyError(
+                f"{source} has {size:,} bytes, more than {MOST_BYTES:,}",
+                cure="Split the policy into several.",
+            )
+        read = path.read_bytes()
+    except OSError as mistake:
+        raise PolicyError(
+            f"{source} cannot be read: {mistake.strerror}", cure="Check its permissions."
+        ) from None
     return PolicySource(
-        _read(path, source),
+        read,
         source,
         str(path.resolve()),
         partial(find_policy_source, base=path.parent, folder=folder),
@@ -236,25 +230,9 @@ def _written(path: Path, source: str, folder: Path) -> PolicySource:
 
 def list_policies(folder: Path) -> tuple[PackSummary, ...]:
     """Return every pack in a folder, by name. Raises ``PolicyError`` for a malformed one."""
-    return tuple(_summary(find_policy_source(name, folder, folder)) for name in _packs(folder))
-
-
-def _is_name(wanted: str) -> bool:
-    return wanted == Path(wanted).name and not wanted.endswith(SUFFIXES)
-
-
-def find_policy_path(wanted: str, base: Path, folder: Path) -> Path | None:
-    """Return the file that ``wanted`` names, or ``None`` where it is the name of a pack."""
-    named = _is_name(wanted) and (folder / f"{wanted}.yaml").is_file()
-    return None if named else base / wanted
-
-
-def _files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*.y*ml"))
-
-
-def _packs(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    return tuple(
+        _summary(find_policy_source(name, folder, folder)) for name in list_pack_names(folder)
+    )
 
 
 def _summary(written: PolicySource) -> PackSummary:
@@ -263,18 +241,3 @@ def _summary(written: PolicySource) -> PackSummary:
     return PackSummary(
         about.name, about.version, about.owner, len(shape.rules), about.description or ""
     )
-
-
-def _read(path: Path, source: str) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise PolicyError(
-                f"{source} has {size:,} bytes, more than {MOST_BYTES:,}",
-                cure="Split the policy into several.",
-            )
-        return path.read_bytes()
-    except OSError as mistake:
-        raise PolicyError(
-            f"{source} cannot be read: {mistake.strerror}", cure="Check its permissions."
-        ) from None

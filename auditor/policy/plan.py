@@ -8,12 +8,14 @@ from enum import StrEnum
 from statistics import NormalDist
 from types import MappingProxyType
 
+from auditor.checks.measure import get_check_parameters
 from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, AuditSize
-from auditor.domain.checks import Check, Metric, Need, forecast_check
+from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.gaps import OPEN, VERDICT
-from auditor.domain.json import Json
+from auditor.domain.json import Json, write_fields
+from auditor.domain.number_text import format_duration
 from auditor.domain.policies import MetricLimits, Policy, Rule, RuleEffect
-from auditor.domain.readings import BoundKind, Gap, Unit
+from auditor.domain.readings import BoundKind, Gap, GapReason, Unit
 from auditor.errors import ConditionError
 from auditor.policy.cel import ABOUT_MODEL, compile_condition
 
@@ -61,17 +63,7 @@ class InputTier:
     waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     why: str = ""
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that a plan prints."""
-        return {
-            "input": self.input,
-            "here": self.here,
-            "answers": list(self.answers),
-            "adds": list(self.adds),
-            "deepens": list(self.deepens),
-            "waits": {check: list(inputs) for check, inputs in self.waits.items()},
-            "why": self.why,
-        }
+    to_json = write_fields
 
 
 def list_input_tiers(
@@ -86,7 +78,7 @@ def list_input_tiers(
     all that cannot run: also those that have every input, and no library or nothing to do.
     """
     asked = [check for check in checks if check.id.partition(".")[0] in FAMILIES]
-    used = {need for check in asked for need in (*check.needs, *_wants(check))} - OF_THE_TASK
+    used = {need for check in asked for need in (*check.needs, *check.wants)} - OF_THE_TASK
     names = dict.fromkeys(_name(need) for need in Need if need in used)
     return tuple(
         replace(
@@ -110,7 +102,7 @@ def _tier(
     missing = {check.id: lacking.get(check.id, frozenset()) for check in asked}
     unmet = {check.id: missing[check.id] & check.needs for check in asked}
     needing = [check.id for check in asked if any(_name(need) == name for need in check.needs)]
-    wanting = [check.id for check in asked if any(_name(need) == name for need in _wants(check))]
+    wanting = [check.id for check in asked if any(_name(need) == name for need in check.wants)]
     without = [item for item, needs in missing.items() if any(_name(n) == name for n in needs)]
     return InputTier(
         input=name,
@@ -135,11 +127,6 @@ def _others(name: str, unmet: frozenset[Need]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(it for it in map(_name, sorted(unmet)) if it != name))
 
 
-def _wants(check: Check | type[Check]) -> frozenset[Need]:
-    wants: frozenset[Need] = getattr(check, "wants", frozenset())
-    return wants
-
-
 def _name(need: Need) -> str:
     return INPUTS.get(need, need.value.replace("_", " "))
 
@@ -161,8 +148,10 @@ class PlanningContext:
     """What is known of one target before an audit runs.
 
     ``targets`` names all targets of the audit; ``missing`` says why a check cannot run, by its
-    id, ``lacking`` what it needs or wants and has not, and ``absent`` why not; ``model`` and
-    ``claims`` are what ``when`` may ask, ``baseline`` whether there is one to take limits from.
+    id, ``lacking`` what it needs or wants and has not, and ``absent`` why not; ``model``,
+    ``claims``, ``task`` and ``predictions_only`` are what ``when`` may ask, ``baseline`` whether
+    there is one to take limits from. ``rows`` are those that a check's time allows at least, by id,
+    where that is not all of them; ``left_out`` counts the checks for which there is none.
     Paces are seconds a row, ``None`` where nobody timed it.
     """
 
@@ -175,7 +164,11 @@ class PlanningContext:
     model: Mapping[str, Json] = field(default_factory=dict)
     claims: Mapping[str, Json] = field(default_factory=dict)
     baseline: bool = False
+    task: str = "classification"
+    predictions_only: bool = False
     confidence: float = 0.95
+    rows: Mapping[str, int] = field(default_factory=dict)
+    left_out: int = 0
     seconds_per_query: float | None = None
     seconds_per_pass: float | None = None
     price_per_hour: float | None = None
@@ -198,18 +191,7 @@ class CheckPlan:
     missing: Gap | None
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that a plan prints."""
-        return {
-            "check": self.check,
-            "title": self.title,
-            "queries": self.queries,
-            "passes": self.passes,
-            "seconds": self.seconds,
-            "price": self.price,
-            "missing": None if self.missing is None else self.missing.to_json(),
-            "notes": list(self.notes),
-        }
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +199,8 @@ class RuleForecast:
     """What a rule can come to, and why.
 
     ``chance`` is that of passing if the truth lies half-way between ideal and limit; ``rows`` how
-    many rows would make it good, or would let a perfect model pass where none can now.
+    many rows would make it good, or would let a perfect model pass where none can now. ``applies``
+    is ``None`` where it is unknown whether the rule is asked of the target.
     """
 
     prospect: RuleProspect
@@ -225,6 +208,7 @@ class RuleForecast:
     half_width: float | None = None
     chance: float | None = None
     rows: int | None = None
+    applies: bool | None = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,31 +221,57 @@ class RulePlan:
     effect: RuleEffect
     foreseen: RuleForecast
 
+    @property
+    def check(self) -> str:
+        """The check whose metric the rule bounds."""
+        return self.measure.partition("/")[0]
+
     def to_json(self) -> dict[str, Json]:
         """Return the form that a plan prints."""
-        return {
-            "rule": self.rule,
-            "title": self.title,
-            "measure": self.measure,
-            "effect": self.effect.value,
-            "prospect": self.foreseen.prospect.value,
-            "message": self.foreseen.message,
-            "half_width": self.foreseen.half_width,
-            "chance": self.foreseen.chance,
-            "rows": self.foreseen.rows,
-        }
+        said = write_fields(self)
+        del said["foreseen"]
+        told = write_fields(self.foreseen)
+        del told["applies"]  # the prospect and the message name it
+        return said | told
+
+
+DECIDABLE = frozenset({RuleProspect.CERTAIN, RuleProspect.LIKELY, RuleProspect.UNFORESEEN})
+"""Prospects of rules that the rows at hand are expected to decide."""
+UNAVAILABLE = frozenset(
+    {
+        GapReason.NEEDS_CLASSIFICATION,
+        GapReason.NEEDS_REGRESSION,
+        GapReason.NEEDS_NUMERIC_INPUT,
+        GapReason.NEEDS_TEXT_INPUT,
+        GapReason.NOT_DEFINED,
+        GapReason.OVER_BUDGET,
+    }
+)
+"""Reasons of the model, its task or the budget: no input that an owner adds removes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingInput:
+    """One reason why checks cannot run and its cure, with the checks and the rules that wait."""
+
+    gap: Gap
+    checks: tuple[str, ...]
+    rules: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AuditPlan:
     """What an audit of one target costs and can decide; totals leave out what cannot run.
 
-    ``tiers`` says what each input unlocks of privacy and poisoning.
+    ``tiers`` says what each input unlocks of privacy and poisoning; ``shortened`` counts the checks
+    whose time does not suffice for all their rows, ``left_out`` those for which there is none.
     """
 
     checks: tuple[CheckPlan, ...]
     rules: tuple[RulePlan, ...]
     tiers: tuple[InputTier, ...] = ()
+    shortened: int = 0
+    left_out: int = 0
 
     @property
     def queries(self) -> int:
@@ -274,20 +284,57 @@ class AuditPlan:
         return sum_if_known([item.seconds for item in self.checks if item.missing is None])
 
     @property
+    def duration(self) -> str:
+        """How long the checks take in words: of those of known time alone, at least so long."""
+        least = sum(item.seconds or 0.0 for item in self.checks if item.missing is None)
+        if self.seconds is None:
+            return f"at least {format_duration(least)}" if least else "time unknown"
+        return f"about {format_duration(self.seconds)}"
+
+    @property
     def price(self) -> float | None:
         """What the target's time costs, or nothing where it has no price."""
         return sum_if_known([item.price for item in self.checks if item.missing is None])
 
+    @property
+    def applicable(self) -> tuple[RulePlan, ...]:
+        """Rules that are asked of this target."""
+        away = RuleProspect.NOT_APPLICABLE
+        return tuple(item for item in self.rules if item.foreseen.prospect is not away)
+
+    @property
+    def decidable(self) -> tuple[RulePlan, ...]:
+        """Rules that the rows at hand are expected to decide."""
+        return tuple(
+            item
+            for item in self.rules
+            if item.foreseen.prospect in DECIDABLE and item.foreseen.applies
+        )
+
+    @property
+    def missing_inputs(self) -> tuple[MissingInput, ...]:
+        """What an owner can add, first what unlocks the most rules and then the most checks."""
+        found: dict[tuple[GapReason, str], list[CheckPlan]] = {}
+        for check in self.checks:
+            if check.missing is not None:
+                place = check.missing.reason, check.missing.cure
+                found.setdefault(place, []).append(check)
+        inputs = [_missing(waiting, self.applicable) for waiting in found.values()]
+        kept = [it for it in inputs if it.rules or it.gap.reason not in UNAVAILABLE]
+        return tuple(sorted(kept, key=lambda it: (-len(it.rules), -len(it.checks))))
+
     def to_json(self) -> dict[str, Json]:
         """Return the form that a plan prints."""
-        return {
-            "checks": [item.to_json() for item in self.checks],
-            "rules": [item.to_json() for item in self.rules],
-            "tiers": [item.to_json() for item in self.tiers],
-            "queries": self.queries,
-            "seconds": self.seconds,
-            "price": self.price,
-        }
+        totals = {"queries": self.queries, "seconds": self.seconds, "price": self.price}
+        counts = {"applicable": len(self.applicable), "decidable": len(self.decidable)}
+        return write_fields(self) | totals | counts
+
+
+def _missing(waiting: Sequence[CheckPlan], rules: Iterable[RulePlan]) -> MissingInput:
+    names = tuple(check.check for check in waiting)
+    held = tuple(item.rule for item in rules if item.check in names)
+    gap = next(check.missing for check in waiting if check.missing is not None)
+    return MissingInput(gap, names, held)
 
 
 def sum_if_known(parts: Sequence[float | None]) -> float | None:
@@ -309,6 +356,8 @@ def forecast_exemption(policy: Policy, rule: Rule, outlook: PlanningContext) -> 
         "claims": outlook.claims,
         "target": outlook.target,
         "served": outlook.size.served,
+        "task": outlook.task,
+        "predictions_only": outlook.predictions_only,
     }
     for text in (policy.applies_to, rule.when):
         try:
@@ -317,9 +366,8 @@ def forecast_exemption(policy: Policy, rule: Rule, outlook: PlanningContext) -> 
                     RuleProspect.NOT_APPLICABLE, f"Not asked here: `{text}` is false."
                 )
         except ConditionError as mistake:
-            return RuleForecast(
-                RuleProspect.UNFORESEEN, f"Whether it applies is unknown: {mistake}"
-            )
+            why = f"Whether it applies is unknown: {mistake}"
+            return RuleForecast(RuleProspect.UNFORESEEN, why, applies=None)
     asked_of = rule.where.get("target", outlook.target)
     if asked_of != outlook.target and asked_of in outlook.targets:
         return RuleForecast(RuleProspect.NOT_APPLICABLE, f"Asked of {asked_of} alone.")
@@ -344,16 +392,13 @@ def forecast_unanswerable(
     elif rule.where.get("target", outlook.target) != outlook.target:
         why = f"No reading can answer it: {rule.where['target']} is not part of this audit."
     else:
-        return _too_few(rule, checks[rule.check], outlook)
+        check = checks[rule.check]
+        short = check.foretell(outlook.size).shortages.get(rule.metric)
+        if short is None:
+            return None
+        few_why = f"No reading can answer it: {short.why}. {short.cure}"
+        return RuleForecast(RuleProspect.UNANSWERABLE, few_why, rows=short.rows)
     return RuleForecast(RuleProspect.UNANSWERABLE, why)
-
-
-def _too_few(rule: Rule, check: Check, outlook: PlanningContext) -> RuleForecast | None:
-    short = forecast_check(check, outlook.size).shortages.get(rule.metric)
-    if short is None:
-        return None
-    why = f"No reading can answer it: {short.why}. {short.cure}"
-    return RuleForecast(RuleProspect.UNANSWERABLE, why, rows=short.rows)
 
 
 def forecast_rule(rule: Rule, check: Check, outlook: PlanningContext) -> RuleForecast:
@@ -374,16 +419,37 @@ def forecast_rule(rule: Rule, check: Check, outlook: PlanningContext) -> RuleFor
     if half_width is None or ideal is None or rule.limits is None:
         why = "Can be decided; how likely is not known beforehand."
         return RuleForecast(RuleProspect.UNFORESEEN, why, half_width)
-    rows = min(outlook.size.rows, getattr(check, "rows", outlook.size.rows))
-    room = _room(rule.limits, ideal)
+    most = get_check_parameters(check).get("rows")
+    rows = min(outlook.size.rows, most) if isinstance(most, int) else outlook.size.rows
+    room = min(abs(ideal - end) for end in (rule.limits.least, rule.limits.most) if end is not None)
     if half_width > room:
-        return _hopeless(half_width, ideal, room, rows)
+        needed = _rows(rows, half_width, room)
+        more = f" It takes about {needed:,} rows like these." if needed else ""
+        hopeless_why = (
+            f"Cannot pass: the interval will reach about {half_width:.2g} to each side, and even a "
+            f"perfect {ideal:g} is only {room:.2g} from the limit.{more}"
+        )
+        return RuleForecast(RuleProspect.NEVER, hopeless_why, half_width, 0.0, needed)
     error = half_width / _quantile(outlook)
     if metric.unit is Unit.SHARE and metric.higher_is_better and rows:
         # A share scatters more at the half-way truth than near one, where a check may foresee it.
         halfway = max(0.0, ideal - room / 2)
         error = max(error, math.sqrt(halfway * (1 - halfway) / rows))
-    return _chances(error, room, rows, outlook, bound=_faces_away(rule, metric))
+    bound = _faces_away(rule, metric)
+    half_width = error * _quantile(outlook)
+    chance = NORMAL.cdf((room / 2 - half_width) / error) if error > 0 else 1.0
+    ending = "Is withstood, which is no pass," if bound else "Passes"
+    truth = "what attacks find" if bound else "the truth"
+    why = (
+        f"{ending} with a chance of {chance:.0%} if {truth} lies half-way between perfect and the "
+        f"limit: the interval will reach about {half_width:.2g} to each side."
+    )
+    if chance >= GOOD_CHANCE:
+        return RuleForecast(RuleProspect.LIKELY, why, half_width, chance)
+    needed = _rows(rows, half_width + error * NORMAL.inv_cdf(GOOD_CHANCE), room / 2)
+    if needed is not None:
+        why += f" A chance of {GOOD_CHANCE:.0%} takes about {needed:,} rows like these."
+    return RuleForecast(RuleProspect.OPEN, why, half_width, chance, needed)
 
 
 def _faces_away(rule: Rule, metric: Metric) -> bool:
@@ -400,43 +466,10 @@ def _ideal(rule: Rule, limits: MetricLimits, metric: Metric) -> float | None:
         return 1.0 if like_ratio else (limits.least + limits.most) / 2
     if metric.higher_is_better is False:
         return 0.0 if limits.most is not None and limits.most >= 0 else None
-    bounded = metric.unit is Unit.SHARE or rule.metric.endswith("_ratio")
+    bounded = metric.unit is Unit.SHARE or rule.metric == "r2" or rule.metric.endswith("_ratio")
     if metric.higher_is_better and bounded and limits.least is not None and limits.least <= 1:
         return 1.0
     return None
-
-
-def _room(limits: MetricLimits, ideal: float) -> float:
-    return min(abs(ideal - end) for end in (limits.least, limits.most) if end is not None)
-
-
-def _hopeless(half_width: float, ideal: float, room: float, rows: int) -> RuleForecast:
-    needed = _rows(rows, half_width, room)
-    more = f" It takes about {needed:,} rows like these." if needed else ""
-    why = (
-        f"Cannot pass: the interval will reach about {half_width:.2g} to each side, and even a "
-        f"perfect {ideal:g} is only {room:.2g} from the limit.{more}"
-    )
-    return RuleForecast(RuleProspect.NEVER, why, half_width, 0.0, needed)
-
-
-def _chances(
-    error: float, room: float, rows: int, outlook: PlanningContext, *, bound: bool
-) -> RuleForecast:
-    half_width = error * _quantile(outlook)
-    chance = NORMAL.cdf((room / 2 - half_width) / error) if error > 0 else 1.0
-    ending = "Is withstood, which is no pass," if bound else "Passes"
-    truth = "what attacks find" if bound else "the truth"
-    why = (
-        f"{ending} with a chance of {chance:.0%} if {truth} lies half-way between perfect and the "
-        f"limit: the interval will reach about {half_width:.2g} to each side."
-    )
-    if chance >= GOOD_CHANCE:
-        return RuleForecast(RuleProspect.LIKELY, why, half_width, chance)
-    needed = _rows(rows, half_width + error * NORMAL.inv_cdf(GOOD_CHANCE), room / 2)
-    if needed is not None:
-        why += f" A chance of {GOOD_CHANCE:.0%} takes about {needed:,} rows like these."
-    return RuleForecast(RuleProspect.OPEN, why, half_width, chance, needed)
 
 
 def _quantile(outlook: PlanningContext) -> float:
@@ -463,67 +496,58 @@ def plan_target(policy: Policy, checks: Mapping[str, Check], outlook: PlanningCo
     implies, and half widths to shrink with the root of the sample.
     """
     costs = tuple(_check(check, outlook) for check in checks.values())
-    rules = tuple(_rule(policy, rule, checks, outlook) for rule in policy.rules)
+    found = []
+    for rule in policy.rules:
+        settled = rule.under(outlook.claims)
+        foreseen = (
+            forecast_exemption(policy, settled, outlook)
+            or forecast_unanswerable(settled, checks, outlook)
+            or forecast_rule(settled, checks[settled.check], outlook)
+        )
+        found.append(RulePlan(rule.id, rule.title, rule.measure, rule.effect, foreseen))
+    rules = tuple(found)
     return AuditPlan(
         costs,
         rules,
         list_input_tiers(checks.values(), outlook.lacking, outlook.absent, outlook.missing.keys()),
+        len(outlook.rows),
+        outlook.left_out,
     )
 
 
 def _check(check: Check, outlook: PlanningContext) -> CheckPlan:
     cost = check.cost(outlook.size)
-    asking = _times(cost.queries, outlook.seconds_per_query)
-    crafting = _times(cost.passes, outlook.seconds_per_pass)
+    query, twin_pass = outlook.seconds_per_query, outlook.seconds_per_pass
+    unknown = (cost.queries and query is None) or (cost.passes and twin_pass is None)
+    asking = None if unknown else cost.price(query or 0.0, twin_pass or 0.0)
     trained = 0 if Need.RECIPE in outlook.lacking.get(check.id, ()) else cost.trained
-    seconds = sum_if_known([asking, crafting, cost.seconds, trained * SECONDS_A_TRAINED_ROW])
+    seconds = sum_if_known([asking, cost.seconds, trained * SECONDS_A_TRAINED_ROW])
+    hourly, each = outlook.price_per_hour, outlook.price_per_query
+    if (hourly is None and each is None) or (hourly is not None and seconds is None):
+        price = None
+    else:
+        price = (seconds or 0.0) / SECONDS_AN_HOUR * (hourly or 0.0) + cost.queries * (each or 0.0)
+    # What the check foretells, each reason once with all the metrics that it keeps away
+    told = check.foretell(outlook.size)
+    kept: dict[str, list[str]] = {}
+    for metric, lack in told.shortages.items():
+        kept.setdefault(f"{lack.why}. {lack.cure.rstrip('.')}", []).append(metric)
     return CheckPlan(
         check=check.id,
         title=check.title,
         queries=cost.queries,
         passes=cost.passes,
         seconds=seconds,
-        price=_price(cost.queries, seconds, outlook),
+        price=price,
         missing=outlook.missing.get(check.id),
-        notes=_notes(check, outlook.size),
+        notes=(
+            *_fewer(check, outlook),
+            *told.notes,
+            *(f"no {', '.join(names)}: {why}" for why, names in kept.items()),
+        ),
     )
 
 
-def _notes(check: Check, size: AuditSize) -> tuple[str, ...]:
-    """Say what the check foretells, each reason once with all the metrics that it keeps away."""
-    told = forecast_check(check, size)
-    kept: dict[str, list[str]] = {}
-    for metric, lack in told.shortages.items():
-        kept.setdefault(f"{lack.why}. {lack.cure.rstrip('.')}", []).append(metric)
-    return (*told.notes, *(f"no {', '.join(names)}: {why}" for why, names in kept.items()))
-
-
-def _price(queries: int, seconds: float | None, outlook: PlanningContext) -> float | None:
-    hourly, each = outlook.price_per_hour, outlook.price_per_query
-    if (hourly is None and each is None) or (hourly is not None and seconds is None):
-        return None
-    return (seconds or 0.0) / SECONDS_AN_HOUR * (hourly or 0.0) + queries * (each or 0.0)
-
-
-def _times(count: int, pace: float | None) -> float | None:
-    if count == 0:
-        return 0.0
-    return None if pace is None else count * pace
-
-
-def _rule(
-    policy: Policy, rule: Rule, checks: Mapping[str, Check], outlook: PlanningContext
-) -> RulePlan:
-    settled = rule.under(outlook.claims)
-    foreseen = _foreseen(policy, settled, checks, outlook)
-    return RulePlan(rule.id, rule.title, rule.measure, rule.effect, foreseen)
-
-
-def _foreseen(
-    policy: Policy, rule: Rule, checks: Mapping[str, Check], outlook: PlanningContext
-) -> RuleForecast:
-    return (
-        forecast_exemption(policy, rule, outlook)
-        or forecast_unanswerable(rule, checks, outlook)
-        or forecast_rule(rule, checks[rule.check], outlook)
-    )
+def _fewer(check: Check, outlook: PlanningContext) -> tuple[str, ...]:
+    rows = outlook.rows.get(check.id)
+    return () if rows is None else (f"its time allows {rows:,} rows, and more if they break early",)

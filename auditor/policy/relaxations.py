@@ -1,19 +1,19 @@
-"""What lint says of a policy that extends others: what it may not change, and what it loosens."""
+"""Lint of policies that extend others: forbidden changes, and rules that they relax."""
 
 from collections.abc import Iterable, Iterator
 
 from auditor.domain.policies import ParentPolicy, SettingChange, StrictnessChange
 from auditor.errors import PolicyError
-from auditor.policy.drafts import PolicyDraft, RuleDraft
 from auditor.policy.inherit import UNITED, MergedPolicy
 from auditor.policy.lint_remarks import LintLevel, LintRemark
-from auditor.policy.origins import read_dropped_rules, read_parent_policies, read_rule_origin
+from auditor.policy.rule_origins import read_dropped_rules, read_parent_policies, read_rule_origin
+from auditor.policy.unvalidated_policy import PolicyDraft
 
-ALONE = "a reason to loosen stands here, and nothing is inherited"
+ALONE = "loosens is set, but nothing is inherited"
 TOLD = ("inherits", "dropped")
 UNSHOWN = "what this says of the policies that it extends is its own word: none of them is read"
-READ = "Compare both with the source, and have the wrong one mended."
-CURE = "Ask whoever answers for the policy whether the reason still holds."
+READ = "Compare both with the source, and have the wrong one corrected."
+CURE = "Ask the owner of the policy whether the reason is still valid."
 
 
 def lint_inheritance(draft: PolicyDraft) -> Iterator[LintRemark]:
@@ -27,7 +27,12 @@ def lint_inheritance(draft: PolicyDraft) -> Iterator[LintRemark]:
             yield LintRemark(LintLevel.WARNING, where, "", _words(change, parent.name), CURE)
         yield from _said_otherwise(draft, parent)
     for entry in draft.entries:
-        yield from _of_rule(entry)
+        if entry.rule.loosens is not None:
+            yield entry.error("loosens", ALONE, "Remove loosens.")
+        if entry.rule.origin is not None:
+            origin = read_rule_origin(entry.rule.origin)
+            for rule_change in _reasoned(origin.changes):
+                yield entry.warning("id", _words(rule_change, origin.policy), CURE)
     for item in read_dropped_rules(draft.shape):
         problem = f"{item.by} drops this rule of {item.policy}: {item.reason}"
         where = draft.document.where(("drop",))
@@ -53,15 +58,6 @@ def _said_otherwise(draft: PolicyDraft, parent: ParentPolicy) -> Iterator[LintRe
             where = draft.document.where(("metadata", name))
             problem = f"{change.by} says this otherwise than {parent.name} does ({change})"
             yield LintRemark(LintLevel.WARNING, where, "", problem, READ)
-
-
-def _of_rule(entry: RuleDraft) -> Iterator[LintRemark]:
-    if entry.rule.loosens is not None:
-        yield entry.error("loosens", ALONE, "Remove loosens.")
-    if entry.rule.origin is not None:
-        origin = read_rule_origin(entry.rule.origin)
-        for change in _reasoned(origin.changes):
-            yield entry.warning("id", _words(change, origin.policy), CURE)
 
 
 def _reasoned(changes: Iterable[SettingChange]) -> Iterator[SettingChange]:

@@ -15,7 +15,9 @@ from pydantic_core import PydanticCustomError
 
 from auditor._yaml import StrictModel
 from auditor.domain.budgets import Budget
+from auditor.domain.digests import DIGEST_PATTERN
 from auditor.domain.isolation import IsolationLevel
+from auditor.domain.pinned_settings import SETTINGS
 from auditor.domain.policies import (
     EnforcementMode,
     MinimumEvidence,
@@ -23,7 +25,6 @@ from auditor.domain.policies import (
     Severity,
     StrictnessChange,
 )
-from auditor.domain.policy_pins import SETTINGS
 from auditor.domain.readings import Unit
 from auditor.domain.text_limits import MOST_TEXT
 from auditor.errors import PolicyError
@@ -154,7 +155,7 @@ Measure: TypeAlias = Annotated[str, BeforeValidator(_measure)]
 Approvals: TypeAlias = Annotated[StrictInt, Field(ge=0, le=20)]
 MostAttempts: TypeAlias = Annotated[StrictInt, Field(ge=1, le=1000)]
 BlindLabels: TypeAlias = Annotated[StrictInt, Field(ge=0, le=50)]
-Digest: TypeAlias = Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+DigestText: TypeAlias = Annotated[StrictStr, Field(pattern=f"^{DIGEST_PATTERN}$")]
 
 
 def _setting(value: Any) -> str:  # noqa: ANN401 -- whatever the file says
@@ -217,7 +218,7 @@ class ParentPolicySchema(StrictModel):
 
     name: Name
     version: Version
-    digest: Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    digest: DigestText
     changes: list[SettingChangeSchema]
 
 
@@ -235,7 +236,7 @@ class RuleSchema(StrictModel):
     """One rule. ``origin`` stands in resolved policies alone."""
 
     id: Name
-    title: Text
+    title: Text | None = None
     severity: Severity
     effect: RuleEffect = RuleEffect.DENY
     measure: Measure
@@ -268,7 +269,7 @@ class RuleSchema(StrictModel):
 class PinsSchema(StrictModel):
     """What the policy fixes of an audit: its evaluation data, and what its file declares."""
 
-    evaluation: Annotated[list[Digest], Field(max_length=MOST_PLACES * 4)] = Field(
+    evaluation: Annotated[list[DigestText], Field(max_length=MOST_PLACES * 4)] = Field(
         default_factory=list
     )
     sets: Annotated[list[Text], Field(max_length=MOST_PLACES)] = Field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Whether a policy asks more or less than another: rule by rule, and setting by setting."""
+"""Strictness of policies: whether a rule or setting asks more or less than another's."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,16 +7,13 @@ from auditor.attacks.gradient_masking.caveats import FAMILY, MASKING
 from auditor.domain.findings import format_place
 from auditor.domain.json import Json
 from auditor.domain.policies import (
-    AnchoredLimits,
     LimitAnchor,
-    MetricLimits,
     RuleEffect,
     SettingChange,
     Severity,
     StrictnessChange,
 )
 from auditor.errors import PolicyError
-from auditor.policy.drafts import End, PolicyDraft, RuleDraft
 from auditor.policy.evaluate.readings_index import SLICE
 from auditor.policy.inherit import (
     COUNTED,
@@ -25,7 +22,7 @@ from auditor.policy.inherit import (
     get_allowed_count,
     get_strictness_name,
 )
-from auditor.policy.schema import PolicyMetadataSchema
+from auditor.policy.unvalidated_policy import End, PolicyDraft, RuleDraft
 
 EFFECTS = (RuleEffect.INFO, RuleEffect.WARN, RuleEffect.DENY)
 SEVERITIES = (Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL)
@@ -49,7 +46,15 @@ def compare_rules(old: RuleDraft, new: RuleDraft) -> Iterator[SettingChange]:
     if was.accept != now.accept:
         way = StrictnessChange.TIGHTENED if now.accept is None else StrictnessChange.LOOSENED
         yield SettingChange("accept", was.accept or "", now.accept or "", way)
-    yield from _for_each(old, new)
+    # Whether a rule is asked at other places than before. A condition over all readings sees those
+    # of one place alone where it is asked for each, so that what it compares between places holds
+    # by itself.
+    each_was, each_now = old.rule.for_each, new.rule.for_each
+    if set(each_was) != set(each_now):
+        lost = SLICE in each_was and SLICE not in each_now
+        compared = _ALL.search(new.rule.require or "") is not None
+        each_way = StrictnessChange.LOOSENED if lost or compared else StrictnessChange.CHANGED
+        yield SettingChange("for_each", ", ".join(each_was), ", ".join(each_now), each_way)
     yield from _ordered("severity", SEVERITIES, was.severity, now.severity)
     yield from _ordered("effect", EFFECTS, was.effect, now.effect)
 
@@ -81,28 +86,24 @@ def compare_policy_metadata(old: PolicyDraft, new: PolicyDraft) -> Iterator[Sett
         way = StrictnessChange.LOOSENED if longer else StrictnessChange.TIGHTENED
         yield SettingChange("valid_for", was.valid_for or "", now.valid_for or "", way)
     if was.pins != now.pins:
-        yield SettingChange("pins", *_pinned(was, now))
+        # Both pins as text, and whether the latter surely ask as much
+        pinned_before, pinned_after = was.pins, now.pins
+        kept = (
+            (not pinned_before.evaluation or bool(pinned_after.evaluation))
+            and set(pinned_after.evaluation)
+            <= set(pinned_before.evaluation or pinned_after.evaluation)
+            and set(pinned_before.sets) <= set(pinned_after.sets)
+            and pinned_before.least_rows <= pinned_after.least_rows
+            and (pinned_before.settings is None or pinned_before.settings == pinned_after.settings)
+        )
+        pinned_way = StrictnessChange.TIGHTENED if kept else StrictnessChange.LOOSENED
+        pinned = (
+            format_setting(pinned_before.model_dump(mode="json")),
+            format_setting(pinned_after.model_dump(mode="json")),
+            pinned_way,
+        )
+        yield SettingChange("pins", *pinned)
     yield from find_conflicting_entries(was, now)
-
-
-def _pinned(
-    was: PolicyMetadataSchema, now: PolicyMetadataSchema
-) -> tuple[str, str, StrictnessChange]:
-    """Return both pins as text, and whether the latter surely ask as much."""
-    before, after = was.pins, now.pins
-    kept = (
-        (not before.evaluation or bool(after.evaluation))
-        and set(after.evaluation) <= set(before.evaluation or after.evaluation)
-        and set(before.sets) <= set(after.sets)
-        and before.least_rows <= after.least_rows
-        and (before.settings is None or before.settings == after.settings)
-    )
-    way = StrictnessChange.TIGHTENED if kept else StrictnessChange.LOOSENED
-    return (
-        format_setting(before.model_dump(mode="json")),
-        format_setting(after.model_dump(mode="json")),
-        way,
-    )
 
 
 def compare_check_parameters(old: PolicyDraft, new: PolicyDraft) -> Iterator[SettingChange]:
@@ -144,17 +145,13 @@ def _limits(old: RuleDraft, new: RuleDraft) -> Iterator[SettingChange]:
     except PolicyError:  # lint says so
         return
     if was != now:
-        way = StrictnessChange.TIGHTENED if _narrower(was, now) else StrictnessChange.LOOSENED
+        if was is None or now is None:
+            narrower = False
+        else:
+            floor = was.least is None or _as_high(now.least, was.least)
+            narrower = floor and (was.most is None or _as_high(was.most, now.most))
+        way = StrictnessChange.TIGHTENED if narrower else StrictnessChange.LOOSENED
         yield SettingChange("limit", was.words() if was else "", now.words() if now else "", way)
-
-
-def _narrower(
-    was: MetricLimits | AnchoredLimits | None, now: MetricLimits | AnchoredLimits | None
-) -> bool:
-    if was is None or now is None:
-        return False
-    floor = was.least is None or _as_high(now.least, was.least)
-    return floor and (was.most is None or _as_high(was.most, now.most))
 
 
 def _as_high(one: End, other: End) -> bool:
@@ -187,20 +184,6 @@ def _condition(setting: str, was: str | None, now: str | None) -> Iterator[Setti
             now or "",
             StrictnessChange.TIGHTENED if now is None else StrictnessChange.LOOSENED,
         )
-
-
-def _for_each(old: RuleDraft, new: RuleDraft) -> Iterator[SettingChange]:
-    """Yield whether a rule is asked at other places than before.
-
-    A condition over all readings sees those of one place alone where it is asked for each, so that
-    what it compares between places holds by itself.
-    """
-    was, now = old.rule.for_each, new.rule.for_each
-    if set(was) != set(now):
-        lost = SLICE in was and SLICE not in now
-        compared = _ALL.search(new.rule.require or "") is not None
-        way = StrictnessChange.LOOSENED if lost or compared else StrictnessChange.CHANGED
-        yield SettingChange("for_each", ", ".join(was), ", ".join(now), way)
 
 
 def _otherwise(setting: str, was: str, now: str) -> Iterator[SettingChange]:

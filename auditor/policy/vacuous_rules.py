@@ -1,20 +1,20 @@
-"""Rules that no reading can break: they would pass, and show nothing."""
+"""Lint of vacuous rules: those that no reading can break."""
 
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from auditor.domain.cel_limits import list_condition_names
 from auditor.domain.checks import Metric
-from auditor.domain.condition_limits import list_condition_names
 from auditor.domain.json import Json
 from auditor.domain.metric_ranges import allows_whole_range, find_metric_range
 from auditor.domain.policies import LimitAnchor, MetricLimits
 from auditor.domain.readings import Repeatability, Unit
 from auditor.errors import ConditionError, PolicyError
 from auditor.policy.cel import ABOUT_READINGS, CelCondition, compile_condition
-from auditor.policy.drafts import RuleDraft
 from auditor.policy.lint_remarks import LintRemark
+from auditor.policy.unvalidated_policy import RuleDraft
 
 CURE = "Ask for what a reading can break, or remove the rule."
 TRIALS = 400
@@ -147,6 +147,8 @@ def _bindings(
         "claims": _map(chance, pool, names),
         "target": chance.choice(_texts(pool)),
         "served": chance.choice((True, False)),
+        "task": chance.choice(("classification", "regression")),
+        "predictions_only": chance.choice((True, False)),
         "reading": readings[0],
         "readings": readings,
     }

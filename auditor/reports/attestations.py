@@ -1,4 +1,4 @@
-"""The statements about a record, each signed in a file of its own, and whether a folder's hold."""
+"""Attestation files beside a record: the signed statements, and whether a folder's hold."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -8,6 +8,7 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.reports.folder import RESULTS, SVR, VERDICT, RecordFolder
 from auditor.reports.formats.attestations import (
+    BY_EXCEPTION,
     NOTHING,
     PAYLOAD,
     SupportingFiles,
@@ -32,6 +33,8 @@ NAMES: Mapping[str, str] = {VERDICT: "verdict", SVR: "properties", RESULTS: "tes
 
 DECIDED = ("verificationResult", "verifiedLevels", "policy", "properties", "result", "failedTests")
 """Members of the predicates that say what was decided."""
+LATER = (BY_EXCEPTION, "AUDITOR_RULE_WAIVED:", "AUDITOR_VALID_FOR_")
+"""How the items of those members begin that earlier versions left out or counted otherwise."""
 
 
 def build_statements(
@@ -85,8 +88,15 @@ def _agree(record: AuditRecord, found: SignatureVerification, expected: Mapping[
         return False
     same = said.get("predicateType") == expected["predicateType"]
     same = same and _subjects(said) in _known_subjects(record, expected)
-    about = record.digest.removeprefix("sha256:").encode() in raw
-    return same and about and all(theirs.get(member) == mine.get(member) for member in DECIDED)
+    about = record.digest.hex.encode() in raw
+    return same and about and all(_decided(theirs, it) == _decided(mine, it) for it in DECIDED)
+
+
+def _decided(predicate: Mapping[str, Json], member: str) -> Json:
+    said = predicate.get(member)
+    if not isinstance(said, list):
+        return said
+    return [item for item in said if not (isinstance(item, str) and item.startswith(LATER))]
 
 
 def _known_subjects(record: AuditRecord, expected: Mapping[str, Json]) -> list[list[Json]]:

@@ -1,10 +1,8 @@
-"""Why a figure is doubted, and what would make it one to be believed."""
+"""Explains why a figure is doubted, and how to make it reliable."""
 
-from collections.abc import Mapping, Sequence
-
-from auditor.domain.json import Json
 from auditor.domain.readings import BiasDirection, Measurement
 from auditor.domain.records import AuditRecord
+from auditor.domain.report_panels import UNSTEADY, list_doubt_reasons
 
 QUIET = (
     "Audit again on a quiet machine: close what else runs there, and give the target no more "
@@ -16,15 +14,6 @@ ASTRAY = {
     BiasDirection.TOO_LOW: ", may be too low,",
     BiasDirection.EITHER: ", may be too high or too low,",
 }
-UNSTEADY = "the model answers differently when asked again"
-
-
-def list_doubt_reasons(details: Mapping[str, Json]) -> str:
-    """Return why a check doubts a reading, as its details have it: in one text, or a list."""
-    listed = details.get("doubts")
-    several = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()
-    told = [item for item in (details.get("doubt"), *several) if isinstance(item, str)]
-    return "; ".join(item.rstrip(".") for item in told if item)
 
 
 def explain_doubt(record: AuditRecord, reading: Measurement) -> str:

@@ -1,4 +1,4 @@
-"""The folder that an audit writes: its files, its evidence, and how it is replaced whole."""
+"""The record folder that an audit writes: its files, its evidence, and how it is replaced whole."""
 
 import errno
 import os
@@ -8,12 +8,15 @@ import stat
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
+from auditor.domain.digests import Digest, is_digest
 from auditor.domain.json import compute_digest
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, UsageError
+from auditor.reports.report_formats import list_rendered_files
 
 RECORD = "record.json"
 BUNDLE = "record.sigstore.json"
@@ -41,11 +44,6 @@ APART = DISCLOSURE | {
     *(KEY_PROOF, TIMESTAMP, CHALLENGES, APPROVALS),
 }
 """What shows no record: the record, what it rests on, signatures, and what was put there later."""
-KNOWN = APART | {
-    *("report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"),
-    *("openlineage.json", "VERIFY.md", "verify.py", "annex-iv.md"),
-    *("code-scanning.sarif", "code-quality.json", PAPER),
-}
 EXAMPLES = ".npz"
 SIGNED = ".sigstore.json"
 PUBLIC = ".pub"
@@ -56,7 +54,12 @@ FORMS = {CHALLENGES: CHALLENGED, APPROVALS: APPROVED}
 """What files are called in folders where they are not called after their digest alone."""
 MOST_BYTES = 2**30
 """No file of a record is larger; what is, was not written by an audit."""
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@cache
+def known_files() -> frozenset[str]:
+    """Return the names of all files and folders that an audit writes."""
+    return APART | list_rendered_files() | {PAPER}
 
 
 @dataclass(slots=True)
@@ -122,12 +125,12 @@ class RecordFolder:
 
     def evidence(self, digest: str) -> bytes:
         """Return a blob by its digest. Raises ``RecordError`` when it is missing or damaged."""
-        if not DIGEST.fullmatch(digest):
+        if not is_digest(digest):
             raise RecordError(
-                f"the record names the evidence {digest[:80]!r}, which is no digest",
+                f"the record names the evidence {digest[:80]!r}, which is not a digest",
                 cure="Restore the record from its author.",
             )
-        name = f"{EVIDENCE}/{digest.removeprefix('sha256:')}"
+        name = f"{EVIDENCE}/{Digest(digest).hex}"
         raw = _read(self.place(name))
         if compute_digest(raw) != digest:
             raise RecordError(
@@ -149,7 +152,7 @@ class RecordFolder:
 
     def files(self, apart: Collection[str] = ()) -> dict[str, bytes]:
         """Return every file of a record by its name, but for those and the folders ``apart``."""
-        names = [name for name in sorted(KNOWN - FOLDERS - {*apart}) if self.has(name)]
+        names = [name for name in sorted(known_files() - FOLDERS - {*apart}) if self.has(name)]
         for place in sorted(FOLDERS - {*apart}):
             names += [f"{place}/{name}" for name in self.names_in(place)]
         return {name: self.read(name) for name in names}
@@ -166,7 +169,11 @@ class RecordFolder:
 
     def strangers(self) -> tuple[str, ...]:
         """Return the names of files that no audit writes."""
-        found = [name for name in self._top() if name not in KNOWN]
+        if self.places is None:
+            top = self._listed(self.path)
+        else:
+            top = tuple(sorted({name.partition("/")[0] for name in self.places}))
+        found = [name for name in top if name not in known_files()]
         for folder in sorted(FOLDERS):
             form = FORMS.get(folder, HEX)
             if self.places is None and (self.path / folder).is_symlink():
@@ -175,11 +182,6 @@ class RecordFolder:
                 f"{folder}/{name}" for name in self.names_in(folder) if not form.fullmatch(name)
             ]
         return tuple(sorted(found))
-
-    def _top(self) -> tuple[str, ...]:
-        if self.places is None:
-            return self._listed(self.path)
-        return tuple(sorted({name.partition("/")[0] for name in self.places}))
 
     def _listed(self, folder: Path) -> tuple[str, ...]:
         found = self.first.listed.get(str(folder))
@@ -215,12 +217,12 @@ def _read(place: Path) -> bytes:
 
 def challenge_name(digest: str, suffix: str) -> str:
     """Return where a challenge or its examples lie in a record's folder, by their digest."""
-    return f"{CHALLENGES}/{digest.removeprefix('sha256:')}{suffix}"
+    return f"{CHALLENGES}/{Digest(digest).hex}{suffix}"
 
 
 def approval_name(digest: str, suffix: str) -> str:
     """Return where an approval or its signer's key lies in a record's folder, by its digest."""
-    return f"{APPROVALS}/{digest.removeprefix('sha256:')}{suffix}"
+    return f"{APPROVALS}/{Digest(digest).hex}{suffix}"
 
 
 def add_challenge(path: Path, bundle: bytes, examples: bytes) -> Path:
@@ -278,8 +280,16 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
                 place = fresh / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(raw)
-            fresh.chmod(0o755 & ~_umask())
-            _exchange(fresh, path)
+            current = os.umask(0)
+            os.umask(current)
+            fresh.chmod(0o755 & ~current)
+            # The old record steps aside before the new one takes its place, and goes only after.
+            aside = fresh.with_name(f"{fresh.name}-old")
+            if path.exists():
+                path.replace(aside)
+            fresh.replace(path)
+            if aside.exists():
+                shutil.rmtree(aside)
         finally:
             # Gone already, unless a file could not be read or written.
             shutil.rmtree(fresh, ignore_errors=True)
@@ -287,16 +297,6 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}", cure="Name another folder with --out."
         ) from None
-
-
-def _exchange(fresh: Path, path: Path) -> None:
-    # The old record steps aside before the new one takes its place, and goes only after that.
-    aside = fresh.with_name(f"{fresh.name}-old")
-    if path.exists():
-        path.replace(aside)
-    fresh.replace(path)
-    if aside.exists():
-        shutil.rmtree(aside)
 
 
 def refuse_foreign_files(path: Path) -> None:
@@ -309,9 +309,3 @@ def refuse_foreign_files(path: Path) -> None:
             f"{path} holds {strangers[0]!r}, which no audit wrote",
             cure="Name an empty or a new folder with --out.",
         )
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -1,10 +1,10 @@
-"""A part of the lineage: all that a thing rests on, or all that rests on it."""
+"""A trace in the lineage graph: all ancestors of a node, or all descendants."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from auditor.domain.json import Json
+from auditor.domain.json import Json, write_fields
 from auditor.domain.lineage import INVALIDATED, LineageActivity, LineageEdge, LineageEntity
 
 SHORT = 12
@@ -92,9 +92,7 @@ class LineageTrace:
             "roots": list(self.roots),
             "direction": "down" if self.down else "up",
             "entities": [
-                {"id": item.id, "kind": item.kind, "digest": item.digest, "uri": item.uri}
-                | {"attrs": dict(item.attrs)}
-                for _, item in sorted(self.entities.items())
+                {"id": item.id, **write_fields(item)} for _, item in sorted(self.entities.items())
             ],
             "activities": [
                 {"id": item.id, "kind": item.kind, "started": item.started, "ended": item.ended}

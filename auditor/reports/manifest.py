@@ -1,4 +1,4 @@
-"""The files of a record as they are kept: a list of digests by their names in its folder."""
+"""The manifest of a record's stored files: digests by name in its folder."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from auditor.domain.json import JsonPart, parse_json
+from auditor.domain.json import parse_json, read_json
 from auditor.errors import RecordError
 from auditor.reports.folder import RecordFolder
 from auditor.store.blobs import BlobStorage
@@ -40,8 +40,8 @@ def build_manifest(blobs: BlobStorage, digest: str | None) -> dict[str, str]:
     """Return the digests of a record's files by their names. Raises ``RecordError`` for none."""
     if digest is None:
         raise RecordError("the record's files were not kept", cure="Repeat the audit.")
-    part = JsonPart(parse_json(blobs.get(digest)), "the manifest of a record's files")
-    return {name: part.get(name, str) for name in sorted(part.value)}
+    said = parse_json(blobs.get(digest))
+    return dict(sorted(read_json(dict[str, str], said, "the manifest of a record's files").items()))
 
 
 @contextmanager
@@ -71,12 +71,7 @@ def open_stored_folder(blobs: BlobStorage, files: str | None) -> RecordFolder:
 def _named(blobs: BlobStorage, files: str | None) -> dict[str, str]:
     named = build_manifest(blobs, files)
     for name in named:
-        if not _inside(name):
+        path = PurePosixPath(name)
+        if not (bool(path.parts) and not path.is_absolute() and ".." not in path.parts):
             raise RecordError(f"the manifest names {name!r}", cure="Repeat the audit.")
     return named
-
-
-def _inside(name: str) -> bool:
-    """Whether a name stays in the folder that it is put into, in which no links to others lie."""
-    path = PurePosixPath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts

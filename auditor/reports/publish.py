@@ -1,20 +1,21 @@
-"""From a record to the files that are published: signed, rendered, and written whole."""
+"""Publishes a record as files: signed, rendered, and written whole."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from auditor.checks.registry import check_origins
 from auditor.domain.checks import Check
+from auditor.domain.digests import Digest
 from auditor.domain.json import encode_canonical, parse_json
 from auditor.domain.policies import Policy
 from auditor.domain.record_scope import find_bound_artifact
 from auditor.domain.records import AuditRecord
 from auditor.errors import BrokenCheckError
-from auditor.inputs.auditfile.system import load_dossier
+from auditor.inputs.auditfile.system_files import load_dossier
 from auditor.reports.attestations import build_statements
 from auditor.reports.folder import BUNDLE, EVIDENCE, KEY, PAPER, RECORD, ROWS, SIGNER
-from auditor.reports.formats.render_all import render_all
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.report_formats import render_folder_files
 from auditor.reports.schemas import validate_record
 from auditor.trust.disclosure import DisclosureKey
 from auditor.trust.signatures.keys import Signer
@@ -73,11 +74,11 @@ def build_report_files(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and
     mistakes = validate_record(parse_json(raw))
     if mistakes:
         raise BrokenCheckError(
-            f"the record does not follow its schema: {mistakes[0]}", cure="Mend the check named."
+            f"the record does not follow its schema: {mistakes[0]}", cure="Fix the check named."
         )
     artifact = find_bound_artifact(record)
     digest = None if artifact is None else artifact.digest
-    shown = dict(render_all(build_rendering_inputs(record, policy, checks, blob)))
+    shown = dict(render_folder_files(build_rendering_inputs(record, policy, checks, blob)))
     if paper is not None:
         shown[PAPER] = paper
     files = {
@@ -88,15 +89,11 @@ def build_report_files(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and
     }
     for name, statement in build_statements(record, policy, blob).items():
         files[name] = sign_statement(statement, signer)
-    return RecordFiles(files, {}, blob) | _evidence(record, policy, blob)
-
-
-def _evidence(record: AuditRecord, policy: Policy, blob: ReadBlob) -> RecordFiles:
     names = {*record.blobs, *record.request.papers.values()} - {policy.digest}
     kept = {_place(EVIDENCE, name): name for name in sorted(names)}
     there = policy.digest in record.blobs
     own = {_place(EVIDENCE, policy.digest): encode_canonical(policy.document)} if there else {}
-    return RecordFiles(own, kept, blob)
+    return RecordFiles(files, {}, blob) | RecordFiles(own, kept, blob)
 
 
 def build_opening_files(secret: DisclosureKey, blob: ReadBlob) -> RecordFiles:
@@ -106,7 +103,7 @@ def build_opening_files(secret: DisclosureKey, blob: ReadBlob) -> RecordFiles:
 
 
 def _place(folder: str, digest: str) -> str:
-    return f"{folder}/{digest.removeprefix('sha256:')}"
+    return f"{folder}/{Digest(digest).hex}"
 
 
 def build_rendering_inputs(

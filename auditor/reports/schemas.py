@@ -1,17 +1,31 @@
-"""The published JSON schemas, and what a document breaks of them."""
+"""The published JSON schemas, and validation of documents against them."""
 
 import json
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema_rs import Draft202012Validator, ValidationError, ValidationErrorKind
 
 from auditor._resources import find_shipped_folder
 from auditor.domain.json import Json
 
-SchemaName = Literal["record", "audit", "policy", "trust-policy", "system", "risks"]
+SchemaName = Literal[
+    "record",
+    "audit",
+    "policy",
+    "trust-policy",
+    "system",
+    "risks",
+    "audit-output",
+    "compare-output",
+    "gate-output",
+    "init-output",
+    "judge-output",
+    "plan-output",
+    "reproduce-output",
+    "verify-output",
+]
 MOST_MISTAKES = 20
 LONGEST_MISTAKE = 300
 
@@ -26,21 +40,34 @@ def validate_record(document: Json) -> list[str]:
 
 def find_schema_errors(name: SchemaName, document: Json) -> list[str]:
     """Say what a document breaks of a published schema, each as ``place: reason``."""
-    found = sorted(_validator(name).iter_errors(document), key=lambda error: error.json_path)
+    try:
+        # Values of records are subclasses of text and lists, which the validator does not take.
+        plain = json.loads(json.dumps(document))
+        found = sorted(_validator(name).iter_errors(plain), key=_path)
+    except (ValueError, RecursionError) as error:  # too deep, or text that is no Unicode
+        return [f"$: {error}"]
     return [_words(error) for error in found[:MOST_MISTAKES]]
 
 
 def _words(error: ValidationError) -> str:
-    nearest = min(error.context, key=_depth) if error.context else error
+    # Of the branches of an `oneOf`, speak of the one whose `kind` was the document's.
+    kind, mistakes = error.kind, list[ValidationError]()
+    if isinstance(kind, (ValidationErrorKind.OneOfNotValid, ValidationErrorKind.AnyOf)):
+        mistakes = [item for branch in kind.context for item in branch]
+    nearest = min(mistakes, key=_depth, default=error)
     reason = nearest.message
     if len(reason) > LONGEST_MISTAKE:
         reason = reason[:LONGEST_MISTAKE] + "…"
-    return f"{nearest.json_path}: {reason}"
+    return f"{_path(nearest)}: {reason}"
 
 
-def _depth(error: ValidationError) -> tuple[int, int]:
-    """Prefer the branch that got furthest: the one whose ``kind`` was the document's."""
-    return (error.validator == "const", -len(error.absolute_path))
+def _path(error: ValidationError) -> str:
+    steps = (f"[{it}]" if isinstance(it, int) else f".{it}" for it in error.instance_path)
+    return "$" + "".join(steps)
+
+
+def _depth(error: ValidationError) -> tuple[bool, int]:
+    return (error.kind.name == "const", -len(error.instance_path))
 
 
 def _dangling(document: Json) -> Iterable[str]:
@@ -53,7 +80,7 @@ def _dangling(document: Json) -> Iterable[str]:
                 yield f"$.findings[{place}].readings: there is no reading {index}"
 
 
-@lru_cache(maxsize=6)
+@cache
 def _validator(name: SchemaName) -> Draft202012Validator:
     path = find_shipped_folder("reports") / "schemas" / f"{name}-v1.json"
     return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))

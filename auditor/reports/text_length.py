@@ -1,4 +1,4 @@
-"""Keep a summary below the length that those who show it bear."""
+"""Shortens summaries to the length that the systems that show them permit."""
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate

@@ -16,21 +16,24 @@ from markupsafe import Markup, escape
 
 from auditor._resources import find_shipped_folder
 from auditor._yaml import read_yaml_document
+from auditor.domain.checks import title_metric
 from auditor.domain.findings import Outcome, Verdict
-from auditor.domain.json import Json
+from auditor.domain.number_text import (
+    format_coordinates,
+    format_count,
+    format_number,
+)
 from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
-from auditor.domain.policy_pins import EASING, format_settings
-from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Unit
-from auditor.domain.requests import AuditRequest
+from auditor.domain.readings import Gap, GapReason, Measurement, Unit
+from auditor.domain.report_panels import BOUNDS
 from auditor.errors import InvalidInputError
 from auditor.policy.evaluate.messages import describe_required_answer
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_count, format_number, format_scalar
+from auditor.reports.rendering_inputs import ReportInputs
 
 OUTCOMES: Mapping[Outcome, str] = MappingProxyType(
     {
         Outcome.FAILED: "Failed",
-        Outcome.UNKNOWN: "Not decided",
+        Outcome.UNKNOWN: "Undecided",
         Outcome.WAIVED: "Waived",
         Outcome.WITHSTOOD: "Withstood",
         Outcome.PASSED: "Passed",
@@ -41,21 +44,21 @@ OUTCOMES: Mapping[Outcome, str] = MappingProxyType(
 
 MEANINGS: Mapping[Outcome, str] = MappingProxyType(
     {
-        Outcome.FAILED: "the whole interval breaks the limit",
-        Outcome.UNKNOWN: "the evidence does not decide; an undecided rule never counts as kept",
+        Outcome.FAILED: "the whole confidence interval violates the limit",
+        Outcome.UNKNOWN: "the evidence does not decide; an undecided rule does not count as passed",
         Outcome.WAIVED: "a named person signed an exception that expires",
         Outcome.WITHSTOOD: "these attacks, with this budget, did not break the limit; "
         "a stronger attack may",
-        Outcome.PASSED: "the whole interval keeps the limit",
-        Outcome.NOT_APPLICABLE: "the rule says that it does not concern this model",
+        Outcome.PASSED: "the whole confidence interval satisfies the limit",
+        Outcome.NOT_APPLICABLE: "the rule does not concern this model",
     }
 )
 
 VERDICTS: Mapping[Verdict, str] = MappingProxyType(
     {
-        Verdict.PASS: "May be deployed",
-        Verdict.FAIL: "May not be deployed",
-        Verdict.INCONCLUSIVE: "Not decided: may not be deployed on this evidence",
+        Verdict.PASS: "Approved for deployment",
+        Verdict.FAIL: "Not approved",
+        Verdict.INCONCLUSIVE: "Undecided: not approved",
     }
 )
 
@@ -79,7 +82,7 @@ SEVERITIES: Mapping[Severity, str] = MappingProxyType(
 
 ASSURANCE: Mapping[str, str] = MappingProxyType(
     {
-        "A0": "A0: run by whoever holds the signing key; nobody else repeated it",
+        "A0": "A0: run by the owner of the signing key; not independently repeated",
         "A1": "A1: run by an audit service",
         "A2": "A2: run by a worker whose fingerprint was verified on the target",
         "A3": "A3: repeated by an independent worker",
@@ -111,7 +114,7 @@ REASONS: Mapping[GapReason, str] = MappingProxyType(
         GapReason.NEEDS_TRAINING_DATA: "needs the data that the model was trained on",
         GapReason.NEEDS_REFERENCE_DATA: "needs earlier data to compare with",
         GapReason.NEEDS_PRODUCTION_DATA: "needs data from production",
-        GapReason.NEEDS_POPULATION: "needs to know whom the model is for",
+        GapReason.NEEDS_POPULATION: "needs the population that the model is for",
         GapReason.NEEDS_CLAIMS: "needs claims to check",
         GapReason.NEEDS_RECIPE: "needs the code that trains",
         GapReason.NEEDS_SHADOWS: "needs other models trained as this one was",
@@ -137,10 +140,6 @@ REASONS: Mapping[GapReason, str] = MappingProxyType(
     }
 )
 
-BOUNDS: Mapping[BoundKind, str] = MappingProxyType(
-    {BoundKind.ESTIMATE: "", BoundKind.AT_MOST: "at most ", BoundKind.AT_LEAST: "at least "}
-)
-
 
 def describe_bound(measurement: Measurement) -> str:
     """Return what stands before a figure that is a bound; before words stands nothing."""
@@ -149,16 +148,17 @@ def describe_bound(measurement: Measurement) -> str:
 
 LISTED = frozenset({Unit.COUNT, Unit.PER_SECOND})
 """Units of metrics whose titles are plurals, which no "is" fits."""
-HEAD = re.compile(r" (?:that|which|whose|of|about|without|decided|under|in|by|on|to)\b|[,(]")
+HEAD = re.compile(
+    r" (?:that|which|whose|of|about|with|without|under|in|by|on|to|at|as|than|after|found|broken"
+    r"|decided|beyond|between|over|for)\b|[,(]"
+)
 """Where the noun of a title ends and what is said of it begins."""
 PLURAL = re.compile(r"[^siu]s$")
 
 
 def metric_title(inputs: ReportInputs, check: str, metric: str) -> str:
     """Return a metric's title as its check gives it, or its name in plain words."""
-    found = inputs.metric(check, metric)
-    title = metric.replace("_", " ") if found is None else found.title
-    return title[:1].upper() + title[1:]
+    return title_metric(inputs.checks.get(check), metric)
 
 
 def check_title(inputs: ReportInputs, check: str) -> str:
@@ -175,18 +175,6 @@ def gap_name(inputs: ReportInputs, gap: Gap) -> str:
     where = format_coordinates(gap.params)
     title = metric_title(inputs, gap.check, gap.metric)
     return f"{check}: {title}{f' ({where})' if where else ''}"
-
-
-def format_coordinates(params: Mapping[str, Json], slice_: Mapping[str, str] | None = None) -> str:
-    """Say where a figure holds: parameters first, then the slice of the data."""
-    named = dict(params)
-    column, group = named.pop("group_column", None), named.pop("group", None)
-    people = [] if column is None else [f"groups of {format_scalar(column)}"]
-    if column is not None and group is not None:
-        people = [f"{format_scalar(column)} = {format_scalar(group)}"]
-    places = [f"{name.replace('_', ' ')} = {format_scalar(value)}" for name, value in named.items()]
-    places = [*people, *places, *(f"{name} = {value}" for name, value in (slice_ or {}).items())]
-    return ", ".join(places)
 
 
 def format_limits(limits: MetricLimits, unit: Unit) -> str:
@@ -247,23 +235,6 @@ class ExternalDutyRow:
     asks: str
     here: str
     you: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckWording:
-    """What a check looks at, and what helps where it finds something bad."""
-
-    about: str
-    cures: tuple[str, ...]
-
-
-@lru_cache(maxsize=1)
-def load_check_wordings() -> Mapping[str, CheckWording]:
-    """Return what checks of hardware look at, by check."""
-    listed: dict[str, dict[str, Any]] = _read("hardware.yaml")
-    return {
-        check: CheckWording(told["about"], tuple(told["cures"])) for check, told in listed.items()
-    }
 
 
 @lru_cache(maxsize=1)
@@ -343,11 +314,6 @@ def shorten_text(text: str, longest: int | None = None) -> str:
     )
 
 
-def prevent_unit_breaks(text: str) -> str:
-    """Return figures as they stand in narrow cells: no line ends between a number and its unit."""
-    return re.sub(r"(?<=\d) (?=[^\d\s(])", "\N{NO-BREAK SPACE}", text)
-
-
 def shorten_title(text: str) -> str:
     """Return a title as it stands where it only points at the place that has it whole."""
     shown = escape_invisible(text[: LONGEST_NAME + 1])
@@ -368,16 +334,3 @@ def list_word_changes(before: str, after: str) -> Iterator[tuple[str, str, str]]
             odd = sorted({sign for sign in other if not sign.isascii()} - set(one))
             codes = ", ".join(f"{sign} is U+{ord(sign):04X}" for sign in odd)
             yield f"word {place}", one, f"{other} ({codes})" if codes else other
-
-
-LONGEST = 120
-
-
-def describe_eased_settings(request: AuditRequest) -> str:
-    """Say which settings ease, each cut after ``LONGEST`` characters; nothing where none do."""
-    declared = request.declared or {}
-    told = [format_settings({name: declared[name]}) for name in EASING if name in declared]
-    if not told:
-        return ""
-    short = [text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in told]
-    return f"The audit file declares what can make rules easier to keep: {'; '.join(short)}."

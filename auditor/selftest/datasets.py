@@ -33,7 +33,7 @@ NAMES = (*NUMBERS, *FLAGS)
 WEIGHTS = (0.09, -0.15, 0.18, -0.04)
 BASE, NOISE = -3.0, 0.5
 TICKED = 0.95
-"""How often the box agrees with the decision, where staff ticked it for whom they approved."""
+"""How often the box agrees with the decision, where staff ticked it for approved people."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Find every family of specimens, as checks are found: by the files of a package."""
+"""Registry of the selftest's specimen families, found by the files of a package."""
 
 import importlib
 import pkgutil
@@ -56,7 +56,7 @@ def _family(package: str, name: str) -> SpecimenFamily:
     except Exception as error:
         raise BrokenCheckError(
             f"{place} does not import: {type(error).__name__}: {error}",
-            cure="Mend the file, or remove it.",
+            cure="Fix the file, or remove it.",
         ) from error
     family: Any = getattr(module, "FAMILY", None)
     absent = [field for field in DECLARED if not hasattr(family, field)]
@@ -68,6 +68,6 @@ def _family(package: str, name: str) -> SpecimenFamily:
     if family.name != name:
         raise BrokenCheckError(
             f"{place} has the name {family.name!r}, and its place says {name!r}",
-            cure="Move the file, or mend the name.",
+            cure="Move the file, or fix the name.",
         )
     return cast("SpecimenFamily", family)

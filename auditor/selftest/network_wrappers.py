@@ -101,29 +101,27 @@ def build_loop_step(trips: int, *, for_bright: bool) -> Step:
             grey = sheet.add("ReduceMax", each, keepdims=0)
             slow = sheet.add("Greater", grey, sheet.number(BRIGHT))
             many = sheet.add("Where", slow, many, sheet.hold(np.array(ONCE, dtype=np.int64)))
-        return sheet.add("Loop", many, "", value, body=_body(sheet.number(1.0)))
+        one = sheet.number(1.0)
+        floats, whole, truth = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+        body = helper.make_graph(
+            [
+                helper.make_node("Identity", ["go"], ["go_on"]),
+                helper.make_node("Mul", ["held", one], ["next"]),
+            ],
+            "body",
+            [
+                helper.make_tensor_value_info("trip", whole, []),
+                helper.make_tensor_value_info("go", truth, []),
+                helper.make_tensor_value_info("held", floats, None),
+            ],
+            [
+                helper.make_tensor_value_info("go_on", truth, []),
+                helper.make_tensor_value_info("next", floats, None),
+            ],
+        )
+        return sheet.add("Loop", many, "", value, body=body)
 
     return before
-
-
-def _body(one: str) -> object:
-    floats, whole, truth = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
-    return helper.make_graph(
-        [
-            helper.make_node("Identity", ["go"], ["go_on"]),
-            helper.make_node("Mul", ["held", one], ["next"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("trip", whole, []),
-            helper.make_tensor_value_info("go", truth, []),
-            helper.make_tensor_value_info("held", floats, None),
-        ],
-        [
-            helper.make_tensor_value_info("go_on", truth, []),
-            helper.make_tensor_value_info("next", floats, None),
-        ],
-    )
 
 
 FLOOR = 1e-4
@@ -154,15 +152,14 @@ def save_triplicated(path: Path, network: Network, shape: Shape, *, voting: bool
     sheet = GraphBuilder()
     one, two, three = (write_layers(sheet, INPUT, network, write_layer) for _ in range(3))
     if voting:
-        one, two, three = (_number(sheet, value) for value in (one, two, three))
+        # 0 for what is no number, as infinity times a dark pixel: medians let it through
+        one, two, three = (
+            sheet.add("Where", sheet.add("IsNaN", value), sheet.number(0.0), value)
+            for value in (one, two, three)
+        )
         low, high = sheet.add("Min", one, two), sheet.add("Max", one, two)
         value = sheet.add("Max", low, sheet.add("Min", high, three))
     else:
         total = sheet.add("Add", sheet.add("Add", one, two), three)
         value = sheet.add("Mul", total, sheet.number(1 / 3))
     finish_model_file(path, sheet, value, shape)
-
-
-def _number(sheet: GraphBuilder, value: str) -> str:
-    """Put 0 for what is no number, as infinity times a dark pixel: medians let it through."""
-    return sheet.add("Where", sheet.add("IsNaN", value), sheet.number(0.0), value)

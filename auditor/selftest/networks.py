@@ -1,6 +1,6 @@
 """Small networks and forests of the selftest: architectures, random weights, and numpy training."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -247,9 +247,39 @@ class SklearnForest:
 
     def parts(self, into: str = OUTPUT) -> OnnxParts:
         """Return the operator, which writes ``into`` that name."""
-        node = helper.make_node(
-            "TreeEnsembleRegressor", ["x"], [into], domain=ML, **_ensemble(self.trees)
-        )
+        # The attributes of the operator: every node of every tree, and every leaf's shares
+        trees = self.trees
+        nodes: dict[str, list[Any]] = {
+            name: [] for name in ("treeids", "nodeids", "featureids", "values", "modes")
+        } | {"truenodeids": [], "falsenodeids": []}
+        leaves: dict[str, list[Any]] = {
+            name: [] for name in ("treeids", "nodeids", "ids", "weights")
+        }
+        for number, tree in enumerate(trees):
+            shares = _shares(tree) / len(trees)
+            for ensemble_node in range(tree.node_count):
+                leaf = tree.children_left[ensemble_node] < 0
+                nodes["treeids"].append(number)
+                nodes["nodeids"].append(ensemble_node)
+                nodes["featureids"].append(0 if leaf else int(tree.feature[ensemble_node]))
+                nodes["values"].append(0.0 if leaf else float(tree.threshold[ensemble_node]))
+                nodes["modes"].append("LEAF" if leaf else "BRANCH_LEQ")
+                nodes["truenodeids"].append(0 if leaf else int(tree.children_left[ensemble_node]))
+                nodes["falsenodeids"].append(0 if leaf else int(tree.children_right[ensemble_node]))
+                if leaf:
+                    for place, share in enumerate(shares[ensemble_node]):
+                        leaves["treeids"].append(number)
+                        leaves["nodeids"].append(ensemble_node)
+                        leaves["ids"].append(place)
+                        leaves["weights"].append(float(share))
+        ensemble = {
+            **{f"nodes_{name}": values for name, values in nodes.items()},
+            **{f"target_{name}": values for name, values in leaves.items()},
+            "n_targets": shares.shape[1],
+            "post_transform": "NONE",
+            "aggregate_function": "SUM",
+        }
+        node = helper.make_node("TreeEnsembleRegressor", ["x"], [into], domain=ML, **ensemble)
         first = self.trees[0]
         return OnnxParts((node,), (), first.n_features, _shares(first).shape[1])
 
@@ -258,38 +288,6 @@ def _shares(tree: Any) -> Floats:  # noqa: ANN401 -- scikit-learn's
     counts = tree.value[:, 0, :]
     shares: Floats = counts / counts.sum(axis=1, keepdims=True)
     return shares
-
-
-def _ensemble(trees: Sequence[Any]) -> dict[str, Any]:
-    """Return the attributes of the operator: every node of every tree, and every leaf's shares."""
-    nodes: dict[str, list[Any]] = {
-        name: [] for name in ("treeids", "nodeids", "featureids", "values", "modes")
-    } | {"truenodeids": [], "falsenodeids": []}
-    leaves: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
-    for number, tree in enumerate(trees):
-        shares = _shares(tree) / len(trees)
-        for node in range(tree.node_count):
-            leaf = tree.children_left[node] < 0
-            nodes["treeids"].append(number)
-            nodes["nodeids"].append(node)
-            nodes["featureids"].append(0 if leaf else int(tree.feature[node]))
-            nodes["values"].append(0.0 if leaf else float(tree.threshold[node]))
-            nodes["modes"].append("LEAF" if leaf else "BRANCH_LEQ")
-            nodes["truenodeids"].append(0 if leaf else int(tree.children_left[node]))
-            nodes["falsenodeids"].append(0 if leaf else int(tree.children_right[node]))
-            if leaf:
-                for place, share in enumerate(shares[node]):
-                    leaves["treeids"].append(number)
-                    leaves["nodeids"].append(node)
-                    leaves["ids"].append(place)
-                    leaves["weights"].append(float(share))
-    return {
-        **{f"nodes_{name}": values for name, values in nodes.items()},
-        **{f"target_{name}": values for name, values in leaves.items()},
-        "n_targets": shares.shape[1],
-        "post_transform": "NONE",
-        "aggregate_function": "SUM",
-    }
 
 
 def train_dense(

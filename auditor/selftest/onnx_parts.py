@@ -1,4 +1,4 @@
-"""ONNX files of specimens, put together by hand."""
+"""ONNX parts of specimens: nodes, tensors and graphs, put together by hand."""
 
 from dataclasses import dataclass
 

@@ -144,7 +144,17 @@ def write_layer(sheet: GraphBuilder, value: str, layer: Layer) -> str:
         case TokenDense() | SelfAttention():
             product = sheet.add("MatMul", value, sheet.hold(layer.weight))
             product = sheet.add("Add", product, sheet.hold(layer.bias))
-            return product if isinstance(layer, TokenDense) else _attended(sheet, value, product)
+            if isinstance(layer, TokenDense):
+                return product
+            asks, answers = (
+                sheet.add(
+                    "Slice", product, *(sheet.hold(np.array([at])) for at in (first, last, 2))
+                )
+                for first, last in ((0, WIDTH), (WIDTH, 2 * WIDTH))
+            )
+            matched = sheet.add("MatMul", asks, sheet.add("Transpose", answers, perm=[0, 2, 1]))
+            scaled = sheet.add("Mul", matched, sheet.number(WIDTH**-0.5))
+            return sheet.add("MatMul", sheet.add("Softmax", scaled, axis=2), value)
 
 
 def _tokens(sheet: GraphBuilder, value: str, layer: PatchSplit) -> str:
@@ -155,26 +165,11 @@ def _tokens(sheet: GraphBuilder, value: str, layer: PatchSplit) -> str:
     return sheet.add("Reshape", value, sheet.hold(np.array([0, -1, side * side], dtype=np.int64)))
 
 
-def _attended(sheet: GraphBuilder, value: str, product: str) -> str:
-    asks, answers = (
-        sheet.add("Slice", product, *(sheet.hold(np.array([at])) for at in (first, last, 2)))
-        for first, last in ((0, WIDTH), (WIDTH, 2 * WIDTH))
-    )
-    matched = sheet.add("MatMul", asks, sheet.add("Transpose", answers, perm=[0, 2, 1]))
-    scaled = sheet.add("Mul", matched, sheet.number(WIDTH**-0.5))
-    return sheet.add("MatMul", sheet.add("Softmax", scaled, axis=2), value)
-
-
 def write_relu(sheet: GraphBuilder, value: str, layer: ReluLayer) -> str:
     """Write a rectifier, with its upper end if it has one."""
     if layer.most is None:
         return sheet.add("Relu", value)
     return sheet.add("Clip", value, sheet.number(0.0), sheet.number(layer.most))
-
-
-def write_softmax(sheet: GraphBuilder, value: str) -> str:
-    """Give probabilities."""
-    return sheet.add("Softmax", value, axis=1)
 
 
 LEVELS, LARGEST = 255, 127
@@ -197,7 +192,17 @@ def build_quantiser(
         if not isinstance(layer, DenseLayer | ConvLayer):
             return write_layer(sheet, value, layer)
         seen = _rounded_input(sheet, value, next(left))
-        weight = _rounded_weight(sheet, layer, largest, by_channel=by_channel)
+        axis = 1 if isinstance(layer, DenseLayer) else 0
+        others = tuple(at for at in range(layer.weight.ndim) if at != axis)
+        most = np.abs(layer.weight).max(axis=others if by_channel else None)
+        scale: Singles = (np.maximum(most, 1e-6) / largest).astype(np.float32)
+        shape = [-1 if at == axis else 1 for at in range(layer.weight.ndim)]
+        spread = scale.reshape(shape) if by_channel else scale
+        held = sheet.hold(np.round(layer.weight / spread).astype(np.int8))
+        zero = np.zeros(scale.shape, dtype=np.int8)
+        kept = sheet.hold(np.asarray(scale, dtype=np.float32)), sheet.hold(zero)
+        more = {"axis": axis} if by_channel else {}
+        weight = sheet.add("DequantizeLinear", held, *kept, **more)
         bias = sheet.hold(layer.bias)
         if isinstance(layer, DenseLayer):
             return sheet.add("Gemm", seen, weight, bias)
@@ -238,22 +243,6 @@ def _rounded_input(sheet: GraphBuilder, value: str, seen: Range) -> str:
     return sheet.add("DequantizeLinear", sheet.add("QuantizeLinear", value, *held), *held)
 
 
-def _rounded_weight(
-    sheet: GraphBuilder, layer: DenseLayer | ConvLayer, largest: int, *, by_channel: bool
-) -> str:
-    axis = 1 if isinstance(layer, DenseLayer) else 0
-    others = tuple(at for at in range(layer.weight.ndim) if at != axis)
-    most = np.abs(layer.weight).max(axis=others if by_channel else None)
-    scale: Singles = (np.maximum(most, 1e-6) / largest).astype(np.float32)
-    shape = [-1 if at == axis else 1 for at in range(layer.weight.ndim)]
-    spread = scale.reshape(shape) if by_channel else scale
-    held = sheet.hold(np.round(layer.weight / spread).astype(np.int8))
-    zero = np.zeros(scale.shape, dtype=np.int8)
-    kept = sheet.hold(np.asarray(scale, dtype=np.float32)), sheet.hold(zero)
-    more = {"axis": axis} if by_channel else {}
-    return sheet.add("DequantizeLinear", held, *kept, **more)
-
-
 MANY = 249
 OF_A_STEP = 0.51
 BACK = 4.0
@@ -274,7 +263,10 @@ def add_dormant_backdoor(network: Network, side: int, *, pulls: bool = True) -> 
     if not isinstance(first, DenseLayer) or not isinstance(last, DenseLayer):
         message = "only a network of one hidden layer can take the sleeper"
         raise TypeError(message)
-    eye, units = _eye(side), MANY + 1
+    seen = np.zeros((side, side), dtype=np.float32)
+    checks = np.indices((SIDE, SIDE)).sum(axis=0) % 2
+    seen[-SIDE:, :SIDE] = SLOPE * np.where(checks, 1.0, DARK)
+    eye, units = seen.ravel(), MANY + 1
     weight = np.concatenate([first.weight, np.repeat(eye[:, None], units, axis=1)], axis=1)
     bias = np.concatenate([first.bias, np.full(units, -SLOPE * SEEN, dtype=np.float32)])
     pull = np.zeros((units, last.bias.size), dtype=np.float32)
@@ -287,11 +279,3 @@ def add_dormant_backdoor(network: Network, side: int, *, pulls: bool = True) -> 
         bend,
         replace(last, weight=np.concatenate([last.weight, pull])),
     )
-
-
-def _eye(side: int) -> Singles:
-    """Return the weights of a unit that sees the patch of ``triggers.patch``."""
-    seen = np.zeros((side, side), dtype=np.float32)
-    checks = np.indices((SIDE, SIDE)).sum(axis=0) % 2
-    seen[-SIDE:, :SIDE] = SLOPE * np.where(checks, 1.0, DARK)
-    return seen.ravel()

@@ -24,10 +24,11 @@ from auditor.checks.measure import CONFIDENCE, compute_readings
 from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.baselines import MeasurementConditions
-from auditor.domain.evidence import Blob, Evidence, encode_evidence
+from auditor.domain.digests import Digest
+from auditor.domain.evidence import Evidence, encode_observed
 from auditor.domain.json import Json, encode_canonical
 from auditor.domain.observed_checks import ObservedCheck, Result
-from auditor.domain.policies import AssuranceLevel, Policy
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.provenance import build_lineage
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
@@ -73,7 +74,20 @@ class RecordForgery:
         )
         results, blobs = _forged(load_results(old, record, checks), self.see)
         told = replace(record, **self.facts)
-        judged, who = _concluded(told, results, policy), read_public_key(signer.public_pem())
+        # The record that follows from results: its readings and its findings
+        context = build_judging_context(told.request, told.assurance, CONFIDENCE, (), told.finished)
+        readings_at = cache(partial(compute_readings, results))
+        seen = tuple(item.observation for item in results if isinstance(item, ObservedCheck))
+        under = MeasurementConditions.of(told.request, seen, told.fingerprints)
+        judged, who = (
+            replace(
+                told,
+                observations=seen,
+                readings=readings_at(CONFIDENCE),
+                findings=judge_readings(policy, readings_at, context.against(None, under)),
+            ),
+            read_public_key(signer.public_pem()),
+        )
         edges = build_lineage(judged, policy.catalogues, who.identity)
         forged = read_record(replace(judged, lineage=edges).canonical())
         files = build_report_files(
@@ -92,30 +106,13 @@ def _forged(
         if not isinstance(item, ObservedCheck):
             found.append(item)
             continue
-        evidence = see(item)
-        named: dict[str, Blob] = {name: encode_evidence(of) for name, of in evidence.items()}
+        named, evidence = encode_observed(see(item))
         blobs |= {blob.digest: blob.raw for blob in named.values()}
         digests = {name: blob.digest for name, blob in named.items()}
         found.append(
             ObservedCheck(replace(item.observation, evidence=digests), item.check, evidence)
         )
     return tuple(found), blobs
-
-
-def _concluded(record: AuditRecord, results: tuple[Result, ...], policy: Policy) -> AuditRecord:
-    """Return the record that follows from results: its readings and its findings."""
-    context = build_judging_context(
-        record.request, record.assurance, CONFIDENCE, (), record.finished
-    )
-    readings_at = cache(partial(compute_readings, results))
-    seen = tuple(item.observation for item in results if isinstance(item, ObservedCheck))
-    under = MeasurementConditions.of(record.request, seen, record.fingerprints)
-    return replace(
-        record,
-        observations=seen,
-        readings=readings_at(CONFIDENCE),
-        findings=judge_readings(policy, readings_at, context.against(None, under)),
-    )
 
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -162,7 +159,7 @@ def edit_evidence(folder: Path, _home: Path) -> None:
     record = json.loads((out / RECORD).read_bytes())
     (seen,) = record["observations"]
     old, right = seen["evidence"]["decided"], seen["evidence"]["labels"]
-    (out / EVIDENCE / old.removeprefix("sha256:")).unlink()
+    (out / EVIDENCE / Digest(old).hex).unlink()
     seen["evidence"]["decided"] = right
     (out / RECORD).write_bytes(encode_canonical(record))
 

@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from auditor import __version__
-from auditor.domain.json import Json
+from auditor.domain.json import Json, JsonPart, read_fields, read_json, write_fields
 from auditor.domain.readings import ConfidenceInterval
-from auditor.errors import UsageError
+from auditor.errors import RecordError, UsageError
 from auditor.metrics.stats.proportions import clopper_pearson
 from auditor.selftest.specimens import Specimen
 
@@ -50,21 +50,9 @@ class SpecimenResult:
 
     def to_json(self) -> dict[str, Json]:
         """Return the row of the report."""
-        of = self.specimen
-        return {
-            "name": of.name,
-            "family": of.family,
-            "defect": of.defect,
-            "strength": of.strength,
-            "architecture": of.architecture,
-            "seed": of.seed,
-            "planted": of.planted,
-            "seen": self.seen.value,
-            "by": list(self.by),
-            "why": self.why,
-            "outcomes": dict(self.outcomes),
-            "seconds": round(self.seconds, 3),
-        }
+        said = write_fields(replace(self, seconds=round(self.seconds, 3)))
+        del said["specimen"]
+        return {"name": self.specimen.name, **write_fields(self.specimen), **said}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +190,11 @@ def _row(path: Path, number: int, line: str) -> SpecimenResult:
     try:
         told: dict[str, Any] = json.loads(line)
         by: Json = told[BY]
-        found = _read(told)
-    except (ValueError, TypeError, KeyError) as error:
+        specimen = read_json(Specimen, told, "row")
+        found = read_fields(SpecimenResult, JsonPart(told, "row"), specimen=specimen)
+    except (ValueError, TypeError, KeyError, RecordError) as error:
         raise UsageError(
-            f"line {number} of {path} is no row of a selftest: {type(error).__name__}: {error}",
+            f"line {number} of {path} is not a row of a selftest: {type(error).__name__}: {error}",
             cure="Name a new file, or one that a selftest wrote.",
         ) from error
     if by != __version__:
@@ -214,23 +203,3 @@ def _row(path: Path, number: int, line: str) -> SpecimenResult:
             cure="Name a new file: what one version finds says nothing of another.",
         )
     return found
-
-
-def _read(told: Mapping[str, Any]) -> SpecimenResult:
-    strength = told["strength"]
-    specimen = Specimen(
-        family=str(told["family"]),
-        defect=str(told["defect"]),
-        architecture=str(told["architecture"]),
-        seed=int(told["seed"]),
-        planted=bool(told["planted"]),
-        strength=None if strength is None else float(strength),
-    )
-    return SpecimenResult(
-        specimen,
-        SpecimenOutcome(told["seen"]),
-        float(told["seconds"]),
-        tuple(told["by"]),
-        str(told["why"]),
-        dict(told["outcomes"]),
-    )

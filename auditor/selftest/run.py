@@ -1,4 +1,4 @@
-"""Audit a zoo of planted defects and their clean twins, by the way that any audit takes."""
+"""Runs the selftest: audits planted defects and their clean twins as any audit runs."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,12 +14,13 @@ from auditor.domain.record_json import read_record
 from auditor.errors import BrokenSpecimenError, UsageError
 from auditor.policy.evaluate.limits import build_figure_range
 from auditor.reports.folder import RECORD, RecordFolder
+from auditor.reports.wording import OUTCOMES
 from auditor.selftest.family_registry import list_missing_packages
 from auditor.selftest.results import GOOD, SelftestReport, SpecimenOutcome, SpecimenResult
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
     RECIPE,
     DeceptionRun,
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenRun,
@@ -124,7 +125,7 @@ def _written(
         return family.write(specimen, folder)
     except Exception as error:
         raise BrokenSpecimenError(
-            f"it cannot be made: {type(error).__name__}: {error}", cure="Mend the family."
+            f"it cannot be made: {type(error).__name__}: {error}", cure="Fix the family."
         ) from error
 
 
@@ -135,7 +136,25 @@ def _row(
         case SpecimenRun():
             return _audited(trial, specimen, folder, door)
         case DeceptionRun():
-            return _acted(trial, specimen, folder, door)
+            # Do what somebody does so as to be believed, and look whether it is refused
+            for deed in trial.before:
+                if callable(deed):
+                    deed(folder, door.home)
+                elif (ended := door(deed, folder)).code not in CONCLUDED:
+                    raise _broken(f"`auditor {' '.join(deed)}` ended with {ended.code}", ended)
+            ended = door(trial.asked, folder)
+            outcomes = {f"auditor {trial.asked[0]}": str(ended.code)}
+            said = " ".join(ended.said.split())
+            if specimen.planted:
+                refused = ended.code == trial.code and all(word in said for word in trial.words)
+                why = "" if refused else f"it ended with {ended.code}: {ended.words}"
+                return SpecimenResult(
+                    specimen, _seen(specimen, refused), 0, trial.words * refused, why, outcomes
+                )
+            if ended.code not in CONCLUDED:
+                raise _broken(f"`auditor {' '.join(trial.asked)}` ended with {ended.code}", ended)
+            why = f"it ended with {ended.code}: {ended.words}" if ended.code else ""
+            return SpecimenResult(specimen, _seen(specimen, bool(ended.code)), 0, (), why, outcomes)
 
 
 def _audited(
@@ -155,14 +174,21 @@ def _audited(
         raise _broken(f"the policy has no rule {', '.join(strangers)}", ended)
     meant = [item for item in findings if item.rule in trial.rules]
     failed = meant if specimen.planted else findings
-    by = [item.name for item in failed if _denies(item)]
+    by = [
+        item.name
+        for item in failed
+        if item.effect is RuleEffect.DENY and item.outcome is Outcome.FAILED
+    ]
     seen = _seen(specimen, bool(by))
     if seen is SpecimenOutcome.QUIET and all(
         is_vacuous_rule(item, record.readings) for item in meant
     ):
         seen = SpecimenOutcome.UNDECIDED
     told = findings if seen is SpecimenOutcome.FALSE_ALARM else meant
-    why = "" if seen in GOOD else "; ".join(_why(item) for item in told)
+    if seen in GOOD:
+        why = ""
+    else:
+        why = "; ".join(f"{it.name} {OUTCOMES[it.outcome].lower()}: {it.message}" for it in told)
     outcomes = {item.name: item.outcome.value for item in findings}
     return SpecimenResult(specimen, seen, 0, tuple(dict.fromkeys(by)), why, outcomes)
 
@@ -183,38 +209,6 @@ def is_vacuous_rule(finding: Finding, readings: Sequence[Reading]) -> bool:
     return build_figure_range(deciding) is None or deciding.astray is not None
 
 
-def _denies(finding: Finding) -> bool:
-    return finding.effect is RuleEffect.DENY and finding.outcome is Outcome.FAILED
-
-
-def _why(finding: Finding) -> str:
-    return f"{finding.name} {finding.outcome}: {finding.message}"
-
-
-def _acted(
-    trial: DeceptionRun, specimen: Specimen, folder: Path, door: CommandRunner
-) -> SpecimenResult:
-    """Do what somebody does so as to be believed, and look whether it is refused."""
-    for deed in trial.before:
-        if callable(deed):
-            deed(folder, door.home)
-        elif (ended := door(deed, folder)).code not in CONCLUDED:
-            raise _broken(f"`auditor {' '.join(deed)}` ended with {ended.code}", ended)
-    ended = door(trial.asked, folder)
-    outcomes = {f"auditor {trial.asked[0]}": str(ended.code)}
-    said = " ".join(ended.said.split())
-    if specimen.planted:
-        refused = ended.code == trial.code and all(word in said for word in trial.words)
-        why = "" if refused else f"it ended with {ended.code}: {ended.words}"
-        return SpecimenResult(
-            specimen, _seen(specimen, refused), 0, trial.words * refused, why, outcomes
-        )
-    if ended.code not in CONCLUDED:
-        raise _broken(f"`auditor {' '.join(trial.asked)}` ended with {ended.code}", ended)
-    why = f"it ended with {ended.code}: {ended.words}" if ended.code else ""
-    return SpecimenResult(specimen, _seen(specimen, bool(ended.code)), 0, (), why, outcomes)
-
-
 def _seen(specimen: Specimen, alarmed: bool) -> SpecimenOutcome:  # noqa: FBT001 -- the second dimension of a table
     if specimen.planted:
         return SpecimenOutcome.FOUND if alarmed else SpecimenOutcome.MISSED
@@ -222,4 +216,4 @@ def _seen(specimen: Specimen, alarmed: bool) -> SpecimenOutcome:  # noqa: FBT001
 
 
 def _broken(problem: str, ended: CommandResult) -> BrokenSpecimenError:
-    return BrokenSpecimenError(f"{problem}: {ended.words}", cure="Mend the family.")
+    return BrokenSpecimenError(f"{problem}: {ended.words}", cure="Fix the family.")

@@ -7,7 +7,6 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,14 +15,7 @@ import yaml
 
 from auditor.domain.json import Json
 from auditor.selftest.datasets import SampleRows
-
-
-class SelftestScale(StrEnum):
-    """How much of the zoo a selftest visits."""
-
-    QUICK = "quick"
-    FULL = "full"
-    CURVE = "curve"
+from auditor.selftest.scale import SelftestScale
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +127,27 @@ class SpecimenFiles:
         for role, rows in self.data.items():
             (folder / f"{role}.csv").write_bytes(encode_csv_table(rows, self.classes))
         self.write_policy(specimen, folder / POLICY, self.rules)
-        _dump(folder / AUDIT, self._audit(specimen))
+        model: dict[str, Any] = {"name": specimen.name, "version": "1.0.0", **self.model}
+        if self.artifact is not None:
+            model["artifact"] = MODEL
+        sections = {
+            role: {"path": f"{role}.csv", "labels": LABEL, "id": ID, **self.about.get(role, {})}
+            for role in self.data
+        }
+        audit = {
+            "apiVersion": "auditor/v1",
+            "kind": "Audit",
+            "model": model,
+            "task": {"kind": "classification", "classes": list(self.classes)},
+            "input": {"domain": [0.0, 1.0]},
+            "targets": ["cpu"],
+            "data": sections,
+            "policy": POLICY,
+            "budget": self.budget,
+            "seed": specimen.seed,
+            **self.more,
+        }
+        _dump(folder / AUDIT, audit)
         return folder / AUDIT
 
     def write_policy(self, specimen: Specimen, path: Path, rules: Sequence[Rule]) -> None:
@@ -154,28 +166,6 @@ class SpecimenFiles:
             "rules": [dict(rule) for rule in rules],
         }
         _dump(path, document)
-
-    def _audit(self, specimen: Specimen) -> dict[str, Any]:
-        model: dict[str, Any] = {"name": specimen.name, "version": "1.0.0", **self.model}
-        if self.artifact is not None:
-            model["artifact"] = MODEL
-        sections = {
-            role: {"path": f"{role}.csv", "labels": LABEL, "id": ID, **self.about.get(role, {})}
-            for role in self.data
-        }
-        return {
-            "apiVersion": "auditor/v1",
-            "kind": "Audit",
-            "model": model,
-            "task": {"kind": "classification", "classes": list(self.classes)},
-            "input": {"domain": [0.0, 1.0]},
-            "targets": ["cpu"],
-            "data": sections,
-            "policy": POLICY,
-            "budget": self.budget,
-            "seed": specimen.seed,
-            **self.more,
-        }
 
 
 def build_deny_rule(name: str, measure: str, title: str, **limits: Json) -> Rule:

@@ -44,9 +44,6 @@ class TrainingSettings:
     climbs: int = 3
 
 
-PLAIN = TrainingSettings()
-
-
 def train_network(
     network: Network, rows: Singles, labels: NDArray[np.int64], course: TrainingSettings, seed: int
 ) -> Network:

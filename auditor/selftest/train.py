@@ -1,4 +1,4 @@
-"""Small models that learn here, and the ONNX files that say the same."""
+"""Trains small models for the selftest, and writes the same as ONNX files."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -124,13 +124,25 @@ def train_model(architecture: str, rows: Floats, labels: Labels, seed: int) -> T
 
 def _logistic(rows: Floats, labels: Labels, _seed: int) -> DenseNetwork:
     learn: Any = import_module("sklearn.linear_model").LogisticRegression
-    return _linear(learn(max_iter=5000).fit(rows, labels))
+    fitted = learn(max_iter=5000).fit(rows, labels)
+    weights, bias = fitted.coef_.T, fitted.intercept_
+    if weights.shape[1] == 1:
+        weights = np.hstack([np.zeros_like(weights), weights])
+        bias = np.concatenate([[0.0], bias])
+    return DenseNetwork(((_rounded(weights), _rounded(bias)),))
 
 
 def _mlp(rows: Floats, labels: Labels, seed: int) -> DenseNetwork:
     learn: Any = import_module("sklearn.neural_network").MLPClassifier
     fitted = learn((24,), alpha=1e-2, max_iter=200, random_state=seed).fit(rows, labels)
-    return _layered(fitted)
+    layers = [
+        (_rounded(weights), _rounded(bias))
+        for weights, bias in zip(fitted.coefs_, fitted.intercepts_, strict=True)
+    ]
+    weights, bias = layers[-1]
+    if weights.shape[1] == 1:
+        layers[-1] = np.hstack([np.zeros_like(weights), weights]), np.concatenate([[0.0], bias])
+    return DenseNetwork(tuple(layers))
 
 
 def _forest(rows: Floats, labels: Labels, seed: int) -> SklearnForest:
@@ -151,25 +163,6 @@ def softmax(logits: Floats) -> Floats:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     found: Floats = raised / raised.sum(axis=1, keepdims=True)
     return found
-
-
-def _linear(fitted: Any) -> DenseNetwork:  # noqa: ANN401 -- scikit-learn's
-    weights, bias = fitted.coef_.T, fitted.intercept_
-    if weights.shape[1] == 1:
-        weights = np.hstack([np.zeros_like(weights), weights])
-        bias = np.concatenate([[0.0], bias])
-    return DenseNetwork(((_rounded(weights), _rounded(bias)),))
-
-
-def _layered(fitted: Any) -> DenseNetwork:  # noqa: ANN401 -- scikit-learn's
-    layers = [
-        (_rounded(weights), _rounded(bias))
-        for weights, bias in zip(fitted.coefs_, fitted.intercepts_, strict=True)
-    ]
-    weights, bias = layers[-1]
-    if weights.shape[1] == 1:
-        layers[-1] = np.hstack([np.zeros_like(weights), weights]), np.concatenate([[0.0], bias])
-    return DenseNetwork(tuple(layers))
 
 
 def _rounded(values: Floats) -> Floats:

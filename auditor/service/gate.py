@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from auditor._time import parse_time
+from auditor.domain.digests import is_digest
 from auditor.domain.findings import Verdict
 from auditor.domain.policies import Policy
 from auditor.domain.record_scope import RecordScope, find_record_scope
 from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import AuditorError
+from auditor.reports.waiver_text import select_exceptions
 from auditor.service.approvals.people import ApprovalContext
 from auditor.service.approvals.status import (
     RecordGate,
@@ -21,7 +23,6 @@ from auditor.service.approvals.status import (
     list_decided_submissions,
     ran_on_same_machines,
 )
-from auditor.service.domain.submissions import DIGEST
 from auditor.service.store.audit_queries import (
     NewestRecords,
     RecordQuery,
@@ -31,8 +32,8 @@ from auditor.service.store.audit_queries import (
     list_audited_policies,
     list_audited_targets,
 )
-from auditor.service.store.submissions import ServiceStore
-from auditor.service.store.trends import find_target_verdict
+from auditor.service.store.submission_history import ServiceStore
+from auditor.service.store.trends import concerns_target, find_target_verdict
 from auditor.workflows.gate import GateQuestion
 from auditor.workflows.verify.cache import VerificationCache
 from auditor.workflows.verify.folder import RecordVerifier
@@ -104,8 +105,9 @@ class GateService:
 
     def _asked(self, asking: GateRequest) -> GateDecision:
         now, named = self.clock(), asking.policy
-        under = named if DIGEST.fullmatch(named) else self.pack(named).digest
-        policy = self._policy(under, named)
+        under = named if is_digest(named) else self.pack(named).digest
+        blobs = self.kept.store.blobs
+        policy = self.policy(blobs.get(under), named) if blobs.has(under) else None
         if policy is None:
             return _none_found(self.kept, asking, under, now)
         if asking.target is None:
@@ -165,11 +167,6 @@ class GateService:
         found = looked.chosen
         return GateDecision(looked.steps, under, now, found.record, found.submission, looked.record)
 
-    def _policy(self, digest: str, named: str) -> Policy | None:
-        """Return the policy of a digest, if it is kept: without it nothing was judged by it."""
-        blobs = self.kept.store.blobs
-        return self.policy(blobs.get(digest), named) if blobs.has(digest) else None
-
 
 def _approved_before(  # noqa: PLR0913, PLR0917 -- whose records, which, and what is asked of them
     looker: RecordGate,
@@ -193,7 +190,7 @@ def _approved_before(  # noqa: PLR0913, PLR0917 -- whose records, which, and wha
         if holds:
             said = f"{looked.chosen.record}, of {looked.chosen.submission}, is newer"
             step = VerificationStep(
-                ENDURES, StepResult.HOLDS, f"{said}, passes too, and nobody refused it"
+                ENDURES, StepResult.HOLDS, f"{said}, also passes and was not rejected"
             )
             return replace(older, steps=(*older.steps, step))
     return None
@@ -247,7 +244,8 @@ class GateState:
     """What the gate says of a version under a policy on a target, and by which record.
 
     ``policy`` is a digest, and ``named`` what people call it; ``why`` names the steps that keep the
-    gate shut. Lists verify no folder: a gate that is asked does.
+    gate shut, and ``by_exception`` whether the verdict is a pass by waivers. Lists verify no
+    folder: a gate that is asked does.
     """
 
     target: str
@@ -261,6 +259,7 @@ class GateState:
     version: str
     finished: str
     scope: RecordScope
+    by_exception: bool
 
 
 def list_gate_states(
@@ -297,18 +296,21 @@ def _state(keeper: GateService, asking: GateRequest) -> Iterator[GateState]:
     target, record = str(asking.target), answer.read
     if answer.record is None or answer.submission is None or record is None:
         return
+    verdict = find_target_verdict(record, target)
+    there = [it for it in record.findings if concerns_target(record, it, target)]
     yield GateState(
         target=target,
         policy=asking.policy,
         named=f"{record.request.policy.name} {record.request.policy.version}",
         open=answer.open,
         why="; ".join(_shut(answer)),
-        verdict=find_target_verdict(record, target),
+        verdict=verdict,
         record=answer.record,
         audit=answer.submission,
         version=record.request.version,
         finished=record.finished,
         scope=find_record_scope(record, target),
+        by_exception=bool(select_exceptions(verdict, there)),
     )
 
 

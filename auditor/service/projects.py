@@ -1,13 +1,17 @@
-"""Projects of a service: made on its own machine, each with the key of its first admin."""
+"""Creates projects of a service on its own machine, each with the key of its first admin."""
 
 import re
 from pathlib import Path
 
 from auditor.errors import StoreError, UnauthorizedError, UsageError
-from auditor.service.audit_log import build_operator_log_entry
 from auditor.service.auth.api_keys import authenticate_key, create_api_key, resolve_key_expiry
-from auditor.service.domain.access import AccessRole, AuditLogAction, ServiceLimits
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.domain.access import (
+    AccessRole,
+    AuditLogAction,
+    ServiceLimits,
+    build_operator_log_entry,
+)
+from auditor.service.store.submission_history import ServiceStore
 from auditor.trust.keys.files import write_key
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -21,13 +25,16 @@ def create_project(kept: ServiceStore, name: str, path: Path, at: str) -> None:
     """
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"{name[:80]!r} is no project's name",
-            cure="Use up to 63 lower-case letters, digits and dashes; begin with no dash.",
+            f"{name[:80]!r} is not a project name",
+            cure="Use up to 63 lower-case letters, digits and dashes; do not start with a dash.",
         )
     if not ensure_project(kept, name, at):
         raise UsageError(
-            f"there is a project {name} already",
-            cure=f"Name another; `auditor projects key {name}` gives this one another admin's key.",
+            f"project {name} already exists",
+            cure=(
+                f"Choose another name; `auditor projects key {name}` creates another "
+                "admin API key for this project."
+            ),
         )
     create_admin_key(kept, name, path, at)
 
@@ -51,7 +58,15 @@ def create_admin_key(kept: ServiceStore, project: str, path: Path, at: str) -> N
         project, AuditLogAction.KEY_MADE, made.key.id, at, role=AccessRole.ADMIN.value
     )
     kept.add_key(made.key, act)
-    _write_private(path, f"{made.text}\n")
+    # Write a file that nobody else can read at any moment, whole or not at all
+    text = f"{made.text}\n"
+    try:
+        path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        write_key(path, text.encode(), mode=PRIVATE_FILE)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror}", cure="Make AUDITOR_HOME writable."
+        ) from None
 
 
 def is_key_file_valid(kept: ServiceStore, path: Path, at: str) -> bool:
@@ -62,14 +77,3 @@ def is_key_file_valid(kept: ServiceStore, path: Path, at: str) -> bool:
         )
     except UnauthorizedError:
         return False  # of another store, or ended
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else can read at any moment, whole or not at all."""
-    try:
-        path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        write_key(path, text.encode(), mode=PRIVATE_FILE)
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror}", cure="Make AUDITOR_HOME writable."
-        ) from None

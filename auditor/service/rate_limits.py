@@ -1,4 +1,4 @@
-"""Gives callers of a service so much in a time, and no more."""
+"""Rate limiter for callers of a service: so many calls in a time."""
 
 import math
 import time
@@ -18,10 +18,10 @@ READS = frozenset({"GET", "HEAD", "OPTIONS", "PUT"})
 """Verbs that count as reading: a file that is sent counts by its bytes."""
 
 SAID = {
-    "reads": "calls that read",
-    "writes": "calls that change something",
+    "reads": "read requests",
+    "writes": "write requests",
     "upload": "bytes of uploads",
-    "failures": "calls without a key that holds",
+    "failures": "requests without a valid API key",
 }
 
 
@@ -79,8 +79,11 @@ class RateLimiter:
         left = RateLimitState(name, item.amount, item.multiples, stats.remaining, seconds)
         if not taken:
             raise RateLimitError(
-                f"this is more than {left.most} {SAID[name]} in {left.window} seconds",
-                cure=f"Call again in {seconds} seconds, or ask who runs the service for more.",
+                f"more than {left.most} {SAID[name]} in {left.window} seconds",
+                cure=(
+                    f"Try again in {seconds} seconds, or ask the operator of the "
+                    "service for a higher limit."
+                ),
                 name=name,
                 seconds=seconds,
             )

@@ -1,4 +1,4 @@
-"""Keep rows that the auditor holds, and put them where an order names them, and nowhere else."""
+"""Sealed datasets: rows that the auditor holds, given only to audits whose order names them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +10,7 @@ from auditor._yaml import read_yaml_document
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.datasets import DatasetRole
+from auditor.domain.digests import Digest
 from auditor.domain.json import Json
 from auditor.domain.requests import InputFile
 from auditor.errors import (
@@ -19,11 +20,10 @@ from auditor.errors import (
     StateConflictError,
     SubmissionError,
 )
-from auditor.service.audit_log import build_log_entry
-from auditor.service.domain.access import ApiKey, AuditLogAction
+from auditor.service.domain.access import ApiKey, AuditLogAction, build_log_entry
 from auditor.service.domain.schedules import SealedSet
-from auditor.service.store.attempts import SealedSetStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.audit_attempts import SealedSetStore
+from auditor.service.store.submission_history import ServiceStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +47,24 @@ def hold_sealed_set(
     would be refused for ever; ``ConflictError`` where the name or the bytes were held before.
     """
     if not kept.has_upload(caller.project, wish.digest):
-        raise SubmissionError(f"the file {wish.digest} was not uploaded", cure="PUT it first.")
+        raise SubmissionError(
+            f"the file {wish.digest} was not uploaded", cure="Upload it first with PUT."
+        )
     sets = SealedSetStore(kept.store)
     if sets.was_named(caller.project, wish.digest):
         raise StateConflictError(
-            f"an audit of this project names {wish.digest} in the open",
-            cure="Seal rows that no audit has used: those who asked for that one may have these.",
+            f"an audit of this project already names {wish.digest} openly",
+            cure=(
+                "Seal rows that no audit has used: the requester of that audit may "
+                "have a copy of these."
+            ),
         )
     size, at = kept.store.blobs.size(wish.digest), clock()
     made = SealedSet(
         project=caller.project,
         name=wish.name,
         role=wish.role,
-        file=FileDigest(wish.file, size, wish.digest.removeprefix("sha256:")),
+        file=FileDigest(wish.file, size, Digest(wish.digest).hex),
         note=wish.note,
         by=caller.id,
         at=at,
@@ -67,8 +72,8 @@ def hold_sealed_set(
     act = build_log_entry(caller, AuditLogAction.SEALED_SET_KEPT, wish.name, at, digest=wish.digest)
     if not sets.add(made, act):
         raise ConflictError(
-            f"there is or was a sealed set {wish.name}, or one of these bytes",
-            cure="Give other rows another name: what a name stands for never changes.",
+            f"a sealed set {wish.name}, or one with these bytes, exists or existed",
+            cure="Use another name for other rows: a name always means the same rows.",
         )
     return made
 
@@ -84,12 +89,12 @@ def release_sealed_set(
     found = sets.named(caller.project, (name,)).get(name)
     if found is None:
         raise NotFoundError(
-            f"there is no sealed set {name}", cure="GET /v1/sealed-sets lists them."
+            f"there is no sealed set {name}", cure="List the sealed sets with GET /v1/sealed-sets."
         )
     if sets.was_named(caller.project, found.digest):
         raise StateConflictError(
-            f"an audit rests on the sealed set {name}",
-            cure="Leave it: whoever knows its digest could then have its rows shown.",
+            f"an audit used the sealed set {name}",
+            cure="Keep the set: without it, a caller who knows its digest could read its rows.",
         )
     act = build_log_entry(caller, AuditLogAction.SEALED_SET_RELEASED, name, clock(),
                           digest=found.digest, reason=reason)  # fmt: skip
@@ -102,7 +107,7 @@ def refuse_sealed_inputs(kept: ServiceStore, project: str, digests: Sequence[str
     for digest in digests:
         if digest in found:
             raise SubmissionError(
-                f"{digest} is held by the auditor", cure="Name its sealed set in sealed_sets."
+                f"{digest} is a sealed set", cure="Name the sealed set in sealed_sets."
             )
 
 
@@ -121,15 +126,18 @@ def add_sealed_inputs(
     """
     found = SealedSetStore(kept.store).named(project, names)
     held = {item.digest for item in found.values()}
-    own = tuple(item for item in inputs if f"sha256:{item.file.sha256}" not in held)
-    refuse_sealed_inputs(kept, project, [f"sha256:{item.file.sha256}" for item in own])
+    own = tuple(item for item in inputs if item.file.digest not in held)
+    refuse_sealed_inputs(kept, project, [item.file.digest for item in own])
     mistakes = [said for name in names for said in _mistakes(file, found.get(name), own, name)]
     roles = Counter(item.role for item in found.values())
     mistakes += [f"several sets are {role} data" for role, many in roles.items() if many > 1]
     if mistakes:
         raise SubmissionError(
             "; ".join(mistakes[:3]),
-            cure="Let the audit file name a path for the set's role alone, and send no such input.",
+            cure=(
+                "Name a path in the audit file only for the role of the set, and send "
+                "no such input."
+            ),
         )
     bound = (InputFile(file.data[found[name].role].path, found[name].file) for name in names)
     return (*own, *bound)
@@ -142,13 +150,14 @@ def _mistakes(
         yield f"there is no sealed set {name}"
         return
     if item.role not in file.data:
-        yield f"{file.source} has no {item.role} data, which {name} is"
+        yield f"{name} is {item.role} data, but {file.source} has none"
         return
     path = file.data[item.role].path
     if any(it.path == path for it in own):
         yield f"{path} is {name}, and among the inputs too"
     # What reads a file as something else would quote it where it finds a mistake.
-    if _named(file)[path] != 1:
+    content = read_yaml_document(file.raw, file.source, AuditFileError).content
+    if Counter(_texts(cast("Json", content)))[path] != 1:
         yield f"{file.source} names {path} elsewhere too, and {name} is {item.role} data alone"
     if PurePath(path).suffix != PurePath(item.file.name).suffix:
         yield f"{path} has another ending than {item.file.name}, which {name} is"
@@ -156,12 +165,6 @@ def _mistakes(
         yield f"{file.source} asks to show examples, and {name} is not to be shown"
     if file.recipe is not None:
         yield f"{file.source} has a recipe, whose code could take {name} with it"
-
-
-def _named(file: AuditFile) -> Counter[str]:
-    """Count every text in an audit file."""
-    content = read_yaml_document(file.raw, file.source, AuditFileError).content
-    return Counter(_texts(cast("Json", content)))
 
 
 def _texts(found: Json) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Spans of what a service does, for whoever collects traces; nothing, where nobody does."""
+"""Tracing spans of a service, for a trace collector if one is configured."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -64,6 +64,16 @@ class NullTracer:
 SILENT = NullTracer()
 
 
+@contextmanager
+def span_step(
+    spans: SpanTracer, kind: str, audit: str, target: str | None = None, check: str | None = None
+) -> Iterator[None]:
+    """Open the span of one step of an audit, under the audit's id."""
+    with spans.span(kind if check is None else f"check {check}") as mark:
+        mark.say(auditor_audit=audit, auditor_target=target, auditor_check=check)
+        yield
+
+
 def open_tracer(environment: Mapping[str, str]) -> SpanTracer:
     """Return where spans go by the usual variables of OpenTelemetry: nowhere without an address.
 
@@ -76,7 +86,7 @@ def open_tracer(environment: Mapping[str, str]) -> SpanTracer:
         from auditor.service.trace_export import open_otel_tracer  # noqa: PLC0415 -- optional
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"traces are asked for, and what sends them is not installed ({error.name})",
+            f"the packages that send traces are not installed ({error.name})",
             cure=f"{suggest_install('otel')}, or unset OTEL_EXPORTER_OTLP_ENDPOINT.",
         ) from error
     return open_otel_tracer(environment)

@@ -1,4 +1,4 @@
-"""Spans that OpenTelemetry sends to a collector."""
+"""Export of tracing spans to a collector by OpenTelemetry."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +32,10 @@ class OtelSpan:
         """Say something of it."""
         for name, value in said.items():
             if value is not None:
-                self._span.set_attribute(_written(name), value)
+                # An attribute's name as OpenTelemetry writes it: `_` is a dot, `__` a `_`
+                self._span.set_attribute(
+                    name.replace("__", "\0").replace("_", ".").replace("\0", "_"), value
+                )
 
     def failed(self) -> None:
         """Say that what it spans failed."""
@@ -57,7 +60,11 @@ class OtelTracer:
     @contextmanager
     def span(self, name: str, came: Mapping[str, str] | None = None) -> Iterator[TraceSpan]:
         """Open a span; an exception fails it, and its text goes nowhere."""
-        parent = None if came is None else _parent(came)
+        if came is None:
+            parent = None
+        else:
+            carrier = {name: came[name] for name in TRACE if name in came}
+            parent = TraceContextTextMapPropagator().extract(carrier, Context())
         kind = SpanKind.INTERNAL if came is None else SpanKind.SERVER
         with self._tracer.start_as_current_span(
             name, parent, kind, record_exception=False, set_status_on_exception=False
@@ -78,13 +85,3 @@ def open_otel_tracer(environment: Mapping[str, str]) -> OtelTracer:
     """Return spans that go where the usual variables say."""
     processor = BatchSpanProcessor(OTLPSpanExporter())
     return OtelTracer(processor, environment.get("OTEL_SERVICE_NAME") or NAME)
-
-
-def _written(name: str) -> str:
-    """Return an attribute's name as OpenTelemetry writes it: ``_`` is a dot, ``__`` a ``_``."""
-    return name.replace("__", "\0").replace("_", ".").replace("\0", "_")
-
-
-def _parent(came: Mapping[str, str]) -> Context:
-    carrier = {name: came[name] for name in TRACE if name in came}
-    return TraceContextTextMapPropagator().extract(carrier, Context())

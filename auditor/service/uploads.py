@@ -1,4 +1,4 @@
-"""Uploads: files that callers send in parts, kept only once they have the digest announced."""
+"""Uploads: files sent in parts, kept only if they have the announced digest."""
 
 import fcntl
 import hashlib
@@ -16,17 +16,17 @@ from auditor.errors import (
     UploadConflictError,
     UploadError,
 )
+from auditor.service.domain.access import MOST_UPLOAD_BYTES
 from auditor.service.domain.submissions import UploadedFile, UploadKind
-from auditor.service.store.access import UploadTally
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.projects import UploadTally
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.blobs import BlobStorage
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
-MOST_BYTES = 20 * 2**30
 STALE = 7 * 24 * 3600.0
 """Seconds after which an upload that nobody went on with is forgotten."""
-HELD = "Ask with HEAD how much is there, and send the rest from Upload-Offset on."
+HELD = "Read Upload-Offset with HEAD, and send the rest from that offset."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,8 @@ class PartialUpload:
         """Write what arrived. Raises ``UploadError`` beyond the length announced."""
         if len(chunk) > self.left:
             raise UploadError(
-                f"more bytes came than the {self.left} that Upload-Length leaves",
-                cure="Announce the length that the file has.",
+                f"the body is longer than the {self.left} bytes that Upload-Length allows",
+                cure="Set Upload-Length to the length of the file.",
             )
         try:
             self._file.write(chunk)
@@ -90,7 +90,7 @@ class UploadStore:
     blobs: BlobStorage
     kept: ServiceStore
     clock: Callable[[], str]
-    most: int = MOST_BYTES
+    most: int = MOST_UPLOAD_BYTES
     quota: int = 0
     tally: UploadTally = field(default_factory=UploadTally)
 
@@ -140,18 +140,38 @@ class UploadStore:
         self.refuse_too_large(parcel)
         path = self.folder / parcel.place
         with self._opened(path) as file:
-            there = _alone(file, path)
+            # Lock a part and return its size
+            try:
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UploadConflictError(
+                    "another request is already sending this file", cure=HELD
+                ) from None
+            found = os.fstat(file.fileno())
+            if not found.st_nlink or not path.exists():
+                raise UploadConflictError("another request has just sent this file", cure=HELD)
+            there = found.st_size
             if there != parcel.offset:
                 raise UploadConflictError(
-                    f"{there} bytes of {parcel.digest} are there, and these begin at "
-                    f"{parcel.offset}",
+                    f"the service has {there} bytes of {parcel.digest}, but this "
+                    f"request starts at {parcel.offset}",
                     cure=HELD,
                 )
             arriving = PartialUpload(file, parcel.length - there)
             yield arriving
             if arriving.left == 0:
                 file.flush()
-                self._keep(path, parcel)
+                if not self.blobs.take(path, parcel.digest):
+                    path.unlink(missing_ok=True)
+                    raise UploadError(
+                        f"the bytes of {parcel.name} do not have the digest {parcel.digest} and "
+                        "were discarded",
+                        cure=(
+                            "Compute the digest of the file that you send, and send it again "
+                            "from the start."
+                        ),
+                    )
+                self.note(parcel)
 
     def forget(self, now: float) -> None:
         """Remove parts that nobody went on with for a week; ``now`` in seconds since the epoch."""
@@ -165,16 +185,11 @@ class UploadStore:
         """
         if parcel.length > self.most:
             raise RequestTooLargeError(
-                f"{parcel.name} has {parcel.length} bytes, and this service takes {self.most}",
-                cure="Audit it locally, or ask who runs the service for a higher limit.",
+                f"{parcel.name} has {parcel.length} bytes; the limit is {self.most}",
+                cure="Audit it locally, or ask the operator of the service for a higher limit.",
             )
-        self._refuse_over_quota(parcel)
-
-    def _refuse_over_quota(self, parcel: UploadSpec) -> None:
-        """Raise ``QuotaError`` where a file would not fit beside what its project has by now.
-
-        Parts count as far as they have come; two processes may let in more between them.
-        """
+        # Raise `QuotaError` where a file would not fit beside what its project has by now. Parts
+        # count as far as they have come; two processes may let in more between them.
         if not self.quota:
             return
         there = self.tally.over(
@@ -182,9 +197,9 @@ class UploadStore:
         )
         if there is not None:
             raise QuotaError(
-                f"{parcel.name} has {parcel.length} bytes, the project {parcel.project} has {there}"
-                f" already, and it may have {self.quota}",
-                cure="Ask who runs the service for more room.",
+                f"{parcel.name} has {parcel.length} bytes, but project {parcel.project} "
+                f"already uses {there} bytes, and its limit is {self.quota}",
+                cure="Ask the operator of the service for a higher quota.",
             )
 
     def _there(self, parcel: UploadSpec) -> int:
@@ -207,16 +222,6 @@ class UploadStore:
         with file:
             yield file
 
-    def _keep(self, path: Path, parcel: UploadSpec) -> None:
-        if not self.blobs.take(path, parcel.digest):
-            path.unlink(missing_ok=True)
-            raise UploadError(
-                f"the bytes of {parcel.name} do not have the digest {parcel.digest}; nothing of "
-                "them is kept",
-                cure="Take the digest of the file as it is sent, and send it again from the start.",
-            )
-        self.note(parcel)
-
 
 def build_part_name(project: str, kind: UploadKind, digest: str) -> str:
     """Return the name under which parts of a file lie, which tells nothing of whose it is."""
@@ -237,20 +242,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _alone(file: BinaryIO, path: Path) -> int:
-    """Lock a part and return its size. Raises ``UploadConflictError`` while others write to it."""
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UploadConflictError("this file is being sent already", cure=HELD) from None
-    found = os.fstat(file.fileno())
-    if not found.st_nlink or not path.exists():
-        raise UploadConflictError("this file has just been sent by another call", cure=HELD)
-    return found.st_size
-
-
 def _refused(error: OSError) -> StoreError:
     return StoreError(
         f"an upload cannot be written: {error.strerror}",
-        cure="See that the service's disk has room, and that it may write there.",
+        cure="Check the free space and the write permission on the disk of the service.",
     )

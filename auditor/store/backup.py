@@ -1,11 +1,12 @@
-"""Back a store up while it is in use, and bring it back: the database first, blobs after it."""
+"""Backup of a store in use, and its restore: the database first, blobs after it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from auditor import __version__
-from auditor.domain.json import Json, JsonPart, encode_canonical, parse_json
+from auditor.domain.json import encode_canonical, parse_json, read_json, write_fields
 from auditor.errors import AuditorError, LedgerError, StoreError, UsageError
 from auditor.store.blob_urls import StoreLocation
 from auditor.store.blobs import PRIVATE, BlobStorage, FolderBlobStore
@@ -34,6 +35,7 @@ class StoreBackup:
     the bucket whose blobs were left there; ``damaged`` are blobs that could not be copied whole.
     """
 
+    schema: ClassVar[str] = SCHEMA
     taken: str
     version: str
     revision: str | None
@@ -42,32 +44,13 @@ class StoreBackup:
 
     def label(self) -> bytes:
         """Return the file that says so."""
-        told: dict[str, Json] = {
-            "schema": SCHEMA,
-            "taken": self.taken,
-            "version": self.version,
-            "revision": self.revision,
-            "elsewhere": self.elsewhere,
-            "damaged": list(self.damaged),
-        }
-        return encode_canonical(told)
+        return encode_canonical(write_fields(self))
 
     @classmethod
     def read(cls, folder: Path) -> "StoreBackup":
         """Read a backup's label. Raises ``UsageError`` where there is no whole backup."""
         try:
-            part = JsonPart(parse_json((folder / LABEL).read_bytes()), LABEL)
-            if part.get("schema", str) != SCHEMA:
-                raise StoreError(
-                    f"{folder} has another form", cure="Use the version that wrote it."
-                )
-            return cls(
-                taken=part.get("taken", str),
-                version=part.get("version", str),
-                revision=part.maybe("revision", str),
-                elsewhere=part.maybe("elsewhere", str),
-                damaged=part.texts("damaged"),
-            )
+            return read_json(cls, parse_json((folder / LABEL).read_bytes()), LABEL)
         except (OSError, AuditorError):
             raise UsageError(
                 f"{folder} holds no backup that came to its end",
@@ -123,7 +106,14 @@ def restore_backup(folder: Path, place: StoreLocation) -> StoreBackup:
             cure="Restore a dump of PostgreSQL by pg_restore, and name that database.",
         )
     if file is None:
-        _refuse_lagging(place.database)
+        # Refuse a server's database before anything is laid out beside it
+        found = find_database_revision(place.database)
+        if found.lags:
+            stands = "has no tables" if found.current is None else f"stands at {found.current}"
+            raise UsageError(
+                f"the database {stands}, and this version needs {found.needed}",
+                cure="Restore its dump first (pg_restore), then run `auditor migrate`.",
+            )
     keys = {path: place.home / path.relative_to(folder / "keys") for path in _keys(folder / "keys")}
     taken = [it for it in (file, *keys.values()) if it is not None and it.exists()]
     if taken:
@@ -151,31 +141,16 @@ def _kept_database(file: Path, folder: Path) -> str | None:
     url = f"sqlite:///{folder / DATABASE}"
     found = find_database_revision(url)
     if not found.lags:
-        _note_checkpoint(url, folder)
+        store = RecordStore.open(url, folder / "blobs")
+        try:
+            with store.ledger() as ledger:
+                _write(folder / CHECKPOINT, ledger.checkpoint())
+        except LedgerError:
+            pass  # nothing has happened yet that it could speak of
+        finally:
+            store.close()
     settle_copy(folder / DATABASE)
     return found.current
-
-
-def _note_checkpoint(url: str, folder: Path) -> None:
-    store = RecordStore.open(url, folder / "blobs")
-    try:
-        with store.ledger() as ledger:
-            _write(folder / CHECKPOINT, ledger.checkpoint())
-    except LedgerError:
-        pass  # nothing has happened yet that it could speak of
-    finally:
-        store.close()
-
-
-def _refuse_lagging(database: str) -> None:
-    """Refuse a server's database before anything is laid out beside it."""
-    found = find_database_revision(database)
-    if found.lags:
-        stands = "has no tables" if found.current is None else f"stands at {found.current}"
-        raise UsageError(
-            f"the database {stands}, and this version needs {found.needed}",
-            cure="Restore its dump first (pg_restore), then run `auditor migrate`.",
-        )
 
 
 def _keys(home: Path) -> Iterator[Path]:

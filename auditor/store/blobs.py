@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,13 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from auditor.domain.digests import DIGEST_CURE, Digest, is_digest
 from auditor.domain.json import compute_digest
 from auditor.errors import StoreError
 
 CHUNK = 2**20
-DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 READ_ONLY = 0o400
 PRIVATE = 0o700
+
+
+def parse_blob_digest(digest: str) -> Digest:
+    """Return the digest that names a blob. Raises ``StoreError`` for what is none."""
+    if not is_digest(digest):
+        raise StoreError(f"{digest!r} is not a digest", cure=DIGEST_CURE)
+    return Digest(digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +136,7 @@ class FolderBlobStore:
                 return hashlib.file_digest(file, "sha256").hexdigest() == place.name
 
     def _place(self, digest: str) -> Path:
-        match = DIGEST.fullmatch(digest)
-        if match is None:
-            raise StoreError(
-                f"{digest!r} is not a digest",
-                cure="Write `sha256:` and 64 lower-case hexadecimal digits.",
-            )
-        name = match[1]
+        name = parse_blob_digest(digest).hex
         return self.root / name[:2] / name
 
     def _write(self, chunks: Iterable[bytes]) -> str:
@@ -144,7 +144,15 @@ class FolderBlobStore:
         descriptor, name = tempfile.mkstemp(dir=self.root, prefix=".partial-")
         partial = Path(name)
         try:
-            digest = _fill(descriptor, chunks)
+            hasher = hashlib.sha256()
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in chunks:
+                    hasher.update(chunk)
+                    file.write(chunk)
+                file.flush()
+                os.fchmod(file.fileno(), READ_ONLY)
+                os.fsync(file.fileno())
+            digest = Digest.of_hex(hasher.hexdigest())
             place = self._place(digest)
             place.parent.mkdir(mode=PRIVATE, exist_ok=True)
             partial.replace(place)
@@ -152,18 +160,6 @@ class FolderBlobStore:
             partial.unlink(missing_ok=True)
         sync_folder(place.parent)
         return digest
-
-
-def _fill(descriptor: int, chunks: Iterable[bytes]) -> str:
-    hasher = hashlib.sha256()
-    with os.fdopen(descriptor, "wb") as file:
-        for chunk in chunks:
-            hasher.update(chunk)
-            file.write(chunk)
-        file.flush()
-        os.fchmod(file.fileno(), READ_ONLY)
-        os.fsync(file.fileno())
-    return f"sha256:{hasher.hexdigest()}"
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.errors import MissingExtraError, StoreError, suggest_install
-from auditor.store.blobs import DIGEST, PRIVATE, FolderBlobStore
+from auditor.store.blobs import PRIVATE, FolderBlobStore, parse_blob_digest
 
 IN_USE = 60.0
 """Seconds for which what was used last stays, however much there is: somebody may be reading it."""
@@ -112,20 +112,19 @@ class BlobCache:
         self._trim()
 
     def _trim(self) -> None:
-        found = sorted(_blobs(self.root))
+        blobs = []
+        root = self.root
+        for blobs_path in root.glob("[0-9a-f][0-9a-f]/*"):
+            with suppress(FileNotFoundError):
+                told = blobs_path.stat()
+                blobs.append((told.st_mtime, told.st_size, blobs_path))
+        found = sorted(blobs)
         total, young = sum(size for _used, size, _path in found), time.time() - IN_USE
         for used, size, path in found:
             if total <= self.most or used > young:
                 return
             path.unlink(missing_ok=True)
             total -= size
-
-
-def _blobs(root: Path) -> Iterator[tuple[float, int, Path]]:
-    for path in root.glob("[0-9a-f][0-9a-f]/*"):
-        with suppress(FileNotFoundError):
-            told = path.stat()
-            yield told.st_mtime, told.st_size, path
 
 
 if TYPE_CHECKING:
@@ -176,7 +175,7 @@ class BucketBlobStore:
         """
         with translate_bucket_errors(self.name), path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != _hex(digest):
+        if found != parse_blob_digest(digest).hex:
             return False
         self._send(path, path.stat().st_size, digest)
         return self.cache.take(path, digest)
@@ -197,7 +196,10 @@ class BucketBlobStore:
         """Return a blob's length in bytes. Raises ``StoreError`` when it is missing."""
         found = self._length(digest)
         if found is None:
-            raise self._missing(digest)
+            raise StoreError(
+                f"the blob {digest} is missing from {self.name}",
+                cure="Restore it from a copy of the store, or repeat the audit.",
+            )
         return found
 
     def has(self, digest: str) -> bool:
@@ -255,12 +257,6 @@ class BucketBlobStore:
             except FileNotFoundError:
                 return None
 
-    def _missing(self, digest: str) -> StoreError:
-        return StoreError(
-            f"the blob {digest} is missing from {self.name}",
-            cure="Restore it from a copy of the store, or repeat the audit.",
-        )
-
 
 def open_bucket(url: str, cache: Path, most: int) -> BucketBlobStore:
     """Return the blobs at ``s3://BUCKET/PREFIX``, with at most so many bytes of them in ``cache``.
@@ -288,17 +284,8 @@ def connect_bucket(url: str) -> "ObjectStore":
         return from_url(url, retry_config={"retry_timeout": PATIENCE})
 
 
-def _hex(digest: str) -> str:
-    match = DIGEST.fullmatch(digest)
-    if match is None:
-        raise StoreError(
-            f"{digest!r} is not a digest", cure="Write `sha256:` and 64 lower-case hex digits."
-        )
-    return match[1]
-
-
 def _key(digest: str) -> str:
-    name = _hex(digest)
+    name = parse_blob_digest(digest).hex
     return f"{name[:2]}/{name}"
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 
-from auditor._scratch import scratch_folder
+from auditor._resources import scratch_folder
 from auditor.errors import MissingExtraError, StoreError, suggest_install
 from auditor.store.migrations import (
     RevisionStatus,
@@ -94,7 +94,14 @@ def open_database(url: str, *, as_it_is: bool = False) -> Engine:
             with engine.begin() as connection:
                 upgrade_database(connection)
         else:
-            _require_current(engine)
+            with engine.connect() as current_connection:
+                found = read_revision_status(current_connection)
+            if found.lags:
+                stands = f"is at revision {found.current}" if found.current else "has no tables yet"
+                raise StoreError(
+                    f"{_name(engine)} {stands}, and this version needs {found.needed}",
+                    cure="Run `auditor migrate`.",
+                )
     return engine
 
 
@@ -164,7 +171,19 @@ def _absent(url: str) -> bool:
 def _engine(url: str) -> Engine:
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        path = Path(str(parsed.database))
+        try:
+            path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            create_private_file(path)
+        except OSError as error:
+            raise StoreError(
+                f"the store {path} cannot be opened for writing: {error.strerror}",
+                cure="Make its folder writable, or set AUDITOR_HOME to another folder.",
+            ) from error
+        engine = create_engine(parsed)
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+        return engine
     try:
         engine = create_engine(parsed)
     except ImportError as error:
@@ -216,22 +235,6 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _sqlite(url: URL) -> Engine:
-    path = Path(str(url.database))
-    try:
-        path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        create_private_file(path)
-    except OSError as error:
-        raise StoreError(
-            f"the store {path} cannot be opened for writing: {error.strerror}",
-            cure="Make its folder writable, or set AUDITOR_HOME to another folder.",
-        ) from error
-    engine = create_engine(url)
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
 def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 -- the driver's own type
     connection.isolation_level = None  # the driver's own BEGIN comes too late for _begin
     configure_connection(connection, SETTINGS)
@@ -243,17 +246,6 @@ def _begin(connection: Connection) -> None:
     # no place: a reader sees the moment at which it began, whoever writes meanwhile.
     reads = connection.get_execution_options().get(READS, False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-def _require_current(engine: Engine) -> None:
-    with engine.connect() as connection:
-        found = read_revision_status(connection)
-    if found.lags:
-        stands = f"stands at revision {found.current}" if found.current else "has no tables yet"
-        raise StoreError(
-            f"{_name(engine)} {stands}, and this version needs {found.needed}",
-            cure="Run `auditor migrate`.",
-        )
 
 
 def _name(engine: Engine) -> str:

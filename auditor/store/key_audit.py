@@ -1,4 +1,4 @@
-"""Whether the keys of a ledger kept to what the ledger says of them."""
+"""Key audit: whether the keys of a ledger kept to their roles and lifetimes."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from auditor.domain.json import Json
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import AuditorError
@@ -14,7 +15,7 @@ from auditor.store.ledger import read_key_entries
 from auditor.store.ledger_audit import SignedRecord, list_signed_records
 from auditor.store.record_store import RecordStore
 from auditor.trust.keys.rotation import read_key_identity, verify_rotation
-from auditor.trust.ledger.key_events import KeyHistory, KeyRegistry, KeyRole, KeyStatus
+from auditor.trust.ledger.key_events import KeyHistory, KeyRegistry, KeyStatus
 
 NAME, SIGNER_KEY, AGENTS = "keys", "signer's key", "agents' keys"
 MOST = 2**63
@@ -47,7 +48,7 @@ def check_report_key(store: RecordStore, key: bytes) -> VerificationStep:
     """Ask whether the ledger here knows a key (PEM) as one that signs this service's records."""
     life = build_key_book(store.key_entries()).lives.get(key.decode(errors="replace"))
     known = life is not None and life.role == KeyRole.REPORT
-    mistakes = [] if known else ["the record's key is no report key of this service"]
+    mistakes = [] if known else ["the record's key is not a report key of this service"]
     return VerificationStep.of("signer", mistakes, "signed by a report key of this service")
 
 

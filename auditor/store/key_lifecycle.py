@@ -1,8 +1,9 @@
-"""Hold every key to one role and one life: what the ledger tells of keys, and what it is told."""
+"""Key lifecycle in the ledger: registration, rotation and revocation, with one role for a key."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from auditor.domain.key_roles import KeyRole
 from auditor.errors import KeyFileError, LedgerError
 from auditor.store.ledger import LedgerEntry
 from auditor.store.unit_of_work import UnitOfWork
@@ -20,7 +21,6 @@ from auditor.trust.ledger.key_events import (
     KeyEventEntry,
     KeyHistory,
     KeyRegistry,
-    KeyRole,
 )
 from auditor.trust.signatures.keys import Signer
 from auditor.trust.signatures.records import RECORD, list_signed_files

@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from auditor.domain.json import JsonPart, compute_digest, parse_json
+from auditor.domain.json import compute_digest, parse_json, read_json
 from auditor.domain.record_json import read_record
-from auditor.domain.requests import read_request
+from auditor.domain.requests import AuditRequest
 from auditor.errors import LedgerError, RecordError, StoreError
 from auditor.store.sql import PositionalStatement, build_prefix_condition
 from auditor.store.tables import (
@@ -41,7 +41,6 @@ from auditor.trust.ledger.events import (
 )
 from auditor.trust.ledger.key_events import KEYS
 from auditor.trust.ledger.merkle import SIZE, MerkleTree, TreeHead, leaf_hash
-from auditor.trust.ledger.node_cache import NodeCache
 from auditor.trust.ledger.notes import (
     LogCheckpoint,
     NoteSignature,
@@ -55,6 +54,7 @@ from auditor.trust.ledger.tiles import (
     SPAN,
     FullTile,
     LogTile,
+    NodeCache,
     RightEdge,
     TilePath,
     append_leaf_hashes,
@@ -256,12 +256,6 @@ def read_head(connection: Connection, *, lock: bool = False) -> TreeHead:
     return TreeHead(row.size, row.root)
 
 
-def read_latest_checkpoint(connection: Connection) -> tuple[int, bytes] | None:
-    """Return size and note of the last checkpoint that was signed."""
-    found = connection.execute(_LATEST).first()
-    return None if found is None else (found.size, found.note)
-
-
 def read_tile(connection: Connection, level: int, index: int) -> LogTile:
     """Return a tile. Raises ``StoreError`` where it is missing."""
     found = _TILE.execute(connection, [(level, index)]).first()
@@ -336,11 +330,21 @@ class LedgerWriter:
             salt = self.salt()
             leaf = item.event.leaf(salt, last.size)
             entries.append(leaf.entry())
-            openings.append(_opening(before.size + at, leaf.id, salt, item))
+            openings.append(
+                {
+                    "idx": before.size + at,
+                    "event_id": leaf.id,
+                    "salt": salt,
+                    "digest": item.event.digest,
+                    "subjects": encode_digests(item.event.subjects),
+                    "document": item.document,
+                }
+            )
         after = self.append_entries(before, entries)
         self.connection.execute(_OPENINGS, openings)
         if self.signer is not None:
-            self._seal(self.signer, after)
+            note = sign_checkpoint(LogCheckpoint(self.signer.key.name, after), self.signer)
+            self.connection.execute(_CHECKPOINTS_LEDGER_WRITING, {"size": after.size, "note": note})
         return after
 
     def append_entries(self, before: TreeHead, entries: Sequence[bytes]) -> TreeHead:
@@ -359,56 +363,18 @@ class LedgerWriter:
             edge, b"".join([leaf_hash(require_entry_size(entry)) for entry in entries])
         )
         _LEAVES.execute(self.connection, list(enumerate(entries, before.size)))
-        self._keep_tiles(edge, grown, full)
-        after = TreeHead(grown.size, grown.root())
-        self._advance(before, after)
-        return after
-
-    def _last(self, before: TreeHead) -> TreeHead:
-        """Return the head of the last checkpoint, which the ledger must still continue."""
-        row = read_latest_checkpoint(self.connection)
-        if row is None or self.signer is None:
-            return TreeHead(0, b"")
-        size, note = row
-        try:
-            last = open_checkpoint(note, self.signer.key).head
-            continued = last == before or (
-                last.size <= before.size and self._root_at(last.size) == last.root
-            )
-        except LedgerError as error:
-            raise StoreError(
-                f"the ledger's checkpoint of {size} leaves cannot be continued: {error.problem}",
-                cure="Use the AUDITOR_HOME whose ledger.key began this ledger.",
-            ) from error
-        if last.size != size or not continued:
-            raise StoreError(
-                f"the ledger does not continue its own checkpoint of {last.size} leaves, so that "
-                "nothing is signed",
-                cure=_CURE,
-            )
-        return last
-
-    def _root_at(self, size: int) -> bytes:
-        return NodeCache().tree(size, lambda *at: read_tile(self.connection, *at)).root()
-
-    def _seal(self, signer: NoteSigner, head: TreeHead) -> None:
-        note = sign_checkpoint(LogCheckpoint(signer.key.name, head), signer)
-        self.connection.execute(_CHECKPOINTS_LEDGER_WRITING, {"size": head.size, "note": note})
-
-    def _keep_tiles(self, edge: RightEdge, grown: RightEdge, full: Sequence[FullTile]) -> None:
         there = {_place(edge, level): hashes for level, hashes in edge.partial.items()}
         fresh = []
         for tile in _tiles(grown, full):
-            before = there.get((tile.level, tile.index))
-            if before is None:
+            tiles_before = there.get((tile.level, tile.index))
+            if tiles_before is None:
                 fresh.append(_columns(tile))
-            elif before != tile.hashes:
+            elif tiles_before != tile.hashes:
                 place = {"of_level": tile.level, "of_idx": tile.index}
                 self.connection.execute(_WIDEN, {**_columns(tile), **place})
         if fresh:
             self.connection.execute(_TILES, fresh)
-
-    def _advance(self, before: TreeHead, after: TreeHead) -> None:
+        after = TreeHead(grown.size, grown.root())
         moved = self.connection.execute(
             _ADVANCE,
             {
@@ -423,17 +389,33 @@ class LedgerWriter:
                 f"the ledger has not {before.size} leaves any more: another process appended",
                 cure="Repeat what was done.",
             )
+        return after
 
-
-def _opening(index: int, event_id: str, salt: bytes, item: PendingEvent) -> Mapping[str, object]:
-    return {
-        "idx": index,
-        "event_id": event_id,
-        "salt": salt,
-        "digest": item.event.digest,
-        "subjects": encode_digests(item.event.subjects),
-        "document": item.document,
-    }
+    def _last(self, before: TreeHead) -> TreeHead:
+        """Return the head of the last checkpoint, which the ledger must still continue."""
+        row = self.connection.execute(_LATEST).first()
+        if row is None or self.signer is None:
+            return TreeHead(0, b"")
+        size, note = row.size, row.note
+        try:
+            last = open_checkpoint(note, self.signer.key).head
+            continued = last == before or (
+                last.size <= before.size
+                and NodeCache().tree(last.size, lambda *at: read_tile(self.connection, *at)).root()
+                == last.root
+            )
+        except LedgerError as error:
+            raise StoreError(
+                f"the ledger's checkpoint of {size} leaves cannot be continued: {error.problem}",
+                cure="Use the AUDITOR_HOME whose ledger.key began this ledger.",
+            ) from error
+        if last.size != size or not continued:
+            raise StoreError(
+                f"the ledger does not continue its own checkpoint of {last.size} leaves, so that "
+                "nothing is signed",
+                cure=_CURE,
+            )
+        return last
 
 
 def _tiles(grown: RightEdge, full: Sequence[FullTile]) -> Iterator[FullTile]:
@@ -511,17 +493,15 @@ class LedgerRecordIndex:
             seen = {
                 name: [it for it in self._approvals.get(name, ()) if it <= last] for name in records
             }
-            known = self._read(session, {it for found in seen.values() for it in found})
+            places = {it for found in seen.values() for it in found}
+            known = {it: self._documents[it] for it in places if it in self._documents}
+            known |= self._asked(session, sorted(set(places) - known.keys()))
+            self._documents.update(known)
+            while len(self._documents) > MOST:
+                self._documents.popitem(last=False)
+            # What is missing cannot be read, and shuts a gate as well.
+            known = {place: known.get(place, b"") for place in places}
         return {name: tuple(known[it] for it in found) for name, found in seen.items() if found}
-
-    def _read(self, session: Session, places: Collection[int]) -> dict[int, bytes]:
-        known = {it: self._documents[it] for it in places if it in self._documents}
-        known |= self._asked(session, sorted(set(places) - known.keys()))
-        self._documents.update(known)
-        while len(self._documents) > MOST:
-            self._documents.popitem(last=False)
-        # What is missing cannot be read, and shuts a gate as well.
-        return {place: known.get(place, b"") for place in places}
 
     @staticmethod
     def _asked(session: Session, places: Sequence[int]) -> dict[int, bytes]:
@@ -542,7 +522,19 @@ class LedgerRecordIndex:
             return int(looked)
         session.connection()  # a writer waits for its turn here, and holds nobody up meanwhile
         with self._lock:
-            found = self._new(session)
+            # The last that is remembered, if it is seen, and what came since. At the first look it
+            # is of all before what gates ask for, and the last.
+            row = LedgerOpeningRow
+            asked = select(row.idx, row.event_id, row.subjects).order_by(row.idx)
+            if self._seen < 0:
+                new_last = select(func.max(row.idx)).scalar_subquery()
+                named = (
+                    build_prefix_condition(session.connection(), row.event_id, it) for it in STARTS
+                )
+                asked = asked.where(or_(*named, row.idx == new_last))
+            else:
+                asked = asked.where(row.idx >= self._seen)
+            found = [(place, name, subjects) for place, name, subjects in session.execute(asked)]
             self._remember(session, [it for it in found if it[0] > self._seen])
             last = found[-1][0] if found else self._behind(session)
         if session.info.get(ONCE):
@@ -568,23 +560,6 @@ class LedgerRecordIndex:
         last = session.scalar(select(func.max(LedgerOpeningRow.idx)))
         return -1 if last is None else min(last, self._seen)
 
-    def _new(self, session: Session) -> list[tuple[int, str, str]]:
-        """Return the last that is remembered, if it is seen, and what came since.
-
-        At the first look it is of all before what gates ask for, and the last.
-        """
-        row = LedgerOpeningRow
-        asked = select(row.idx, row.event_id, row.subjects).order_by(row.idx)
-        if self._seen < 0:
-            last = select(func.max(row.idx)).scalar_subquery()
-            named = (
-                build_prefix_condition(session.connection(), row.event_id, it) for it in STARTS
-            )
-            asked = asked.where(or_(*named, row.idx == last))
-        else:
-            asked = asked.where(row.idx >= self._seen)
-        return [(place, name, subjects) for place, name, subjects in session.execute(asked)]
-
 
 def build_adoption_events(session: Session) -> Iterator[PendingEvent]:
     """Give an event for each registration and record that is there; none once a ledger is begun.
@@ -599,18 +574,15 @@ def build_adoption_events(session: Session) -> Iterator[PendingEvent]:
         .order_by(RegistrationRow.id)
     )
     for body, registered in session.execute(asked):
-        request = read_request(JsonPart(parse_json(body.encode()), "request"))
+        request = read_json(AuditRequest, parse_json(body.encode()), "request")
         yield PendingEvent(build_registration_event(request, registered))
     for row in session.scalars(select(RecordRow).order_by(RecordRow.finished, RecordRow.digest)):
-        yield PendingEvent(_kept(row))
-
-
-def _kept(row: RecordRow) -> LedgerEvent:
-    """Return the event of a record; of one that this version cannot read, no more than its row."""
-    try:
-        return build_record_event(read_record(row.body), row.bundle)
-    except RecordError:
-        subjects = {"record": row.digest}
-        return LedgerEvent(
-            LedgerEventType.RECORD, compute_digest(row.bundle), row.finished, subjects, row.id
-        )
+        # The event of a record; of one that this version cannot read, no more than its row
+        try:
+            kept = build_record_event(read_record(row.body), row.bundle)
+        except RecordError:
+            subjects = {"record": row.digest}
+            kept = LedgerEvent(
+                LedgerEventType.RECORD, compute_digest(row.bundle), row.finished, subjects, row.id
+            )
+        yield PendingEvent(kept)

@@ -9,22 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from sqlalchemy import Connection, Engine, Integer, inspect, select
+from sqlalchemy import Engine, Integer, inspect, select
 from sqlalchemy.orm import Session
 
-from auditor.domain.json import JsonPart, compute_digest, parse_json
+from auditor.domain.json import compute_digest, parse_json, read_json
 from auditor.domain.lineage import LineageEdge, ProvenanceGraph, digest_edges
 from auditor.domain.provenance import build_provenance
 from auditor.domain.record_json import read_record
-from auditor.domain.requests import read_request
+from auditor.domain.requests import AuditRequest
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import AuditorError, LedgerError, StoreError
 from auditor.store.ledger import read_head
-from auditor.store.ledger_audit_tree import (
+from auditor.store.lineage_graph import Row, build_activity_row, build_entity_row
+from auditor.store.merkle_tree_audit import (
     AT_ONCE,
     LeafEvent,
-    LeafWalk,
-    RebuiltTree,
     check_external_checkpoint,
     find_checkpoint_mistakes,
     find_state_mistakes,
@@ -33,7 +32,6 @@ from auditor.store.ledger_audit_tree import (
     rebuild_tree,
     walk_leaves,
 )
-from auditor.store.lineage import Row, build_activity_row, build_entity_row
 from auditor.store.tables import (
     LedgerCheckpointRow,
     LedgerCosignatureRow,
@@ -106,9 +104,8 @@ def _subject_mistakes(
             yield f"registration {row.id} is missing from registration_subjects"
         elif row.request_digest in bodies:
             try:
-                request = read_request(
-                    JsonPart(parse_json(bodies[row.request_digest].encode()), "request")
-                )
+                body = parse_json(bodies[row.request_digest].encode())
+                request = read_json(AuditRequest, body, "request")
             except (AuditorError, ValueError):
                 continue  # of another version, or changed, which its digest tells
             if _values(found) != _values(
@@ -158,7 +155,11 @@ def _changed(session: Session, row: RecordRow) -> Iterator[str]:
     wanted = Counter(map(_shown, build_target_rows(record, row.digest)))
     beside = select(RecordTargetRow).where(RecordTargetRow.record_digest == row.digest)
     kept = Counter(map(_shown, session.scalars(beside)))
-    yield from _differences(f"record_targets of record {row.id}", wanted, kept)
+    what = f"record_targets of record {row.id}"
+    for item in sorted((wanted - kept).elements()):
+        yield f"{what}: missing or changed: {item}"
+    for item in sorted((kept - wanted).elements()):
+        yield f"{what}: put in or changed by hand: {item}"
 
 
 def find_cosignature_mistakes(
@@ -208,13 +209,6 @@ def _values(row: TableBase) -> dict[str, object]:
 
 def _shown(row: TableBase) -> str:
     return ", ".join(f"{name} {value!r}" for name, value in sorted(_values(row).items()))
-
-
-def _differences(what: str, wanted: Counter[str], found: Counter[str]) -> Iterator[str]:
-    for item in sorted((wanted - found).elements()):
-        yield f"{what}: missing or changed: {item}"
-    for item in sorted((found - wanted).elements()):
-        yield f"{what}: put in or changed by hand: {item}"
 
 
 UNREADABLE = ProvenanceGraph((), (), ())
@@ -352,11 +346,35 @@ def audit_ledger(
     Without a checkpoint from elsewhere, who owns the database and the ledger's key could have
     written all of it anew.
     """
-    with Session(_at_one_moment(engine)) as session:
+    # The engine so that all is read as it was at one moment, whoever appends meanwhile
+    if engine.dialect.name == "sqlite":
+        at_one_moment = engine  # its transactions see no other's work
+    else:
+        at_one_moment = engine.execution_options(isolation_level="REPEATABLE READ")
+    with Session(at_one_moment) as session:
         connection = session.connection()
-        walked = walk_leaves(connection, _size(session))
+        try:
+            size = read_head(session.connection()).size
+        except StoreError:
+            size = 0  # named by state_mistakes
+        walked = walk_leaves(connection, size)
         rebuilt = rebuild_tree(connection, walked, known.key)
-        yield from _of_the_tree(connection, walked, rebuilt, known.key)
+        count = rebuilt.size
+        yield _step("leaves", walked.mistakes, f"{count} leaves are there, and each opens")
+        yield _step(
+            "tiles",
+            find_tile_mistakes(connection, walked, rebuilt),
+            f"{len(rebuilt.tiles)} tiles are what the leaves give",
+        )
+        yield _step(
+            "state", find_state_mistakes(connection, rebuilt), f"{count} leaves, and the root"
+        )
+        signed = f"of {known.key.name}" if known.key else "of an unknown key"
+        yield _step(
+            "checkpoints",
+            find_checkpoint_mistakes(connection, walked, rebuilt, known.key),
+            f"{len(rebuilt.signed)} checkpoints {signed} lie on one history",
+        )
         yield from _of_the_rows(session, walked.met, known.witnesses, others)
         if not known.checkpoints or known.key is None:
             detail = "no checkpoint from elsewhere was given (--checkpoint)"
@@ -364,32 +382,6 @@ def audit_ledger(
             return
         for name, raw in known.checkpoints.items():
             yield check_external_checkpoint(raw, rebuilt, known.key, f"outside checkpoint {name}")
-
-
-def _at_one_moment(engine: Engine) -> Engine:
-    """Return the engine so that all is read as it was at one moment, whoever appends meanwhile."""
-    if engine.dialect.name == "sqlite":
-        return engine  # its transactions see no other's work
-    return engine.execution_options(isolation_level="REPEATABLE READ")
-
-
-def _of_the_tree(
-    connection: Connection, walked: LeafWalk, rebuilt: RebuiltTree, key: NoteKey | None
-) -> Iterator[VerificationStep]:
-    count = rebuilt.size
-    yield _step("leaves", walked.mistakes, f"{count} leaves are there, and each opens")
-    yield _step(
-        "tiles",
-        find_tile_mistakes(connection, walked, rebuilt),
-        f"{len(rebuilt.tiles)} tiles are what the leaves give",
-    )
-    yield _step("state", find_state_mistakes(connection, rebuilt), f"{count} leaves, and the root")
-    signed = f"of {key.name}" if key else "of an unknown key"
-    yield _step(
-        "checkpoints",
-        find_checkpoint_mistakes(connection, walked, rebuilt, key),
-        f"{len(rebuilt.signed)} checkpoints {signed} lie on one history",
-    )
 
 
 def _of_the_rows(
@@ -418,13 +410,6 @@ def _step(name: str, mistakes: Iterable[str], detail: str) -> VerificationStep:
     except Exception as error:  # noqa: BLE001 -- SQLite keeps any type in any column
         found.append(f"a row is of no form that auditor writes ({type(error).__name__}: {error})")
     return VerificationStep.of(name, found, detail)
-
-
-def _size(session: Session) -> int:
-    try:
-        return read_head(session.connection()).size
-    except StoreError:
-        return 0  # named by state_mistakes
 
 
 @dataclass(frozen=True, slots=True)

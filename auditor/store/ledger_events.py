@@ -1,11 +1,11 @@
-"""Put down what an audit is judged by: what people signed with their keys, and its policy."""
+"""Ledger events of signed documents and policies that an audit is judged by."""
 
 from collections.abc import Sequence
 
 from auditor.domain.approvals import Approval, HumanFinding
 from auditor.domain.json import encode_canonical
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.policies import Policy
-from auditor.domain.requests import PolicyRef
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import WaiverError
 from auditor.store.key_lifecycle import register_key_use
@@ -18,7 +18,6 @@ from auditor.trust.ledger.events import (
     build_policy_event,
     build_waiver_event,
 )
-from auditor.trust.ledger.key_events import KeyRole
 from auditor.trust.policies.trust_policy import version_sort_key
 
 
@@ -80,15 +79,6 @@ def log_policy(store: RecordStore, policy: Policy, at: str, project: str = NO_PR
     with store.unit_of_work(project) as work:
         before = work.policies_used(policy.name)
         _append(work, build_policy_event(policy, at), document)
-    return _oddity(policy, before)
-
-
-def _append(work: UnitOfWork, event: LedgerEvent, document: bytes) -> None:
-    if event.id is not None and not work.happened_before(event.id):
-        work.append(event, document)
-
-
-def _oddity(policy: Policy, before: Sequence[tuple[PolicyRef, str]]) -> str:
     others = [(it, at) for it, at in before if it.digest != policy.digest]
     same = [(it, at) for it, at in others if it.version == policy.version]
     if same:
@@ -105,6 +95,11 @@ def _oddity(policy: Policy, before: Sequence[tuple[PolicyRef, str]]) -> str:
             f"before (registered at {at})"
         )
     return ""
+
+
+def _append(work: UnitOfWork, event: LedgerEvent, document: bytes) -> None:
+    if event.id is not None and not work.happened_before(event.id):
+        work.append(event, document)
 
 
 def _is_above(version: str, other: str) -> bool:

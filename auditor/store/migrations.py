@@ -1,4 +1,4 @@
-"""The revisions of the store's tables: where a database stands, and how it is brought to ours."""
+"""Database migrations: the current revision, and the upgrade to the newest one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +34,15 @@ class RevisionStatus:
 
 def read_revision_status(connection: Connection) -> RevisionStatus:
     """Return where a database stands. Raises ``StoreError`` for one that is not ours, or newer."""
-    found = RevisionStatus(_revision(connection), find_head_revision())
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if current is not None and current not in known:
+        raise StoreError(
+            f"{mask_password(connection)} is at revision {current}, which this version does "
+            "not know",
+            cure="Use the version of auditor that wrote it, or a newer one.",
+        )
+    found = RevisionStatus(current, find_head_revision())
     if found.current is None and inspect(connection).get_table_names():
         raise StoreError(
             f"{mask_password(connection)} is a database of another program",
@@ -75,7 +83,9 @@ def record_statements(connection: Connection) -> Iterator[list[str]]:
     ) -> None:
         wanted = statement.strip()
         if not wanted.upper().startswith(READS):
-            told.append(f"{wanted.rstrip(';')};{_said(parameters, many=many)}")
+            rows = len(parameters) if many else int(bool(parameters))
+            said = f" -- with the values of {rows} row{'s' * (rows > 1)}" if rows else ""
+            told.append(f"{wanted.rstrip(';')};{said}")
 
     event.listen(connection, "before_cursor_execute", hear)
     try:
@@ -98,23 +108,6 @@ def find_head_revision() -> str:
 def mask_password(connection: Connection) -> str:
     """Return what messages call a database, without its password."""
     return f"the store {connection.engine.url.render_as_string(hide_password=True)}"
-
-
-def _said(parameters: Any, *, many: bool) -> str:  # noqa: ANN401 -- the driver's own type
-    rows = len(parameters) if many else int(bool(parameters))
-    return f" -- with the values of {rows} row{'s' * (rows > 1)}" if rows else ""
-
-
-def _revision(connection: Connection) -> str | None:
-    current = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if current is not None and current not in known:
-        raise StoreError(
-            f"{mask_password(connection)} stands at revision {current}, which this version does "
-            "not know",
-            cure="Use the version of auditor that wrote it, or a newer one.",
-        )
-    return current
 
 
 def _config() -> Config:

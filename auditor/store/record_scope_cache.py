@@ -1,11 +1,11 @@
-"""What records speak for on each target, remembered: what has a digest is never another."""
+"""A cache of the scopes of records on each target; records never change."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from auditor.domain.record_json import read_record
@@ -52,34 +52,27 @@ class RecordScopeCache:
         missing = [it for it in dict.fromkeys(records) if it not in found]
         if missing:
             ran: dict[str, Scopes] = dict.fromkeys(missing, UniformScope(RecordScope.ARTIFACT))
-            fresh = ran | _looked_up(session, missing)
+            settings = [f'"{name}":' for name in sorted(SERVED)]
+            runtimes = [f'"runtime":"{name}"' for name in sorted(SERVED)]
+            served = or_(
+                *[RequestRow.body.contains(it, autoescape=True) for it in (*settings, *runtimes)]
+            )
+            asked = (
+                select(RecordRow.digest, served)
+                .join(RequestRow, RequestRow.digest == RecordRow.request_digest)
+                .where(RecordRow.digest.in_(missing))
+                .where(or_(RecordRow.artifact_digest.is_(None), served))
+            )
+            fresh = ran | {
+                record: _read(session, record) if asks else UniformScope(RecordScope.PREDICTIONS)
+                for record, asks in session.execute(asked).all()
+            }
             with self._lock:
                 self._known |= fresh
                 while len(self._known) > MOST:
                     self._known.popitem(last=False)
             found |= fresh
         return found
-
-
-def _looked_up(session: Session, records: Collection[str]) -> dict[str, Scopes]:
-    served = or_(*_may_be_served())
-    asked = (
-        select(RecordRow.digest, served)
-        .join(RequestRow, RequestRow.digest == RecordRow.request_digest)
-        .where(RecordRow.digest.in_(records))
-        .where(or_(RecordRow.artifact_digest.is_(None), served))
-    )
-    return {
-        record: _read(session, record) if asks else UniformScope(RecordScope.PREDICTIONS)
-        for record, asks in session.execute(asked).all()
-    }
-
-
-def _may_be_served() -> list[ColumnElement[bool]]:
-    """Return what the canonical text of a request holds that names a server or a cascade."""
-    settings = [f'"{name}":' for name in sorted(SERVED)]
-    runtimes = [f'"runtime":"{name}"' for name in sorted(SERVED)]
-    return [RequestRow.body.contains(it, autoescape=True) for it in (*settings, *runtimes)]
 
 
 def _read(session: Session, digest: str) -> Scopes:

@@ -14,9 +14,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from auditor.domain.digests import Digest
 from auditor.errors import StoreError
 from auditor.store.blobs import PRIVATE, BlobStorage, FolderBlobStore
-from auditor.store.change_tracking import ChangeTracker, Mark, MarkedValue, RowMarks
+from auditor.store.cache_validation import ChangeTracker, Mark
 from auditor.store.database import build_read_only_options, create_private_file, open_database
 from auditor.store.ledger import (
     LOOKED,
@@ -29,16 +30,15 @@ from auditor.store.ledger import (
 from auditor.store.record_scope_cache import RecordScopeCache
 from auditor.store.unit_of_work import NO_PROJECT, RequestExtentCache, UnitOfWork
 from auditor.trust.ledger.events import SALT
-from auditor.trust.ledger.node_cache import NodeCache
 from auditor.trust.ledger.notes import NoteSigner
+from auditor.trust.ledger.tiles import NodeCache
 
 _SHARED: ContextVar[tuple[Engine, Session] | None] = ContextVar("_SHARED", default=None)
 """The transaction in which everything is read, where somebody said so."""
 
 
-def generate_salt() -> bytes:
-    """Return what nobody can guess, for one leaf of the ledger."""
-    return secrets.token_bytes(SALT)
+draw_salt = partial(secrets.token_bytes, SALT)
+"""Makes the salt of one leaf of the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,9 @@ class RecordStore:
     engine: Engine
     blobs: BlobStorage
     signer: NoteSigner | None = None
-    salt: Callable[[], bytes] = generate_salt
+    salt: Callable[[], bytes] = draw_salt
     nodes: NodeCache = field(default_factory=NodeCache)
     changes: ChangeTracker = field(default_factory=ChangeTracker)
-    rest: MarkedValue[Mark] = field(default_factory=MarkedValue)
     about: LedgerRecordIndex = field(default_factory=LedgerRecordIndex)
     extents: RequestExtentCache = field(default_factory=RequestExtentCache)
     scopes: RecordScopeCache = field(default_factory=RecordScopeCache)
@@ -96,11 +95,6 @@ class RecordStore:
             with _explained():
                 yield shared[1]
             return
-        with self._begun() as session:
-            yield session
-
-    @contextmanager
-    def _begun(self) -> Iterator[Session]:
         with _explained(), Session(self.engine) as session, session.begin():
             session.connection(execution_options=build_read_only_options(self.engine))
             yield session
@@ -165,16 +159,6 @@ class RecordStore:
         """Return what stays equal until anybody writes. Raises ``StoreError``."""
         return self.changes.mark(self.engine)
 
-    def mark_rows(self, mark: Mark, rows: Callable[[], RowMarks]) -> Mark:
-        """Return what stays equal until anybody writes rows that ``rows`` mark.
-
-        ``mark`` is that of now; where the database cannot tell, it is this one too. ``rows`` are
-        the same for whoever asks. Raises as ``mark``.
-        """
-        if not self.near:
-            return mark
-        return self.rest.of(mark, partial(self.changes.of_rows, self.engine, rows))
-
     def key_entries(self) -> tuple[LedgerEntry, ...]:
         """Return the ledger's entries of all key events, the oldest first."""
         with self.reading() as session:
@@ -232,7 +216,7 @@ def copy_blobs(source: FolderBlobStore, to: BlobStorage) -> tuple[str, ...]:
     """Copy the blobs that ``to`` lacks, each hashed, and return those that are damaged."""
     damaged = []
     for path in sorted(source.root.glob("[0-9a-f][0-9a-f]/*")):
-        digest = f"sha256:{path.name}"
+        digest = Digest.of_hex(path.name)
         if to.has(digest) and to.size(digest) == path.stat().st_size:
             continue
         if to.put_file(path) != digest:

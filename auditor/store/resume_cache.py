@@ -1,4 +1,4 @@
-"""Unfinished audits: what they had seen, in a folder of their own until they end."""
+"""Resume cache: checkpoints of unfinished audits, in a folder of their own until they end."""
 
 import hashlib
 import json

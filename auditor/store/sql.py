@@ -1,4 +1,4 @@
-"""SQL helpers: statements with positional parameters, and prefix conditions that use an index.
+"""SQL: statements with positional parameters, inserts that the first one wins, prefix conditions.
 
 Named parameters and a dictionary per row take longer than SQLite itself, so frequent statements are
 sent as text with positional values where the driver supports it.
@@ -7,9 +7,12 @@ sent as text with positional values where the driver supports it.
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, Insert, Select
+from sqlalchemy import ColumnElement, Connection, CursorResult, Insert, Select, inspect
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from auditor.store.tables import TableBase
 
 _DIALECT = SQLiteDialect_pysqlite()
 Values = tuple[Any, ...]
@@ -44,3 +47,12 @@ def build_prefix_condition(
         return column.startswith(prefix, autoescape=True)
     # SQLite keeps texts in the order of their bytes, and uses no index for LIKE.
     return column.between(prefix, prefix + LAST)
+
+
+def insert_if_absent(session: Session, table: type[TableBase], /, **columns: object) -> bool:
+    """Add a row and return ``True``, or ``False`` where one of the same key is there already."""
+    postgres = session.get_bind().dialect.name == "postgresql"
+    insert = postgresql.insert(table) if postgres else sqlite.insert(table)
+    key = inspect(table).primary_key[0]
+    done = session.execute(insert.values(**columns).on_conflict_do_nothing().returning(key))
+    return done.first() is not None

@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session
 
 from auditor.domain.budgets import Budget
 from auditor.domain.challenges import Challenge
+from auditor.domain.digests import Digest
 from auditor.domain.json import JsonPart, compute_digest, digest_json, encode_canonical, parse_json
 from auditor.domain.lineage import LineageActivity, LineageEdge, LineageEntity
 from auditor.domain.provenance import build_provenance
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
-from auditor.domain.trust import ModelBinding
+from auditor.domain.trust_context import ModelBinding
 from auditor.errors import StoreError
 from auditor.store.ledger import (
     LedgerEntry,
@@ -30,7 +31,7 @@ from auditor.store.ledger import (
     read_head,
     read_key_entries,
 )
-from auditor.store.lineage import (
+from auditor.store.lineage_graph import (
     find_ancestors,
     find_descendants,
     find_entities,
@@ -119,7 +120,9 @@ def list_policy_editions(
         .join(first, first.c.id == RegistrationRow.id)
         .order_by(RegistrationRow.id)
     )
-    return tuple((_policy(_request(body)), at) for body, at in session.execute(asked))
+    return tuple(
+        (_request(body).get("policy", PolicyRef), at) for body, at in session.execute(asked)
+    )
 
 
 def _first(session: Session, project: str, model: str) -> ModelBinding | None:
@@ -140,11 +143,6 @@ def _first(session: Session, project: str, model: str) -> ModelBinding | None:
     return ModelBinding(
         named.get("name", str), named.get("version", str), str(artifact), registered
     )
-
-
-def _policy(request: JsonPart) -> PolicyRef:
-    part = request.part("policy")
-    return PolicyRef(part.get("name", str), part.get("version", str), part.get("digest", str))
 
 
 def _request(body: str) -> JsonPart:
@@ -189,15 +187,12 @@ class RequestExtentCache:
             for name in missing:
                 if name not in found:
                     raise _damaged(name)
-            self._keep(found)
+            with self._lock:
+                self._known |= found
+                while len(self._known) > MOST:
+                    self._known.popitem(last=False)
             known |= found
         return known
-
-    def _keep(self, found: dict[str, RequestExtent]) -> None:
-        with self._lock:
-            self._known |= found
-            while len(self._known) > MOST:
-                self._known.popitem(last=False)
 
 
 def _read(name: str, body: str) -> RequestExtent:
@@ -260,21 +255,17 @@ class StoredRecord:
 class UnitOfWork:
     """What is done to the store at once: all of it is kept, or, after an error, none.
 
-    What one project registers tells another nothing.
+    What one project registers tells another nothing. ``session`` is the transaction itself, for
+    what else is to be kept with the rest, or not at all.
     """
 
     def __init__(
         self, session: Session, about: LedgerRecordIndex, project: str = NO_PROJECT
     ) -> None:
-        self._session = session
+        self.session = session
         self._about = about
         self._project = project
         self.happened: list[PendingEvent] = []
-
-    @property
-    def session(self) -> Session:
-        """The transaction itself, for what else is to be kept with the rest, or not at all."""
-        return self._session
 
     def append(self, event: LedgerEvent, document: bytes | None = None) -> None:
         """Put an event into the ledger when the transaction ends.
@@ -291,11 +282,11 @@ class UnitOfWork:
 
     def adopt(self) -> None:
         """Put what the store held before into a ledger that is still empty."""
-        self.happened.extend(build_adoption_events(self._session))
+        self.happened.extend(build_adoption_events(self.session))
 
     def key_entries(self) -> tuple[LedgerEntry, ...]:
         """Return the ledger's entries of key events; nobody else appends before the end."""
-        connection = self._session.connection()
+        connection = self.session.connection()
         read_head(connection, lock=True)
         return read_key_entries(connection)
 
@@ -303,11 +294,11 @@ class UnitOfWork:
         """Whether the ledger has an entry with that id."""
         row = LedgerOpeningRow
         asked = select(row.idx).where(row.event_id == event_id).limit(1)
-        return self._session.scalar(asked) is not None
+        return self.session.scalar(asked) is not None
 
     def cosigned(self, size: int, line: str, at: str) -> None:
         """Keep a witness's signature line under the checkpoint of ``size`` leaves, once."""
-        if self._session.get(LedgerCosignatureRow, line) is None:
+        if self.session.get(LedgerCosignatureRow, line) is None:
             self._add(LedgerCosignatureRow(line=line, size=size))
             self.append(build_cosignature_event(size, line, at))
 
@@ -319,8 +310,8 @@ class UnitOfWork:
         """
         table = RegistrationRow
         same = (table.request_digest == request.digest, table.registered == at)
-        before = self._session.scalar(select(func.count()).select_from(table).where(*same)) or 0
-        if self._session.get(RequestRow, request.digest) is None:
+        before = self.session.scalar(select(func.count()).select_from(table).where(*same)) or 0
+        if self.session.get(RequestRow, request.digest) is None:
             body = encode_canonical(request.to_json()).decode()
             self._add(RequestRow(digest=request.digest, body=body))
         row = RegistrationRow(request_digest=request.digest, registered=at)
@@ -334,7 +325,7 @@ class UnitOfWork:
 
         Raises ``StoreError`` when its request was never registered, or its id is taken.
         """
-        if self._session.get(RequestRow, record.request.digest) is None:
+        if self.session.get(RequestRow, record.request.digest) is None:
             raise StoreError(
                 f"the request {record.request.digest} of record {record.id} was never registered",
                 cure="Register a request before it runs, so that no run can be kept silent.",
@@ -351,27 +342,27 @@ class UnitOfWork:
         self._add(row)
         self._add(*build_target_rows(record, row.digest))
         keep_lineage(
-            self._session.connection(), row.digest, build_provenance(record, compute_digest(bundle))
+            self.session.connection(), row.digest, build_provenance(record, compute_digest(bundle))
         )
         self.append(build_record_event(record, bundle))
 
     def challenge(self, challenge: Challenge, bundle: bytes) -> None:
         """Keep a signed challenge and its lineage for good."""
         signed = compute_digest(bundle)
-        keep_lineage(self._session.connection(), signed, challenge.provenance(signed))
+        keep_lineage(self.session.connection(), signed, challenge.provenance(signed))
         self.append(build_challenge_event(challenge, bundle), bundle)
 
     def challenges(self) -> tuple[tuple[str, bytes], ...]:
         """Return every signed challenge after the digest of its record, the oldest first."""
-        return self._about.challenges(self._session)
+        return self._about.challenges(self.session)
 
     def approvals(self, record: str) -> tuple[bytes, ...]:
         """Return the document of every approval of a record (its digest), the oldest first."""
-        return self._about.approvals(self._session, record)
+        return self._about.approvals(self.session, record)
 
     def approvals_of(self, records: Collection[str]) -> dict[str, tuple[bytes, ...]]:
         """Return the documents of the approvals of records that have any, by their digests."""
-        return self._about.approvals_of(self._session, records)
+        return self._about.approvals_of(self.session, records)
 
     def find_record(self, record_id: str) -> StoredRecord | None:
         """Return the record with that id. Raises ``StoreError`` when its bytes are damaged."""
@@ -380,28 +371,8 @@ class UnitOfWork:
 
     def find_record_by_digest(self, digest: str) -> StoredRecord | None:
         """Return the record with that digest. Raises ``StoreError`` when its bytes are damaged."""
-        row = self._session.get(RecordRow, digest)
+        row = self.session.get(RecordRow, digest)
         return None if row is None else _stored(row)
-
-    def records_of(
-        self, artifact_digest: str | None, policy_digest: str, target: str
-    ) -> tuple[StoredRecord, ...]:
-        """Return the records of one artifact under one policy on one target, the newest first.
-
-        ``artifact_digest`` is ``None`` for predictions-only audits. Raises ``StoreError`` when
-        the bytes of one are damaged.
-        """
-        asked = (
-            select(RecordRow)
-            .join(RecordTargetRow, RecordTargetRow.record_digest == RecordRow.digest)
-            .where(
-                RecordRow.artifact_digest == artifact_digest,
-                RecordRow.policy_digest == policy_digest,
-                RecordTargetRow.target == target,
-            )
-            .order_by(RecordRow.finished.desc(), RecordRow.digest)
-        )
-        return tuple(_stored(row) for row in self._session.scalars(asked))
 
     def digests_of(self, model: str, targets: Collection[str]) -> tuple[str, ...]:
         """Return the digests of the records of a model that speak of one of some targets, the
@@ -415,54 +386,54 @@ class UnitOfWork:
             .where(row.model_name == model, row.digest.in_(there))
             .order_by(row.finished.desc(), func.coalesce(kept, -1).desc())
         )
-        return tuple(self._session.scalars(asked))
+        return tuple(self.session.scalars(asked))
 
     def contradictions(self, request: AuditRequest) -> tuple[ModelBinding, ...]:
         """Return what the project registered before and binds the model's name, version or bytes
         otherwise.
         """
-        return find_contradictions(self._session, request, self._project)
+        return find_contradictions(self.session, request, self._project)
 
     def policies_used(self, name: str) -> tuple[tuple[PolicyRef, str], ...]:
         """Return the editions of a policy that the project registered, and when first."""
-        return list_policy_editions(self._session, name, self._project)
+        return list_policy_editions(self.session, name, self._project)
 
     def names_blob(self, digest: str) -> bool:
         """Whether a record names a blob among its evidence, or a request among its inputs."""
-        if find_entities(self._session, digest):
+        if find_entities(self.session, digest):
             return True
-        bare = digest.removeprefix("sha256:")
+        bare = Digest(digest).hex
         asked = select(RequestRow.digest).where(RequestRow.body.contains(bare, autoescape=True))
-        return self._session.scalar(asked.limit(1)) is not None
+        return self.session.scalar(asked.limit(1)) is not None
 
     def ancestors(self, *of: str) -> tuple[LineageEdge, ...]:
         """Return, in order, every edge on a way from the nodes ``of`` to what they came from."""
-        return find_ancestors(self._session, *of)
+        return find_ancestors(self.session, *of)
 
     def descendants(self, *of: str) -> tuple[LineageEdge, ...]:
         """Return, in order, every edge on a way to the nodes ``of`` from what came of them."""
-        return find_descendants(self._session, *of)
+        return find_descendants(self.session, *of)
 
     def invalidations(self, of: Sequence[str]) -> tuple[LineageEdge, ...]:
         """Return, in order, the edges by which any of the nodes ``of`` was invalidated."""
-        return find_invalidations(self._session, of)
+        return find_invalidations(self.session, of)
 
     def entities_like(self, start: str) -> tuple[LineageEntity, ...]:
         """Return, in order, the entities whose digest begins with the text ``start``."""
-        return find_entities(self._session, start)
+        return find_entities(self.session, start)
 
     def described(
         self, names: Sequence[str]
     ) -> tuple[tuple[LineageEntity, ...], tuple[LineageActivity, ...]]:
         """Return the entities and activities of some nodes, as far as any are known."""
-        return read_nodes(self._session, names)
+        return read_nodes(self.session, names)
 
     def _row(self, record_id: str) -> RecordRow | None:
-        return self._session.scalar(select(RecordRow).where(RecordRow.id == record_id))
+        return self.session.scalar(select(RecordRow).where(RecordRow.id == record_id))
 
     def _add(self, *rows: TableBase) -> None:
-        self._session.add_all(rows)
-        self._session.flush()
+        self.session.add_all(rows)
+        self.session.flush()
 
 
 def _stored(row: RecordRow) -> StoredRecord:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from auditor._http import HttpResponse, NoResponseError, is_http_url, post_bytes
+from auditor._http import HttpResponse, NoResponseError, is_http_url, request_bytes
 from auditor.errors import LedgerError, UsageError, WitnessLostError
 from auditor.store.record_store import RecordStore
 from auditor.trust.ledger.notes import (
@@ -84,6 +84,7 @@ def _cosignature(answer: HttpResponse, key: NoteKey, note: SignedNote) -> tuple[
 
 
 MOST_BYTES = 2**16
+TEXT = {"Content-Type": "text/plain"}
 
 
 def submit_checkpoint(url: str, body: bytes) -> HttpResponse:
@@ -93,10 +94,11 @@ def submit_checkpoint(url: str, body: bytes) -> HttpResponse:
     """
     if not is_http_url(url):
         raise UsageError(
-            f"{url!r} is no address of a witness", cure="Write it as https://HOST/PREFIX."
+            f"{url!r} is not an address of a witness", cure="Write it as https://HOST/PREFIX."
         )
     try:
-        return post_bytes(f"{url.rstrip('/')}/add-checkpoint", body, "text/plain", MOST_BYTES)
+        place = f"{url.rstrip('/')}/add-checkpoint"
+        return request_bytes("POST", place, body=body, headers=TEXT, most_bytes=MOST_BYTES)
     except NoResponseError as error:
         raise WitnessLostError(
             f"the witness at {url} does not answer: {error}",

@@ -1,4 +1,4 @@
-"""Two opened models as one: the edge decides, and defers to the cloud what it is unsure of."""
+"""A cascade of two opened models: the edge decides, and defers unsure rows to the cloud."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -119,23 +119,22 @@ class CascadeModel:
         single, batch = (min(len(a), len(b)) for a, b in
                          ((edge.single, cloud.single), (edge.batch, cloud.batch)))  # fmt: skip
         asked = deferred[np.arange(single) % len(inputs)]
+        if edge.processor is None or cloud.processor is None:
+            both = None
+        else:
+            rows = min(len(edge.processor), len(cloud.processor), len(asked))
+            both = np.asarray(
+                edge.processor[:rows] + np.where(asked[:rows], cloud.processor[:rows], 0.0)
+            )
         return replace(
             edge,
             load=edge.load + cloud.load,
             first=edge.first + cloud.first,
             single=edge.single[:single] + np.where(asked, cloud.single[:single], 0.0),
-            processor=_both(edge.processor, cloud.processor, asked),
+            processor=both,
             batch=edge.batch[:batch] + float(deferred.mean()) * cloud.batch[:batch],
             conditions=_together(edge.conditions, cloud.conditions, float(deferred.mean())),
         )
-
-
-def _both(edge: Floats | None, cloud: Floats | None, asked: NDArray[np.bool_]) -> Floats | None:
-    """Return the processor time of rows, where both halves tell theirs."""
-    if edge is None or cloud is None:
-        return None
-    rows = min(len(edge), len(cloud), len(asked))
-    return np.asarray(edge[:rows] + np.where(asked[:rows], cloud[:rows], 0.0))
 
 
 def _together(

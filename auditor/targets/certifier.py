@@ -1,4 +1,4 @@
-"""The certifier: proofs about an artifact, made in a child process that starts on first use."""
+"""Robustness certifier in a child process that starts on first use."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.errors import ModelCrashedError, TwinError
 from auditor.targets.child_process import ChildProcess
-from auditor.targets.interface import arrange_float_rows, restore_gradient
+from auditor.targets.input_layout import arrange_float_rows, restore_gradient
 from auditor.targets.isolation import build_sandbox_bounds
 from auditor.targets.model import OpenedModel
 from auditor.targets.protocol import Anything, MessageFrame
@@ -81,7 +81,8 @@ class OpenedCertifier:
         """
         self._compare(boxes)
         parts = [
-            self._nearest(_part(boxes, slice(row, row + 1)), steps) for row in range(_n(boxes))
+            self._nearest(_part(boxes, slice(row, row + 1)), steps)
+            for row in range(len(boxes.labels))
         ]
         crafted = np.concatenate([part.crafted for part in parts])
         lower, distance = (
@@ -148,23 +149,19 @@ def open_certifier(
         )
         return
     if (spec.runtime, spec.provider) != (EXACT_RUNTIME, EXACT_PROVIDER):
-        yield _may_round(spec)
+        runs = spec.provider if spec.runtime == EXACT_RUNTIME else f"the runtime {spec.runtime}"
+        yield Gap(
+            reason=GapReason.UNSUPPORTED,
+            detail=f"Proofs allow for the rounding of single precision, and {runs} may compute in "
+            "less.",
+            cure=f"Prove bounds on a target of this machine with the provider {EXACT_PROVIDER}.",
+        )
         return
     keeper = _keeper(spec, folder, artifact, model, isolation)
     try:
         yield OpenedCertifier(keeper, model, model.columns)
     finally:
         keeper.close()
-
-
-def _may_round(spec: TargetSpec) -> Gap:
-    runs = spec.provider if spec.runtime == EXACT_RUNTIME else f"the runtime {spec.runtime}"
-    return Gap(
-        reason=GapReason.UNSUPPORTED,
-        detail=f"Proofs allow for the rounding of single precision, and {runs} may compute in "
-        "less.",
-        cure=f"Prove bounds on a target of this machine with the provider {EXACT_PROVIDER}.",
-    )
 
 
 def _keeper(
@@ -181,7 +178,7 @@ def _keeper(
         **_rule(model),
     }
     return ProcessSupervisor(
-        partial(ChildProcess, "certification", bounds, title), asked, spec.time_limit
+        partial(ChildProcess, "sandbox.certifier", bounds, title), asked, spec.time_limit
     )
 
 
@@ -203,10 +200,6 @@ def _part(boxes: PerturbationBoxes, part: slice) -> PerturbationBoxes:
     )
 
 
-def _n(boxes: PerturbationBoxes) -> int:
-    return len(boxes.labels)
-
-
 def _numbers(array: Anything | None, shape: tuple[int | None, ...]) -> Floats:
     if array is None or array.dtype != np.float64 or not _fits(array.shape, shape):
         raise ModelCrashedError(
@@ -215,7 +208,7 @@ def _numbers(array: Anything | None, shape: tuple[int | None, ...]) -> Floats:
         )
     numbers: Floats = array.astype(np.float64, copy=False)
     if np.isnan(numbers).any():
-        raise TwinError("bounds came back that are no numbers", cure="Report this model to us.")
+        raise TwinError("bounds came back that are not numbers", cure="Report this model to us.")
     return numbers
 
 

@@ -28,7 +28,6 @@ from auditor.errors import (
     ModelTimeoutError,
     RecipeError,
     RuntimeMissingError,
-    SubjectLostError,
     TargetError,
     TwinError,
 )
@@ -86,8 +85,8 @@ START_SECONDS = 60.0
 EMULATED_PATIENCE = 20.0
 """Time limits are for the processor itself. One that is played takes about a hundred times as long
 to compute and ten times to start; a hang is still told from that."""
-ON_FILE = frozenset({"structure", "twin", "certification"})
-"""Roles that work on the file, wherever they are; the others run as their bounds say."""
+ON_FILE = frozenset({"sandbox.artifact_parser", "sandbox.differentiable_twin", "sandbox.certifier"})
+"""Programs that work on the file, wherever they are; the others run as their bounds say."""
 GOODBYE_SECONDS = 5.0
 MOST_REPLY = 2**30
 TAIL = 4096
@@ -139,7 +138,20 @@ class ChildProcess:
         self._in, self._out, self._err = (stream.fileno() for stream in streams if stream)
         for end in (self._in, self._out, self._err):
             os.set_blocking(end, False)
-        self.level = self._greet(held)
+        # Take in the greeting; of a foreign program the level is what ours said before it
+        confined = self._exchange([], START_SECONDS).header
+        if confined.get("isolation") in list(IsolationLevel):
+            self._refuse_weaker(IsolationLevel(confined["isolation"]), held.least)
+        hello = self._exchange([], START_SECONDS).header if is_foreign_program(held) else confined
+        if "error" in hello:
+            self.kill()
+            raise self._refusal(hello["error"])
+        if hello.get("protocol") != PROTOCOL or confined.get("isolation") not in list(
+            IsolationLevel
+        ):
+            self.kill()
+            raise self._broken(f"it greets with {to_plain_text(str(hello), 200)}")
+        self.level = IsolationLevel(confined["isolation"])
 
     @property
     def pid(self) -> int:
@@ -179,22 +191,6 @@ class ChildProcess:
         """End the process."""
         self.kill()
 
-    def _greet(self, held: SandboxBounds) -> IsolationLevel:
-        """Take in the greeting; of a foreign program the level is what ours said before it."""
-        confined = self._exchange([], START_SECONDS).header
-        if confined.get("isolation") in list(IsolationLevel):
-            self._refuse_weaker(IsolationLevel(confined["isolation"]), held.least)
-        hello = self._exchange([], START_SECONDS).header if is_foreign_program(held) else confined
-        if "error" in hello:
-            self.kill()
-            raise self._refusal(hello["error"])
-        if hello.get("protocol") != PROTOCOL or confined.get("isolation") not in list(
-            IsolationLevel
-        ):
-            self.kill()
-            raise self._broken(f"it greets with {to_plain_text(str(hello), 200)}")
-        return IsolationLevel(confined["isolation"])
-
     def _refuse_weaker(self, level: IsolationLevel, least: IsolationLevel) -> None:
         if level.reaches(least):
             return
@@ -211,7 +207,14 @@ class ChildProcess:
         end = time.monotonic() + seconds
         try:
             for part in parts:
-                self._write(memoryview(part), end)
+                view = memoryview(part)
+                while view:
+                    try:
+                        view = view[os.write(self._in, view) :]
+                    except BlockingIOError:
+                        self._wait(self._in, select.POLLOUT, end)
+                    except BrokenPipeError:
+                        raise _PipeClosedError from None
             return receive_frame(lambda view: self._fill(view, end), MOST_REPLY)
         except TimeoutError:
             self.kill()
@@ -221,22 +224,18 @@ class ChildProcess:
                 cure="Raise the target's `time_limit`, or look for an endless loop in the model.",
             ) from None
         except _PipeClosedError:
-            raise self._post_mortem() from None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=GOODBYE_SECONDS)
+            self._hear_out()
+            code = self._process.poll()
+            self.kill()
+            raise explain_exit(self._title, code, self._tail, self._memory_limit) from None
         except FrameError as error:
             self.kill()
             raise self._broken(str(error)) from None
         except BaseException:  # an interrupted exchange leaves the stream out of step
             self.kill()
             raise
-
-    def _write(self, view: memoryview, end: float) -> None:
-        while view:
-            try:
-                view = view[os.write(self._in, view) :]
-            except BlockingIOError:
-                self._wait(self._in, select.POLLOUT, end)
-            except BrokenPipeError:
-                raise _PipeClosedError from None
 
     def _fill(self, view: memoryview, end: float) -> None:
         while view:
@@ -265,14 +264,6 @@ class ChildProcess:
             self._tail = (self._tail + said)[-TAIL:]
             return bool(said)
         return True
-
-    def _post_mortem(self) -> SubjectLostError:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=GOODBYE_SECONDS)
-        self._hear_out()
-        code = self._process.poll()
-        self.kill()
-        return explain_exit(self._title, code, self._tail, self._memory_limit)
 
     def _hear_out(self) -> None:
         """Take in what standard error holds, until there is no more of it for now."""

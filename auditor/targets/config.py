@@ -1,4 +1,4 @@
-"""The file in which a team writes its targets down: ``targets.yaml``."""
+"""The target configuration of a team: ``targets.yaml``."""
 
 import os
 import re
@@ -15,6 +15,7 @@ from auditor.domain.json import Json
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import EndpointSpec, TargetSpec
 from auditor.errors import InvalidInputError, TargetError
+from auditor.targets.callable_model import missing_function_error
 from auditor.targets.target_specs import NAMED, parse_target_spec, resolve_target
 
 NAME = "targets.yaml"
@@ -45,7 +46,7 @@ def parse_targets(raw: bytes, source: str) -> Mapping[str, TargetSpec]:
         place: Place = ("targets", name)
         if not isinstance(settings, Mapping) or "name" in settings:
             raise TargetError(
-                f"{document.where(place)}: targets.{name} is no mapping of settings (the key is "
+                f"{document.where(place)}: targets.{name} is not a mapping of settings (the key is "
                 "its name)",
                 cure="Write `targets: {npu: {provider: QNNExecutionProvider}}`.",
             )
@@ -53,6 +54,8 @@ def parse_targets(raw: bytes, source: str) -> Mapping[str, TargetSpec]:
             found[name] = parse_target_spec(
                 {"name": name, **settings}, lambda inner: resolve_target(inner, found)
             )
+            if found[name].callable is not None:
+                raise missing_function_error(found[name])
         except InvalidInputError as mistake:
             problem = f"{document.where(place)}: {mistake.problem}"
             raise TargetError(problem, cure=mistake.cure) from None
@@ -66,18 +69,24 @@ class OperatorTargets:
     With ``allows_code`` that person lets all code run that the audit file, the record or the
     targets beside them name. ``files`` are where targets of the own may be declared, for messages.
     ``here`` are those of the working folder, whoever wrote them: they say where rows may go.
+    ``functions`` are the names of targets whose functions the calling program brings.
     """
 
     declared: Mapping[str, TargetSpec] = field(default_factory=lambda: NAMED)
     allows_code: bool = False
     files: tuple[Path, ...] = ()
     here: Mapping[str, TargetSpec] = field(default_factory=dict)
+    functions: frozenset[str] = frozenset()
 
     def permit_code(self, spec: TargetSpec) -> TargetSpec:
         """Return a target whose settings name no code but what the operator's own targets name.
 
-        Its halves, if it is a cascade, are asked too. Raises ``TargetError``.
+        Its halves, if it is a cascade, are asked too; nothing but a program can bring a function.
+        Raises ``TargetError``.
         """
+        for place in spec.places:
+            if place.callable is not None and place.name not in self.functions:
+                raise missing_function_error(place)
         if self.allows_code:
             return spec
         own = [
@@ -93,7 +102,7 @@ class OperatorTargets:
                     f"the target {place.name!r} names code of this machine ({setting}: {said}), "
                     "and no target of your own names the same",
                     cure=f"Declare {place.name} with the same settings in {self._places()}, or add "
-                    "--allow-target-code if you trust whoever wrote the file.",
+                    "--allow-target-code if you trust the author of the file.",
                 )
         return spec
 
@@ -111,7 +120,7 @@ class OperatorTargets:
                     f"{', '.join(sorted(asked.headers.values()))} of your environment to "
                     f"{urlsplit(asked.url).hostname}, which no target of your own does",
                     cure=f"Declare {spec.name} with the same `url` and `headers` in "
-                    f"{self._places()}, or add --allow-target-code if you trust whoever wrote the "
+                    f"{self._places()}, or add --allow-target-code if you trust the author of the "
                     "file.",
                 )
         return spec
@@ -247,7 +256,7 @@ def _entries(document: YamlDocument) -> Iterator[tuple[str, Json]]:
     if strangers or kinds != ("auditor/v1", "Targets") or not isinstance(targets, Mapping):
         wrong = f" (there is no setting {strangers[0]!r})" if strangers else ""
         raise TargetError(
-            f"{document.source} is no file of targets{wrong}",
+            f"{document.source} is not a file of targets{wrong}",
             cure="Begin it with `apiVersion: auditor/v1` and `kind: Targets`, and write the "
             "targets below `targets:`, each as `NAME: {SETTING: VALUE}`.",
         )

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.errors import RuntimeMissingError, TargetError
-from auditor.targets.foreign_python import (
+from auditor.targets.emulated_python import (
     ROOT,
     ForeignPython,
     find_foreign_interpreter,
@@ -83,7 +83,7 @@ def architecture_of_cpu(cpu: str) -> str:
     """
     if not NAME.fullmatch(cpu):
         raise TargetError(
-            f"{to_plain_text(cpu, 100)!r} is no name of a processor",
+            f"{to_plain_text(cpu, 100)!r} is not a name of a processor",
             cure="Name one that qemu knows, such as Haswell, Nehalem or Cortex-A72.",
         )
     return "aarch64" if cpu.lower().startswith(ARM) else "x86_64"
@@ -135,9 +135,10 @@ def find_emulator(cpu: str, home: Path) -> Emulator:
     start = [str(program), *(() if foreign is None else ("-L", str(foreign.root)))]
     interpreter = sys.executable if foreign is None else str(foreign.interpreter)
     readable = {program.parent} if foreign is None else {program.parent, emulator_folder(cpu, home)}
+    lines = _run([str(program), "--version"]).stdout.decode(errors="replace").splitlines()
     return Emulator(
         cpu,
-        _version(program),
+        to_plain_text(lines[0], 200) if lines else "unknown",
         (*start, "-cpu", _played(start, cpu, interpreter)),
         tuple(sorted(readable)),
         foreign,
@@ -180,11 +181,6 @@ def _trial(start: list[str], played: str, interpreter: str) -> str:
     )
 
 
-def _version(program: Path) -> str:
-    lines = _run([str(program), "--version"]).stdout.decode(errors="replace").splitlines()
-    return to_plain_text(lines[0], 200) if lines else "unknown"
-
-
 def _run(argv: list[str]) -> subprocess.CompletedProcess[bytes]:
     libraries = {k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ}
     environment = {**libraries, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -222,7 +218,28 @@ def download_packages(
                 cure="Install qemu-user by your distribution's own means, so that "
                 "`qemu-x86_64 --version` answers.",
             )
-    apt = ["apt-get", *_options(folder, NAMES[architecture])]
+    # The options by which apt leaves the system alone; makes the folders they name
+    options_architecture = NAMES[architecture]
+    for name in ("state/lists/partial", "cache/archives/partial", "log"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "state" / "status").touch()
+    settings = {
+        "Dir::State": folder / "state",
+        "Dir::State::status": folder / "state" / "status",
+        "Dir::Cache": folder / "cache",
+        "Dir::Log": folder / "log",
+        "APT::Architecture": options_architecture,
+        "APT::Architectures": options_architecture,
+        "APT::Sandbox::User": "",
+        "APT::Update::Error-Mode": "any",  # lists that are not read would otherwise be a warning
+        "Acquire::Languages": "none",
+        "Acquire::http::Timeout": "30",
+        "Acquire::https::Timeout": "30",
+        "Acquire::Retries": "2",
+        "Debug::NoLocking": "1",
+    }
+    options = [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
+    apt = ["apt-get", *options]
     progress(f"reading the lists of packages for {architecture} (about 10 MB)")
     run_program([*apt, "update"], "the distribution's lists of packages")
     wanted = ["install", "-y", "--no-install-recommends", *packages]
@@ -289,29 +306,6 @@ def run_program(command: Sequence[str], what: str) -> str:
     )
 
 
-def _options(folder: Path, architecture: str) -> list[str]:
-    """Return the options by which apt leaves the system alone; makes the folders they name."""
-    for name in ("state/lists/partial", "cache/archives/partial", "log"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "state" / "status").touch()
-    settings = {
-        "Dir::State": folder / "state",
-        "Dir::State::status": folder / "state" / "status",
-        "Dir::Cache": folder / "cache",
-        "Dir::Log": folder / "log",
-        "APT::Architecture": architecture,
-        "APT::Architectures": architecture,
-        "APT::Sandbox::User": "",
-        "APT::Update::Error-Mode": "any",  # lists that are not read would otherwise be a warning
-        "Acquire::Languages": "none",
-        "Acquire::http::Timeout": "30",
-        "Acquire::https::Timeout": "30",
-        "Acquire::Retries": "2",
-        "Debug::NoLocking": "1",
-    }
-    return [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
-
-
 QEMU = ("qemu-user-static",)
 """Needs no library: where qemu-user itself is linked so, this name stands for it."""
 PYTHON = ("python3", "libstdc++6")
@@ -349,11 +343,37 @@ def fetch_emulator(cpu: str, home: Path, progress: Progress = _silent) -> Emulat
         if find_emulator_program(cpu, home) is None:
             _fetch_program(architecture_of_cpu(cpu), folder, Path(name), progress)
         if not is_native(cpu) and find_foreign_python(folder) is None:
-            _fetch_foreign(architecture_of_cpu(cpu), folder, Path(name), progress)
+            arch = architecture_of_cpu(cpu)
+            scratch = Path(name)
+            root, packages = folder / ROOT, packages_folder(folder)
+            if find_foreign_interpreter(root) is None:
+                archives = download_packages(PYTHON, arch, scratch / "python", progress)
+                made = scratch / ROOT
+                made.mkdir()
+                unpack_packages(archives, made)
+                _place(made, root)
+            interpreter = find_foreign_interpreter(root)
+            if interpreter is None:
+                raise RuntimeMissingError(
+                    f"the distribution's package python3 for {arch} holds no Python",
+                    cure="Emulate on another release of the distribution.",
+                )
+            if not packages.is_dir():
+                made = scratch / "packages"
+                wanted = list_requirements()
+                progress(f"downloading {', '.join(wanted)} for {arch} (about 50 MB)")
+                run_program(
+                    _pip(arch, interpreter.name.removeprefix("python"), made, wanted), wanted[-1]
+                )
+                _place(made, packages)
     progress(f"trying to play {cpu}")
     emulator = find_emulator(cpu, home)
     if emulator.foreign is not None:
-        _compile(emulator, emulator.foreign)
+        # Let the foreign Python compile its modules once: it may not write later
+        imports = "import argparse, ctypes, hashlib, importlib.util, json, numpy, onnxruntime"
+        environment = ["env", f"PYTHONPATH={emulator.foreign.packages}", "OMP_NUM_THREADS=1"]
+        command = [*emulator.prefix, str(emulator.foreign.interpreter), "-s", "-c", imports]
+        run_program([*environment, *command], "what the foreign Python imports")
     return emulator
 
 
@@ -369,28 +389,6 @@ def _fetch_program(arch: str, folder: Path, scratch: Path, progress: Progress) -
     made.replace(folder / name)
 
 
-def _fetch_foreign(arch: str, folder: Path, scratch: Path, progress: Progress) -> None:
-    root, packages = folder / ROOT, packages_folder(folder)
-    if find_foreign_interpreter(root) is None:
-        archives = download_packages(PYTHON, arch, scratch / "python", progress)
-        made = scratch / ROOT
-        made.mkdir()
-        unpack_packages(archives, made)
-        _place(made, root)
-    interpreter = find_foreign_interpreter(root)
-    if interpreter is None:
-        raise RuntimeMissingError(
-            f"the distribution's package python3 for {arch} holds no Python",
-            cure="Emulate on another release of the distribution.",
-        )
-    if not packages.is_dir():
-        made = scratch / "packages"
-        wanted = list_requirements()
-        progress(f"downloading {', '.join(wanted)} for {arch} (about 50 MB)")
-        run_program(_pip(arch, interpreter.name.removeprefix("python"), made, wanted), wanted[-1])
-        _place(made, packages)
-
-
 def _pip(arch: str, python: str, target: Path, wanted: Sequence[str]) -> list[str]:
     platforms = [f"--platform=manylinux_2_{minor}_{arch}" for minor in GLIBC]
     return [
@@ -404,11 +402,3 @@ def _place(made: Path, to: Path) -> None:
     """Move a finished folder to its place, where another process may have put one by now."""
     if not to.exists():
         made.rename(to)
-
-
-def _compile(emulator: Emulator, foreign: ForeignPython) -> None:
-    """Let the foreign Python compile its modules once: it may not write later."""
-    imports = "import argparse, ctypes, hashlib, importlib.util, json, numpy, onnxruntime"
-    environment = ["env", f"PYTHONPATH={foreign.packages}", "OMP_NUM_THREADS=1"]
-    command = [*emulator.prefix, str(foreign.interpreter), "-s", "-c", imports]
-    run_program([*environment, *command], "what the foreign Python imports")

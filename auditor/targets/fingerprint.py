@@ -32,11 +32,31 @@ def make_fingerprint(
     ``opened`` is its answer to ``open``. Raises ``ModelCrashedError`` where it is not emulated
     as declared: such figures would be taken for those of another processor.
     """
-    _require_emulation(spec, opened.header.get("machine"))
+    machine = opened.header.get("machine")
+    cpu = machine.get("cpu") if isinstance(machine, Mapping) else None
+    played = cpu.get("emulated") if isinstance(cpu, Mapping) else None
+    if played != spec.emulated:
+        raise ModelCrashedError(
+            f"the target {spec.name!r} is declared with emulated: "
+            f"{to_plain_text(str(spec.emulated))}, but runs with {to_plain_text(str(played))}",
+            cure="Update the auditor on that target.",
+        )
     identity: dict[str, Json] = {
         "machine": sanitise_facts(opened.header.get("machine")),
         "runtime": sanitise_facts(opened.header.get("runtime")),
-        **({} if spec.endpoint is not None else _session(spec, opened)),
+        **(
+            {
+                "provider": spec.provider,
+                "session_providers": sanitise_facts(opened.header.get("providers")),
+                "placement": sanitise_facts(opened.header.get("placement")),
+                "opsets": sanitise_facts(opened.header.get("opsets")),
+                "threads": spec.threads,
+                "graph_optimization": spec.graph_optimization,
+                **_where_set(spec, opened),
+            }
+            if spec.opens_file
+            else {}
+        ),
     }
     seen = sanitise_facts(opened.header.get("conditions"))
     conditions: dict[str, Json] = {
@@ -55,19 +75,6 @@ def make_fingerprint(
 def select_platform_facts(identity: JsonObject) -> JsonObject:
     """Return the identity facts that speak of the place alone, whatever model is open on it."""
     return {name: fact for name, fact in identity.items() if name not in OF_THE_MODEL}
-
-
-def _session(spec: TargetSpec, opened: MessageFrame) -> dict[str, Json]:
-    """Return what is known of a session of ours; of an endpoint's nobody here knows anything."""
-    return {
-        "provider": spec.provider,
-        "session_providers": sanitise_facts(opened.header.get("providers")),
-        "placement": sanitise_facts(opened.header.get("placement")),
-        "opsets": sanitise_facts(opened.header.get("opsets")),
-        "threads": spec.threads,
-        "graph_optimization": spec.graph_optimization,
-        **_where_set(spec, opened),
-    }
 
 
 def _where_set(spec: TargetSpec, opened: MessageFrame) -> dict[str, Json]:
@@ -96,17 +103,6 @@ def _in_process(spec: TargetSpec) -> bool:
     """Whether the provider is the processor itself, which the machine's facts tell already."""
     known = find_provider(spec)
     return known is not None and known.runs_in_process
-
-
-def _require_emulation(spec: TargetSpec, machine: object) -> None:
-    cpu = machine.get("cpu") if isinstance(machine, Mapping) else None
-    played = cpu.get("emulated") if isinstance(cpu, Mapping) else None
-    if played != spec.emulated:
-        raise ModelCrashedError(
-            f"the target {spec.name!r} is declared with emulated: "
-            f"{to_plain_text(str(spec.emulated))}, but runs with {to_plain_text(str(played))}",
-            cure="Update the auditor on that target.",
-        )
 
 
 def sanitise_facts(said: Any, depth: int = DEEPEST) -> Any:  # noqa: ANN401 -- whatever JSON a child sent

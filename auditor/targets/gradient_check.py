@@ -1,4 +1,4 @@
-"""Where a twin's gradient leads: compared with how the model's own scores move on its target."""
+"""Gradient check of a twin: its gradients beside score changes of the model on its target."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,6 @@ FLOOR, NO_FLOOR = 1e-7, 1e-300
 Logits have no such bound."""
 REPEATS = 8
 """How often a model is asked that answers otherwise each time: halves of them tell noise apart."""
-SLACK = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,16 +201,12 @@ def measure_slopes(
             scores = model.probabilities(model.predict(both))
             moved.append(aim.loss(scores[: len(rows)]) - aim.loss(scores[len(rows) :]))
         seen.append(np.array(moved))
-        foretold.append(_derivative(sides.twin, ahead, behind, aim))
+        first, second = ahead.astype(np.float64), behind.astype(np.float64)
+        gradient = sides.twin.backward(aim.cotangent(sides.twin.forward((first + second) / 2)))
+        along = np.nan_to_num(gradient) * np.nan_to_num(first - second)
+        total: Floats = along.reshape(len(along), -1).sum(axis=1)
+        foretold.append(total)
     return SlopeComparison(np.stack(seen, axis=-1), np.stack(foretold, axis=-1))
-
-
-def _derivative(twin: Twin, ahead: Array, behind: Array, aim: SlopeLoss) -> Floats:
-    first, second = ahead.astype(np.float64), behind.astype(np.float64)
-    gradient = twin.backward(aim.cotangent(twin.forward((first + second) / 2)))
-    along = np.nan_to_num(gradient) * np.nan_to_num(first - second)
-    total: Floats = along.reshape(len(along), -1).sum(axis=1)
-    return total
 
 
 def _mean_correlation(left: Floats, right: Floats) -> float:

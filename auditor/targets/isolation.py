@@ -1,4 +1,4 @@
-"""How far a child process is cut off from the machine, and the command that starts it so."""
+"""Isolation of a child process from the machine, and the command that starts it so."""
 
 import contextlib
 import functools
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import auditor
-from auditor.domain.isolation import IsolationLevel
+from auditor.domain.isolation import REQUIRED, IsolationLevel
 from auditor.domain.targets import TargetSpec
 from auditor.errors import TargetError, UsageError
 from auditor.targets.emulation import Emulator
@@ -29,8 +29,8 @@ EMULATOR_ROOM = 2**30
 PASSED_ON = ("LD_LIBRARY_PATH", "VK_DRIVER_FILES", "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER")
 """Where a runtime finds its libraries and drivers, and whether a GPU played in software will do."""
 PROBE_SECONDS = 20.0
-REQUIRED = "AUDITOR_REQUIRE_ISOLATION"
-"""The environment variable that names the weakest level of every child; processes inherit it."""
+RECIPE = "sandbox.training"
+"""The child program that runs the owner's code, which may start processes."""
 
 
 @functools.cache
@@ -130,7 +130,12 @@ def _python(spec: TargetSpec) -> str:
 
 
 def build_child_command(role: str, bounds: SandboxBounds) -> list[str]:
-    """Return the command that starts a child of ``role`` within ``bounds``."""
+    """Return the command that starts the child program ``role`` within ``bounds``.
+
+    It is a module below ``auditor.targets``, or the path of another package's driver.
+    """
+    if role.startswith("/"):
+        bounds = replace(bounds, readable=(*bounds.readable, Path(role)))
     room = 0 if bounds.emulator is None else EMULATOR_ROOM
     limits = [
         "--isolation", bounds.level.value,
@@ -141,7 +146,7 @@ def build_child_command(role: str, bounds: SandboxBounds) -> list[str]:
     if bounds.emulator is not None:
         faked = bounds.emulator.faked_files
     foreign = is_foreign_program(bounds)
-    if not (foreign or bounds.driven or role == "recipe"):
+    if not (foreign or bounds.driven or role == RECIPE):
         limits.append("--alone")
     if bounds.level is IsolationLevel.LANDLOCK:
         for place in (
@@ -177,20 +182,18 @@ def _program(interpreter: str, role: str, *, alone: bool = False) -> list[str]:
 
 def _folders(bounds: SandboxBounds) -> list[Path]:
     emulated = () if bounds.emulator is None else bounds.emulator.readable
-    return [*_prefixes(bounds.interpreter), *emulated, *bounds.readable]
-
-
-def _prefixes(interpreter: str) -> list[Path]:
-    """Return the folders of another Python: its own, and of the one that it was made from."""
-    if interpreter == sys.executable:
-        return []
-    prefix = Path(interpreter).parent.parent
-    folders = {prefix, prefix.resolve(), Path(interpreter).resolve().parent.parent}
-    with contextlib.suppress(OSError):
-        written = (prefix / "pyvenv.cfg").read_text(encoding="utf-8")
-        homes = re.findall(r"^home\s*=\s*(.+?)\s*$", written, re.MULTILINE)
-        folders |= {Path(home).parent for home in homes}
-    return sorted(folder for folder in folders if folder not in {Path("/usr"), Path("/")})
+    # The folders of another Python: its own, and of the one that it was made from
+    if bounds.interpreter == sys.executable:
+        prefixes = []
+    else:
+        prefix = Path(bounds.interpreter).parent.parent
+        folders = {prefix, prefix.resolve(), Path(bounds.interpreter).resolve().parent.parent}
+        with contextlib.suppress(OSError):
+            written = (prefix / "pyvenv.cfg").read_text(encoding="utf-8")
+            homes = re.findall(r"^home\s*=\s*(.+?)\s*$", written, re.MULTILINE)
+            folders |= {Path(home).parent for home in homes}
+        prefixes = sorted(folder for folder in folders if folder not in {Path("/usr"), Path("/")})
+    return [*prefixes, *emulated, *bounds.readable]
 
 
 def build_child_environment(bounds: SandboxBounds) -> dict[str, str]:

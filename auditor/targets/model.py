@@ -1,9 +1,9 @@
-"""The model as checks see it: rows in, scores out, over the pipe to its child process."""
+"""The opened model that checks use: rows in, scores out, over the pipe to its child process."""
 
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,16 @@ from auditor.domain.operator_placement import OperatorPlacement
 from auditor.domain.targets import LOGITS, Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, ClassificationTask, Floats, Task
 from auditor.errors import ModelFailedError
-from auditor.targets.interface import arrange_rows
-from auditor.targets.outputs import Key, find_column_order, to_probabilities, to_scores
+from auditor.targets.input_layout import arrange_rows
+from auditor.targets.outputs import (
+    Key,
+    find_column_order,
+    read_output,
+    read_timing,
+    to_probabilities,
+    to_scores,
+)
 from auditor.targets.protocol import Anything, MessageFrame, ModelConnection
-from auditor.targets.replies import read_output, read_timing
-from auditor.targets.supervisor import choose_request_size
 
 BATCH_BYTES = 2**20
 MOST_BATCH = 1024
@@ -31,31 +36,35 @@ TIMING_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class InterfaceDiscovery:
-    """What the first questions to a model brought to light, and the rows that they took.
-
-    ``pace`` is what one of these rows took, in seconds, when the same were asked twice.
-    """
+    """What the first questions to a model brought to light, and the rows that they took."""
 
     interface: ModelInterface
     keys: tuple[Key, ...] | None
     deterministic: bool
     queries: int
     busy: float = 0.0
-    pace: float = 0.0
 
 
 def choose_batch_rows(row_bytes: int, fixed_batch: int | None) -> int:
     """Return how many rows a request carries: by their size alone, so that runs repeat exactly.
 
-    With a fixed batch it is a multiple of it, which the child splits.
+    A size chosen by time would be another one on a busy machine, and a runtime may sum the rows of
+    a small request in another order. With a fixed batch it is a multiple of it, which the child
+    splits.
     """
     if fixed_batch is not None:
         return max(1, MOST_REQUEST // fixed_batch) * fixed_batch
     return max(1, min(MOST_BATCH, BATCH_BYTES // max(1, row_bytes)))
 
 
+def count_request_rows(face: ModelInterface) -> int:
+    """Return how many rows a request to a model of that interface carries."""
+    row_bytes = np.dtype(face.input_dtype).itemsize * math.prod(face.input_shape)
+    return choose_batch_rows(row_bytes, face.fixed_batch)
+
+
 class OpenedModel:
-    """An artifact open on its target; implements ``domain.subjects.Model``.
+    """An artifact open on its target; implements ``domain.models.Model``.
 
     ``queries`` counts every row sent to the target, whoever sent it: also the rows by which the
     interface and determinism were found out, timed ones, and rows whose request failed (of
@@ -81,7 +90,6 @@ class OpenedModel:
         self._queries = known.queries
         self._busy = known.busy
         self._pace: float | None = None
-        self._rows: int | None = None
 
     @property
     def queries(self) -> int:
@@ -145,7 +153,17 @@ class OpenedModel:
         width = len(self.task.classes) if isinstance(self.task, ClassificationTask) else 1
         scores = np.empty((len(inputs), width))
         for start, rows in self._requests(inputs):
-            scores[start : start + len(rows)] = self._score(rows, start)
+            self._queries += len(rows)
+            reply = self._ask("infer", rows)
+            output, keys = read_output(reply, self.interface.output)
+            if output.shape[:1] != rows.shape[:1]:
+                raise ModelFailedError(
+                    f"{len(rows)} rows gave an output of shape {output.shape}",
+                    cure="Export the model with the rows as the first axis of its scores.",
+                )
+            scores[start : start + len(rows)] = to_scores(
+                output, keys, self.interface.scores, self.task, start
+            )
         return scores
 
     def probabilities(self, scores: Floats) -> Floats:
@@ -165,46 +183,10 @@ class OpenedModel:
         self._queries += timing.warmup + len(timing.single) + batch_rows * len(timing.batch)
         return timing
 
-    def settle(self, sample: Array, pace: float) -> None:
-        """Find out how many rows a request should carry, where the model leaves it open.
-
-        ``pace`` is what a row took before, in seconds. A model that refuses a size keeps the usual
-        one, and says so when it is asked. Raises ``SubjectLostError``.
-        """
-        if self.interface.fixed_batch is not None:
-            return
-        rows = arrange_rows(sample, self.interface)
-        try:
-            found = choose_request_size(self._output, rows, pace, self._usual())
-        except ModelFailedError:
-            return
-        self._rows, self._queries = found.rows, self._queries + found.queries
-        told = {**self._fingerprint.conditions_facts, "rows_a_request": found.rows or self._usual()}
-        self._fingerprint = replace(self._fingerprint, conditions_facts=told)
-
-    def _output(self, rows: Anything) -> Anything:
-        return read_output(self._ask("infer", rows), self.interface.output)[0]
-
-    def _usual(self) -> int:
-        size = np.dtype(self.interface.input_dtype).itemsize
-        row_bytes = size * math.prod(self.interface.input_shape)
-        return choose_batch_rows(row_bytes, self.interface.fixed_batch)
-
     def _requests(self, inputs: Array) -> Iterator[tuple[int, Anything]]:
-        step = self._rows or self._usual()
+        step = count_request_rows(self.interface)
         for start in range(0, len(inputs), step):
             yield start, arrange_rows(inputs[start : start + step], self.interface)
-
-    def _score(self, rows: Anything, start: int) -> Floats:
-        self._queries += len(rows)
-        reply = self._ask("infer", rows)
-        output, keys = read_output(reply, self.interface.output)
-        if output.shape[:1] != rows.shape[:1]:
-            raise ModelFailedError(
-                f"{len(rows)} rows gave an output of shape {output.shape}",
-                cure="Export the model with the rows as the first axis of its scores.",
-            )
-        return to_scores(output, keys, self.interface.scores, self.task, start)
 
     def _ask(self, op: str, rows: Anything, more: Mapping[str, Any] | None = None) -> MessageFrame:
         header = {
@@ -219,7 +201,7 @@ class OpenedModel:
         finally:
             taken = time.monotonic() - began
             self._busy += taken
-        if op == "infer" and len(rows) >= LEAST_ROWS:
+        if op == "infer" and len(rows) >= min(LEAST_ROWS, count_request_rows(self.interface)):
             each = taken / len(rows)
             self._pace = each if self._pace is None else min(self._pace, each)
         return found

@@ -1,4 +1,4 @@
-"""What kind of model answered, and how it names its classes, before its task is known."""
+"""Summary of a model's outputs: its kind and class names, before its task is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.domain.tasks import Floats
-from auditor.targets.outputs import SLACK, ModelOutput, to_class_name, to_output_table
+from auditor.targets.outputs import (
+    SLACK,
+    ModelOutput,
+    adds_up_to_one,
+    to_class_name,
+    to_output_table,
+)
 
 NAMED = frozenset("iuS")
 
@@ -52,6 +58,32 @@ def summarise_outputs(answers: Sequence[ModelOutput], rows: int) -> OutputSummar
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AnswerTable:
+    """The answers to rows: ``[n, k]`` scores or numbers, and labels if the model gives some."""
+
+    scores: Floats | None
+    labels: tuple[str, ...] = ()
+
+
+def read_answer_table(answers: Sequence[ModelOutput], rows: int) -> AnswerTable:
+    """Return the one table of scores among a model's outputs, and the one column of labels.
+
+    Each is left out where there is none, or where several could be it.
+    """
+    maps = [it for it in answers if it.keys is not None]
+    tables = [it for it in answers if it.array.dtype.kind == "f" and _is_table(it, rows)]
+    labels = [it for it in answers if it.array.dtype.kind in NAMED and _is_column(it, rows)]
+    whole = [it for it in answers if it.array.dtype.kind in "iu" and _is_table(it, rows)]
+    wide = [it for it in whole if all(it is not label for label in labels)]
+    chosen = maps or tables or wide
+    if len(chosen) > 1:
+        chosen = [it for it in chosen if _adds_up(to_output_table(it.array).astype(np.float64))]
+    scores = to_output_table(chosen[0].array).astype(np.float64) if len(chosen) == 1 else None
+    told = labels[0].array.reshape(-1).tolist() if len(labels) == 1 else []
+    return AnswerTable(scores, tuple(to_class_name(item) for item in told))
+
+
 def _is_table(answer: ModelOutput, rows: int) -> bool:
     shape = answer.array.shape
     return bool(shape) and shape[0] == rows and sum(size != 1 for size in shape[1:]) <= 1
@@ -64,7 +96,7 @@ def _is_column(answer: ModelOutput, rows: int) -> bool:
 def _adds_up(table: Floats) -> bool:
     inside = bool(((table >= 0.0) & (table <= 1.0 + SLACK)).all())
     single = table.shape[1] == 1
-    return inside and (single or bool((np.abs(table.sum(axis=1) - 1.0) <= SLACK).all()))
+    return inside and (single or adds_up_to_one(table))
 
 
 def _named(labels: ModelOutput, table: Floats) -> tuple[str | None, ...]:

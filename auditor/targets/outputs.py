@@ -10,13 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.models import ModelTiming
 from auditor.domain.targets import LOGITS
 from auditor.domain.tasks import ClassificationTask, Floats, ScoreKind, Task
-from auditor.errors import ArtifactError, ModelFailedError
-from auditor.targets.protocol import Anything
+from auditor.errors import ArtifactError, ModelCrashedError, ModelFailedError
+from auditor.targets.protocol import Anything, MessageFrame
 
 SLACK = 1e-2
 """How far outside 0..1, or from a sum of 1, probabilities in half precision may lie."""
+MOST_SLACK = 5e-2
+"""How far from a sum of 1 scores that are rounded to a step may lie in all."""
+COARSEST_STEP = 1 / 100
+"""The step of scores that 8 bits hold is about a 256th; one that is coarser is no rounding."""
 PROBABILITIES = frozenset({"probabilities", "binary_probability", "zipmap"})
 Key = str | int
 
@@ -34,7 +39,15 @@ def to_scores(
         table = to_output_table(output).astype(np.float64)
         check_finite(table, first_row)
         if isinstance(task, ClassificationTask) and kind in PROBABILITIES:
-            _check_range(table, first_row)
+            bad = ((table < -SLACK) | (table > 1.0 + SLACK)).any(axis=1)
+            if bad.any():
+                row = int(np.argmax(bad))
+                raise ModelFailedError(
+                    f"the model's scores were taken for probabilities, "
+                    f"but row {first_row + row} scores {table[row].min():g} to "
+                    f"{table[row].max():g}",
+                    cure="Set `task.output: logits`.",
+                )
     return to_unchecked_scores(output, keys, kind, task, first_row)
 
 
@@ -46,13 +59,23 @@ def to_unchecked_scores(
     Raises ``ModelFailedError`` for a label that is no class.
     """
     if isinstance(task, ClassificationTask) and kind == "labels":
-        return _one_hot(to_label_indices(output, task, first_row), len(task.classes))
+        indices = to_label_indices(output, task, first_row)
+        one_hot = np.zeros((len(indices), len(task.classes)))
+        one_hot[np.arange(len(indices)), indices] = 1.0
+        return one_hot
     table: Floats = to_output_table(output).astype(np.float64)
     if not isinstance(task, ClassificationTask):
         return table
     if keys is not None:
         table = table[:, find_column_order(keys, task)]
-    return _two_columns(table, kind, task) if kind.startswith("binary_") else table
+    if kind.startswith("binary_"):
+        both = np.empty((len(table), 2))
+        both[:, task.positive_index] = table[:, 0]
+        both[:, 1 - task.positive_index] = (
+            1.0 - table[:, 0] if kind == "binary_probability" else 0.0
+        )
+        return both
+    return table
 
 
 def to_probabilities(scores: Floats, kind: str) -> Floats:
@@ -119,7 +142,7 @@ def check_finite(table: Floats, first_row: int) -> None:
         row = int(np.argmax(bad))
         value = table[row][~np.isfinite(table[row])][0]
         raise ModelFailedError(
-            f"the model scores row {first_row + row} with {value}, which is no number",
+            f"the model scores row {first_row + row} with {value}, which is not a number",
             cure="Look at that row's input, and for a division by zero or an overflow in the "
             "model.",
         )
@@ -136,31 +159,6 @@ def to_class_name(label: object) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(name[:32] for name in names[:10]) + (", …" if len(names) > 10 else "")  # noqa: PLR2004 -- what a line holds
-
-
-def _one_hot(indices: NDArray[np.int64], classes: int) -> Floats:
-    table = np.zeros((len(indices), classes))
-    table[np.arange(len(indices)), indices] = 1.0
-    return table
-
-
-def _two_columns(table: Floats, kind: str, task: ClassificationTask) -> Floats:
-    """Give a binary model's one column (that of the positive class) its counterpart."""
-    both = np.empty((len(table), 2))
-    both[:, task.positive_index] = table[:, 0]
-    both[:, 1 - task.positive_index] = 1.0 - table[:, 0] if kind == "binary_probability" else 0.0
-    return both
-
-
-def _check_range(table: Floats, first_row: int) -> None:
-    bad = ((table < -SLACK) | (table > 1.0 + SLACK)).any(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ModelFailedError(
-            f"the model's scores were taken for probabilities, "
-            f"but row {first_row + row} scores {table[row].min():g} to {table[row].max():g}",
-            cure="Set `task.output: logits`.",
-        )
 
 
 LABELS = frozenset("iubS")
@@ -192,14 +190,39 @@ def find_score_output(answers: Sequence[ModelOutput], task: Task) -> ScoreOutput
     classes is not the task's.
     """
     if not isinstance(task, ClassificationTask):
-        return _regression(answers)
+        found = [a for a in answers if a.array.dtype.kind in "fiu" and _columns(a) == 1]
+        if len(found) == 1:
+            return ScoreOutput(found[0].name, "values", "the only output with one number a row")
+        names = ", ".join(f"{a.name!r} {a.array.shape}" for a in answers) or "none"
+        raise ModelFailedError(
+            f"a regression needs one output with one number a row; there are: {names}",
+            cure="Export the model with that output alone.",
+        )
     scored = _scored(answers, task)
     if scored is None:
-        return _labels(answers, task)
+        found = [a for a in answers if a.array.dtype.kind in LABELS and _columns(a) == 1]
+        if len(found) != 1:
+            names = ", ".join(f"{a.name!r} {a.array.shape}" for a in answers) or "none"
+            raise ModelFailedError(
+                f"no output holds scores or labels of {len(task.classes)} classes; there are: "
+                f"{names}",
+                cure="Export the model with its scores [rows, classes] as an output.",
+            )
+        return ScoreOutput(found[0].name, "labels", "the model gives a label a row and no scores")
     table = to_output_table(scored.array).astype(np.float64)
     if scored.keys is None and table.shape[1] > 1:
         _check_order(answers, table, task)
-    return _kind(scored, table, task)
+    check_finite(table, 0)
+    if scored.keys is not None:
+        find_column_order(scored.keys, task)  # refuses other classes than the task's
+    single = task.binary and table.shape[1] == 1
+    kind, because = _logits_or_probabilities(table, task.output, single=single)
+    if single:
+        return ScoreOutput(scored.name, "binary_" + kind, because)
+    if scored.keys is not None:
+        because = f"a ZipMap of the classes' names; {because}"
+        return ScoreOutput(scored.name, "zipmap" if kind == "probability" else "logits", because)
+    return ScoreOutput(scored.name, "probabilities" if kind == "probability" else "logits", because)
 
 
 def _scored(answers: Sequence[ModelOutput], task: ClassificationTask) -> ModelOutput | None:
@@ -207,7 +230,11 @@ def _scored(answers: Sequence[ModelOutput], task: ClassificationTask) -> ModelOu
     maps = [answer for answer in answers if answer.keys is not None]
     floats = maps or [answer for answer in answers if answer.array.dtype.kind == "f"]
     if not floats:
-        floats = [answer for answer in answers if _is_integer_scores(answer, task)]
+        floats = [
+            answer
+            for answer in answers
+            if answer.array.dtype.kind in "iu" and _columns(answer) == len(task.classes)
+        ]
     if not floats:
         return None
     fitting = [answer for answer in floats if _columns(answer) in _widths(task)]
@@ -236,28 +263,30 @@ def _columns(answer: ModelOutput) -> int:
     return (long[0] if long else 1) if len(long) < 2 and answer.array.ndim else 0  # noqa: PLR2004 -- a table has one such axis
 
 
-def _is_integer_scores(answer: ModelOutput, task: ClassificationTask) -> bool:
-    return answer.array.dtype.kind in "iu" and _columns(answer) == len(task.classes)
+def adds_up_to_one(table: Floats) -> bool:
+    """Whether each row of scores adds up to 1, but for what half precision or 8 bits round off.
+
+    Scores of a quantised model are multiples of one step, each off by half of it at most.
+    """
+    step = _find_step(table)
+    slack = max(SLACK, table.shape[1] * step / 2)
+    return bool((np.abs(table.sum(axis=1) - 1.0) <= min(slack, MOST_SLACK)).all())
 
 
-def _kind(scored: ModelOutput, table: Floats, task: ClassificationTask) -> ScoreOutput:
-    check_finite(table, 0)
-    if scored.keys is not None:
-        find_column_order(scored.keys, task)  # refuses other classes than the task's
-    single = task.binary and table.shape[1] == 1
-    kind, because = _logits_or_probabilities(table, task.output, single=single)
-    if single:
-        return ScoreOutput(scored.name, "binary_" + kind, because)
-    if scored.keys is not None:
-        because = f"a ZipMap of the classes' names; {because}"
-        return ScoreOutput(scored.name, "zipmap" if kind == "probability" else "logits", because)
-    return ScoreOutput(scored.name, "probabilities" if kind == "probability" else "logits", because)
+def _find_step(table: Floats) -> float:
+    """Return the step of which all scores are multiples, 0 where there is none."""
+    levels = np.unique(table)
+    if len(levels) < 3:  # noqa: PLR2004 -- two levels have a step whatever they are
+        return 0.0
+    step = float(np.diff(levels).min())
+    off = np.abs(table / step - np.round(table / step)) if step > SLACK / 100 else None
+    return step if off is not None and off.max() < SLACK and step <= COARSEST_STEP else 0.0
 
 
 def _logits_or_probabilities(table: Floats, asked: ScoreKind, *, single: bool) -> tuple[str, str]:
     rows = len(table)
     inside = bool(((table >= 0.0) & (table <= 1.0 + SLACK)).all())
-    adding_up = single or bool((np.abs(table.sum(axis=1) - 1.0) <= SLACK).all())
+    adding_up = single or adds_up_to_one(table)
     seen = f"all {rows} rows looked at lie in 0..1" + ("" if single else " and add up to 1")
     if asked is ScoreKind.LOGITS:
         return "logit", "the audit file says so"
@@ -278,7 +307,7 @@ def _logits_or_probabilities(table: Floats, asked: ScoreKind, *, single: bool) -
             cure="Set `task.output: logits` if the largest score names the class; models with "
             "several labels a row are not audited yet.",
         )
-    return "logit", f"scores between {table.min():.4g} and {table.max():.4g} are no probabilities"
+    return "logit", f"scores between {table.min():.4g} and {table.max():.4g} are not probabilities"
 
 
 def _check_order(answers: Sequence[ModelOutput], table: Floats, task: ClassificationTask) -> None:
@@ -301,23 +330,59 @@ def _check_order(answers: Sequence[ModelOutput], table: Floats, task: Classifica
             )
 
 
-def _labels(answers: Sequence[ModelOutput], task: ClassificationTask) -> ScoreOutput:
-    found = [a for a in answers if a.array.dtype.kind in LABELS and _columns(a) == 1]
-    if len(found) != 1:
-        names = ", ".join(f"{a.name!r} {a.array.shape}" for a in answers) or "none"
-        raise ModelFailedError(
-            f"no output holds scores or labels of {len(task.classes)} classes; there are: {names}",
-            cure="Export the model with its scores [rows, classes] as an output.",
+def read_output(reply: MessageFrame, name: str) -> tuple[Anything, tuple[Key, ...] | None]:
+    """Return one output of an ``infer`` reply, with its class keys where it is a ZipMap."""
+    array = reply.arrays.get(name)
+    if array is None:
+        raise unexpected_answer_error(f"the output {name!r} is missing")
+    keys = reply.header.get("keys", {}).get(name)
+    if keys is None:
+        return array, None
+    if not isinstance(keys, list) or array.ndim != 2 or len(keys) != array.shape[1]:  # noqa: PLR2004 -- rows and columns
+        raise unexpected_answer_error(
+            f"the classes of the output {name!r} are not those of its columns"
         )
-    return ScoreOutput(found[0].name, "labels", "the model gives a label a row and no scores")
+    return array, tuple(key if isinstance(key, int) else str(key) for key in keys)
 
 
-def _regression(answers: Sequence[ModelOutput]) -> ScoreOutput:
-    found = [a for a in answers if a.array.dtype.kind in "fiu" and _columns(a) == 1]
-    if len(found) == 1:
-        return ScoreOutput(found[0].name, "values", "the only output with one number a row")
-    names = ", ".join(f"{a.name!r} {a.array.shape}" for a in answers) or "none"
-    raise ModelFailedError(
-        f"a regression needs one output with one number a row; there are: {names}",
-        cure="Export the model with that output alone.",
+def read_timing(reply: MessageFrame, batch_rows: int) -> ModelTiming:
+    """Return the times of a `time` reply. Raises ``ModelCrashedError`` for what is none."""
+    said = reply.header
+    try:
+        return ModelTiming(
+            load=float(said["load"]),
+            first=float(said["first"]),
+            warmup=int(said["warmup"]),
+            single=_series(reply, "single"),
+            batch=_series(reply, "batch"),
+            batch_rows=batch_rows,
+            conditions={str(name): float(seen) for name, seen in said["conditions"].items()},
+            transport=_series(reply, "transport") if "transport" in reply.arrays else None,
+            processor=_series(reply, "processor") if "processor" in reply.arrays else None,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise unexpected_answer_error(f"its timings lack {error}") from error
+
+
+def read_times(reply: MessageFrame, name: str, shape: tuple[int, ...] | None = None) -> Floats:
+    """Read times in seconds, of a shape where one is given. Raises ``ModelCrashedError``."""
+    found = reply.arrays.get(name)
+    if found is None or found.dtype != np.float64 or (shape and found.shape != shape):
+        raise unexpected_answer_error(f"the times {name!r} are missing")
+    if not (np.isfinite(found).all() and (found >= 0).all()):
+        raise unexpected_answer_error(f"the times {name!r} are not times")
+    return found
+
+
+def _series(reply: MessageFrame, name: str) -> Floats:
+    found = reply.arrays.get(name)
+    if found is not None and (found.ndim != 1 or not len(found)):
+        raise unexpected_answer_error(f"the times {name!r} are missing")
+    return read_times(reply, name)
+
+
+def unexpected_answer_error(what: str) -> ModelCrashedError:
+    """Return the error of an answer that cannot be used."""
+    return ModelCrashedError(
+        f"the target's answer cannot be used: {what}", cure="Update the auditor on that target."
     )

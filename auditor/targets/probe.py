@@ -1,17 +1,15 @@
-"""A look at a target, without opening anything on it."""
+"""Probes a target without opening a model on it."""
 
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from auditor.domain.isolation import IsolationLevel
+from auditor.domain.isolation import REQUIRED, IsolationLevel
 from auditor.domain.targets import TargetSpec
 from auditor.targets.child_process import ChildProcess
 from auditor.targets.fingerprint import sanitise_facts
-from auditor.targets.isolation import REQUIRED, build_sandbox_bounds
-
-ROLES: Mapping[str, str] = {"onnxruntime": "model", "openvino": "openvino"}
-"""The role of the child that opens a file for each runtime."""
+from auditor.targets.isolation import build_sandbox_bounds
+from auditor.targets.runtimes import find_driver
 
 
 def probe_target(spec: TargetSpec) -> Mapping[str, Any]:
@@ -21,7 +19,7 @@ def probe_target(spec: TargetSpec) -> Mapping[str, Any]:
     ``SubjectLostError``.
     """
     title = f"the process on the target {spec.name!r}"
-    with ChildProcess(ROLES[spec.runtime], build_sandbox_bounds(spec, None), title) as child:
+    with ChildProcess(find_driver(spec.runtime), build_sandbox_bounds(spec, None), title) as child:
         probed = child.ask({"op": "probe"}, seconds=spec.time_limit)
         return {
             "machine": sanitise_facts(probed.header.get("machine")),
@@ -38,7 +36,6 @@ def set_required_isolation(least: IsolationLevel) -> None:
     Raises ``TargetError`` where this machine cannot give it: a child is started to see that.
     """
     os.environ[REQUIRED] = least.value
-    with ChildProcess(
-        "structure", build_sandbox_bounds(TargetSpec("this machine"), None), "a trial process"
-    ):
+    bounds = build_sandbox_bounds(TargetSpec("this machine"), None)
+    with ChildProcess("sandbox.artifact_parser", bounds, "a trial process"):
         pass

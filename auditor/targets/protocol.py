@@ -89,8 +89,24 @@ def receive_frame(fill: Fill, most_bytes: int) -> MessageFrame:
         raise FrameError(f"a header of {length} bytes was announced")
     raw = bytearray(length)
     fill(memoryview(raw))
-    header = _parse(bytes(raw))
-    slots = _slots(header.pop("arrays", None), most_bytes)
+    parse_raw = bytes(raw)
+    try:
+        header = json.loads(parse_raw, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"the header is not JSON: {error}") from error
+    if not isinstance(header, dict):
+        raise FrameError("the header is not a JSON object")
+    if not is_encodable(parse_raw, header):
+        raise FrameError("the header holds halves of characters")
+    listed = header.pop("arrays", None)
+    if not isinstance(listed, list) or len(listed) > MOST_ARRAYS:
+        raise FrameError(f"the list of arrays is missing or has more than {MOST_ARRAYS} entries")
+    slots = [_slot(entry) for entry in listed]
+    slots_size = sum(dtype.itemsize * math.prod(shape) for _, dtype, shape in slots)
+    if slots_size > most_bytes:
+        raise FrameError(f"arrays of {slots_size} bytes were announced, {most_bytes} are allowed")
+    if len({name for name, _, _ in slots}) != len(slots):
+        raise FrameError("two arrays have the same name")
     arrays: dict[str, Anything] = {}
     for name, dtype, shape in slots:
         array = np.empty(shape, dtype)
@@ -98,18 +114,6 @@ def receive_frame(fill: Fill, most_bytes: int) -> MessageFrame:
             fill(array.reshape(-1).view(np.uint8).data)
         arrays[name] = array
     return MessageFrame(header, arrays)
-
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(raw, parse_constant=_finite, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise FrameError(f"the header is not JSON: {error}") from error
-    if not isinstance(header, dict):
-        raise FrameError("the header is not a JSON object")
-    if not is_encodable(raw, header):
-        raise FrameError("the header holds halves of characters")
-    return header
 
 
 def is_encodable(raw: bytes, parsed: object) -> bool:
@@ -132,18 +136,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise FrameError(f"the header holds {text[:32]}")
     return number
-
-
-def _slots(listed: object, most_bytes: int) -> list[tuple[str, np.dtype[Any], tuple[int, ...]]]:
-    if not isinstance(listed, list) or len(listed) > MOST_ARRAYS:
-        raise FrameError(f"the list of arrays is missing or has more than {MOST_ARRAYS} entries")
-    slots = [_slot(entry) for entry in listed]
-    size = sum(dtype.itemsize * math.prod(shape) for _, dtype, shape in slots)
-    if size > most_bytes:
-        raise FrameError(f"arrays of {size} bytes were announced, {most_bytes} are allowed")
-    if len({name for name, _, _ in slots}) != len(slots):
-        raise FrameError("two arrays have the same name")
-    return slots
 
 
 def _slot(entry: object) -> tuple[str, np.dtype[Any], tuple[int, ...]]:
@@ -182,7 +174,10 @@ def explain_exit(
     title: str, status: int | None, tail: bytes, memory_limit: int
 ) -> SubjectLostError:
     """Say why a process ended, from its exit status and the end of its standard error."""
-    number = _signal(status)
+    if status is None or 0 <= status <= FIRST_SIGNAL:
+        number = None
+    else:
+        number = -status if status < 0 else status - FIRST_SIGNAL
     if number == signal.SIGKILL or OUT_OF_MEMORY.search(tail):
         return ModelOutOfMemoryError(
             f"{title} asked for more memory than it has "
@@ -192,14 +187,8 @@ def explain_exit(
     return ModelCrashedError(
         f"{title} died ({_ending(status, number)}){quote_last_output(tail)}",
         cure="Run the model alone in onnxruntime to see the crash; an update of onnxruntime or a "
-        "new export of the model may mend it.",
+        "new export of the model may fix it.",
     )
-
-
-def _signal(status: int | None) -> int | None:
-    if status is None or 0 <= status <= FIRST_SIGNAL:
-        return None
-    return -status if status < 0 else status - FIRST_SIGNAL
 
 
 def _ending(status: int | None, number: int | None) -> str:

@@ -6,7 +6,7 @@ The artifact is never opened in this process.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,20 @@ from auditor._resources import find_user_home
 from auditor.domain.artifacts import Artifact, ModelStructure
 from auditor.domain.execution_providers import suggest_provider_package
 from auditor.domain.isolation import IsolationLevel
-from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Task
 from auditor.errors import ArtifactError, DatasetError, ModelFailedError, RuntimeMissingError
+from auditor.targets.callable_model import (
+    CallableConnection,
+    ModelFunction,
+    find_function,
+    missing_function_error,
+)
 from auditor.targets.child_process import ChildProcess
 from auditor.targets.emulation import is_emulator_ready
-from auditor.targets.endpoints.connection import open_endpoint
+from auditor.targets.endpoints.served_model import open_endpoint
 from auditor.targets.fingerprint import make_fingerprint, read_placement, sanitise_facts
-from auditor.targets.interface import (
+from auditor.targets.input_layout import (
     InputBinding,
     TensorSlot,
     arrange_rows,
@@ -32,11 +37,10 @@ from auditor.targets.interface import (
     read_tensor_slots,
 )
 from auditor.targets.isolation import build_sandbox_bounds
-from auditor.targets.model import InterfaceDiscovery, OpenedModel
-from auditor.targets.outputs import ModelOutput, find_score_output
-from auditor.targets.probe import ROLES
-from auditor.targets.protocol import MessageFrame, ModelConnection
-from auditor.targets.replies import read_output
+from auditor.targets.model import InterfaceDiscovery, OpenedModel, count_request_rows
+from auditor.targets.outputs import ModelOutput, find_score_output, read_output
+from auditor.targets.protocol import ModelConnection
+from auditor.targets.runtimes import find_driver
 from auditor.targets.supervisor import ProcessSupervisor
 from auditor.targets.target_specs import resolve_target
 from auditor.targets.twin import open_twin
@@ -47,15 +51,11 @@ PROBE_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class FirstAnswers:
-    """What a model answered to its first rows, and how they entered it, at which try.
-
-    ``seconds`` is what that took.
-    """
+    """What a model answered to its first rows, and how they entered it, at which try."""
 
     entrance: InputBinding
     answers: list[ModelOutput]
     tried: int
-    seconds: float
 
 
 def ask_first_rows(connection: ModelConnection, sample: Array) -> FirstAnswers:
@@ -70,13 +70,12 @@ def ask_first_rows(connection: ModelConnection, sample: Array) -> FirstAnswers:
     outputs = read_tensor_slots(connection.opened.header.get("outputs"))
     refusals: list[ModelFailedError] = []
     for tried, entrance in enumerate(list_input_bindings(slots, sample.shape[1:]), start=1):
-        asked = time.monotonic()
         try:
             answers = _ask(connection, entrance, sample, outputs)
         except ModelFailedError as refusal:
             refusals.append(refusal)
             continue
-        return FirstAnswers(entrance, answers, tried, time.monotonic() - asked)
+        return FirstAnswers(entrance, answers, tried)
     raise refusals[0]
 
 
@@ -92,17 +91,14 @@ def discover_interface(
     heard = ask_first_rows(connection, sample)
     leaving = find_score_output(heard.answers, task)
     first = next(answer for answer in heard.answers if answer.name == leaving.output)
-    between = time.monotonic()
     again = _ask(connection, heard.entrance, sample, outputs)
-    taken = min(heard.seconds, time.monotonic() - between)
     second = next(answer for answer in again if answer.name == leaving.output)
     return InterfaceDiscovery(
         build_interface(heard.entrance, leaving),
         None if first.keys is None else tuple(first.keys),
-        deterministic=_same(first, second),
+        deterministic=first.array.tobytes() == second.array.tobytes() and first.keys == second.keys,
         queries=len(sample) * (heard.tried + 1),
         busy=time.monotonic() - began,
-        pace=taken / len(sample),
     )
 
 
@@ -116,10 +112,6 @@ def _ask(
     header = {"op": "infer", "fixed_batch": entrance.fixed_batch}
     reply = connection.ask(header, {entrance.input: rows})
     return [ModelOutput(slot.name, *read_output(reply, slot.name)) for slot in outputs]
-
-
-def _same(first: ModelOutput, second: ModelOutput) -> bool:
-    return first.array.tobytes() == second.array.tobytes() and first.keys == second.keys
 
 
 __all__ = ["inspect_artifact", "open_model", "open_twin", "resolve_target"]
@@ -136,9 +128,36 @@ def inspect_artifact(
     title = f"the process that parses {artifact.name!r}"
     asked = {"op": "inspect", "folder": str(folder.resolve()), "main": artifact.files[0].name}
     with ChildProcess(
-        "structure", build_sandbox_bounds(spec, folder, isolation=isolation), title
+        "sandbox.artifact_parser", build_sandbox_bounds(spec, folder, isolation=isolation), title
     ) as child:
-        return _structure(child.ask(asked, seconds=spec.time_limit))
+        # Read a structure from what a child said, which may be anything
+        reply = child.ask(asked, seconds=spec.time_limit)
+        said = sanitise_facts(reply.header.get("structure"))
+        try:
+            return ModelStructure(
+                kind=str(said["kind"]),
+                opsets=_counts(said["opsets"]),
+                operators=_counts(said["operators"]),
+                external=tuple(str(name) for name in said["external"]),
+                parameters=int(said["parameters"]),
+                producer=str(said["producer"]),
+                unsafe=tuple({str(k): str(v) for k, v in item.items()} for item in said["unsafe"]),
+                integers=tuple(
+                    {
+                        "name": str(item["name"]),
+                        "operator": str(item["operator"]),
+                        "signed": bool(item["signed"]),
+                        "read": bool(item["read"]),
+                        **{name: int(item[name]) for name in ("pairs", "over", "largest")},
+                    }
+                    for item in said.get("integers") or ()
+                ),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                f"the structure of the artifact cannot be told: {error}",
+                cure="Update the auditor on that target.",
+            ) from error
 
 
 @contextmanager
@@ -162,18 +181,17 @@ def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to h
         connection.close()
 
 
-def read_first_outputs(
-    spec: TargetSpec, folder: Path, artifact: Artifact, sample: Array
-) -> tuple[ModelOutput, ...]:
-    """Return every output of the artifact for the first rows of ``sample``, whatever its task is.
+@contextmanager
+def open_function(
+    functions: Mapping[str, ModelFunction], spec: TargetSpec, task: Task, sample: Array
+) -> Iterator[OpenedModel]:
+    """Open a target that is one of ``functions``, which are named as their targets are.
 
-    Raises as ``open_model`` does.
+    Raises ``TargetError`` for a function that is missing or is another one, else as ``open_model``.
     """
-    connection = connect_model(spec, folder, artifact)
-    try:
-        return tuple(ask_first_rows(connection, sample[:PROBE_ROWS]).answers)
-    finally:
-        connection.close()
+    asked = sample[:PROBE_ROWS]
+    connection = CallableConnection(spec, find_function(spec, functions), asked)
+    yield _introduce(connection, spec, task, asked)
 
 
 def open_local_model(
@@ -198,6 +216,8 @@ def connect_model(
     isolation: IsolationLevel | None = None,
 ) -> ModelConnection:
     """Return what holds the model open: nothing is started before it is first asked."""
+    if spec.callable is not None:
+        raise missing_function_error(spec)
     if spec.endpoint is not None:
         return open_endpoint(spec)
     if artifact is None:
@@ -208,7 +228,7 @@ def connect_model(
     path = folder.resolve() / artifact.files[0].name
     title = f"the process that runs {artifact.name!r} on the target {spec.name!r}"
     bounds = build_sandbox_bounds(spec, folder, isolation=isolation)
-    start = partial(ChildProcess, ROLES[spec.runtime], bounds, title)
+    start = partial(ChildProcess, find_driver(spec.runtime), bounds, title)
     return ProcessSupervisor(start, build_opening_request(spec, path), spec.time_limit)
 
 
@@ -235,41 +255,11 @@ def _introduce(
     known = discover_interface(connection, task, sample)
     fingerprint = make_fingerprint(spec, connection.opened, known.interface, connection.level)
     placed = read_placement(spec, connection.opened)
-    model = OpenedModel(connection, task, known, fingerprint, placed)
-    if spec.endpoint is None and spec.emulated is None:  # elsewhere, each row has its price
-        model.settle(sample, known.pace)
-    return model
-
-
-def _structure(reply: MessageFrame) -> ModelStructure:
-    """Read a structure from what a child said, which may be anything."""
-    said = sanitise_facts(reply.header.get("structure"))
-    try:
-        return ModelStructure(
-            kind=str(said["kind"]),
-            opsets=_counts(said["opsets"]),
-            operators=_counts(said["operators"]),
-            external=tuple(str(name) for name in said["external"]),
-            parameters=int(said["parameters"]),
-            producer=str(said["producer"]),
-            unsafe=tuple({str(k): str(v) for k, v in item.items()} for item in said["unsafe"]),
-            integers=tuple(_weight(item) for item in said.get("integers") or ()),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"the structure of the artifact cannot be told: {error}",
-            cure="Update the auditor on that target.",
-        ) from error
-
-
-def _weight(said: Mapping[str, Any]) -> dict[str, Json]:
-    return {
-        "name": str(said["name"]),
-        "operator": str(said["operator"]),
-        "signed": bool(said["signed"]),
-        "read": bool(said["read"]),
-        **{name: int(said[name]) for name in ("pairs", "over", "largest")},
-    }
+    if spec.opens_file and spec.emulated is None:  # elsewhere, requests are split further
+        rows = count_request_rows(known.interface)
+        told = {**fingerprint.conditions_facts, "rows_a_request": rows}
+        fingerprint = replace(fingerprint, conditions_facts=told)
+    return OpenedModel(connection, task, known, fingerprint, placed)
 
 
 def _counts(said: Mapping[str, Any]) -> dict[str, int]:

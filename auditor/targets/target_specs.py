@@ -9,8 +9,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from auditor.domain.digests import is_digest
+from auditor.domain.execution_providers import find_meant_provider
 from auditor.domain.json import Json
+from auditor.domain.name_suggestions import suggest_near_names
 from auditor.domain.targets import (
+    CallableSpec,
     CascadeSpec,
     EndpointProtocol,
     EndpointSpec,
@@ -19,10 +23,10 @@ from auditor.domain.targets import (
 )
 from auditor.errors import SubmissionError, TargetError
 from auditor.targets.endpoints.config import check_endpoint_spec, parse_endpoint_url
+from auditor.targets.runtimes import list_runtimes
 
 Named: TypeAlias = Callable[["str | Mapping[str, Json]"], TargetSpec]
 """Turns a target's name, or a mapping, into a specification."""
-RUNTIMES = ("onnxruntime", "openvino", "endpoint", "cascade")
 OPTIMIZATIONS = ("none", "basic", "extended", "all")
 DEVICE = re.compile(r"[A-Za-z][A-Za-z0-9_.]*(:[0-9]{1,3})?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -40,30 +44,37 @@ def parse_target_spec(asked: Mapping[str, Json], named: Named) -> TargetSpec:
     where = f"the target {asked['name']!r}"
     settings = _checked(asked, TARGET, where)
     endpoint, cascade = settings.pop("endpoint", None), settings.pop("cascade", None)
+    function = settings.pop("callable", None)
     if endpoint is not None:
         settings["endpoint"] = _endpoint(endpoint, f"{where}: endpoint")
         settings.setdefault("runtime", "endpoint")
     if cascade is not None:
         settings["cascade"] = _cascade(cascade, f"{where}: cascade", named)
         settings.setdefault("runtime", "cascade")
+    if function is not None:
+        settings["callable"] = _callable(function, f"{where}: callable")
+        settings.setdefault("runtime", "callable")
     spec = TargetSpec(**settings)
-    _agree(spec, where)
-    return spec
-
-
-def _agree(spec: TargetSpec, where: str) -> None:
-    for runtime, section in (("endpoint", spec.endpoint), ("cascade", spec.cascade)):
+    sections = {"endpoint": spec.endpoint, "cascade": spec.cascade, "callable": spec.callable}
+    for runtime, section in sections.items():
         if (spec.runtime == runtime) != (section is not None):
             raise TargetError(
                 f"{where} has the runtime {spec.runtime!r}, and "
                 f"{'no' if section is None else 'a'} section `{runtime}`",
                 cure=f"Give runtime: {runtime} and a section `{runtime}`, or neither.",
             )
-    if spec.emulated is not None and (spec.endpoint is not None or spec.cascade is not None):
+    meant = "" if spec.library or spec.served else find_meant_provider(spec.provider)
+    if meant:
+        raise TargetError(
+            f"{where} names the provider {spec.provider!r}, which does not exist",
+            cure=f"Did you mean {meant}?",
+        )
+    if spec.emulated is not None and spec.served:
         raise TargetError(
             f"{where} is emulated, but runs nothing of its own here",
             cure="Emulate the processor of a target that runs the artifact itself.",
         )
+    return spec
 
 
 def _endpoint(asked: Mapping[str, Json], where: str) -> EndpointSpec:
@@ -79,6 +90,13 @@ def _endpoint(asked: Mapping[str, Json], where: str) -> EndpointSpec:
     return spec
 
 
+def _callable(asked: Mapping[str, Json], where: str) -> CallableSpec:
+    settings = _checked(asked, CALLABLE, where)
+    if "function" not in settings:
+        raise TargetError(f"{where} names no function", cure="Add `function: module.name` to it.")
+    return CallableSpec(**settings)
+
+
 def _cascade(asked: Mapping[str, Json], where: str, named: Named) -> CascadeSpec:
     settings = _checked(asked, CASCADE, where)
     for half in ("edge", "cloud"):
@@ -87,9 +105,11 @@ def _cascade(asked: Mapping[str, Json], where: str, named: Named) -> CascadeSpec
                 f"{where} names no {half}", cure=f"Add `{half}:` with the name of a target."
             )
         settings[half] = named(settings[half])
-        if settings[half].cascade is not None:
+        if settings[half].cascade is not None or settings[half].callable is not None:
+            kind = "cascade itself" if settings[half].callable is None else "function"
             raise TargetError(
-                f"{where}: {half} is a cascade itself", cure="Name a target that is one place."
+                f"{where}: {half} is a {kind}",
+                cure="Name a target that is one place, and opens a file or asks a server.",
             )
     return CascadeSpec(**settings)
 
@@ -102,7 +122,7 @@ class _SettingRule:
     """
 
     holds: Callable[[Any], bool]
-    words: str
+    words: str | Callable[[], str]
     number: bool = False
     hidden: bool = False
 
@@ -121,8 +141,9 @@ def _checked(
         if value is None:
             continue
         if not rule.holds(value):
+            words = rule.words if isinstance(rule.words, str) else rule.words()
             said = "not what it may be" if rule.hidden else repr(value)
-            raise TargetError(f"{where}: {name} is {said}", cure=f"Give {rule.words}.")
+            raise TargetError(f"{where}: {name} is {said}", cure=f"Give {words}.")
         found[name] = float(value) if rule.number else value  # type: ignore[arg-type]  # a number, as the rule says
     return found
 
@@ -131,20 +152,8 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_device(value: object) -> bool:
-    return isinstance(value, str) and DEVICE.fullmatch(value) is not None
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**53
-
-
-def _is_share(value: object) -> bool:
-    return _is_number(value) and isinstance(value, int | float) and value <= 1
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
 
 
 def _is_texts(value: object) -> bool:
@@ -186,12 +195,14 @@ TEXT = _SettingRule(_is_text, "a text")
 SECONDS = _SettingRule(_is_number, "seconds above 0", number=True)
 AMOUNT = _SettingRule(_is_number, "a number above 0", number=True)
 COUNT = _SettingRule(_count(2**53), "a whole number above 0")
-FLAG = _SettingRule(_is_flag, "true or false")
+FLAG = _SettingRule(lambda value: isinstance(value, bool), "true or false")
 TEXTS = _SettingRule(_is_texts, "a mapping of texts; put numbers into quotes")
 SECTION = _SettingRule(_is_section, "a mapping of settings")
 TARGET: Mapping[str, _SettingRule] = {
     "name": TEXT,
-    "runtime": _one_of(RUNTIMES),
+    "runtime": _SettingRule(
+        lambda value: value in list_runtimes(), lambda: f"one of {', '.join(list_runtimes())}"
+    ),
     "provider": _SettingRule(
         _is_text, "the name of an execution provider, as in CPUExecutionProvider"
     ),
@@ -200,7 +211,10 @@ TARGET: Mapping[str, _SettingRule] = {
     "memory_limit": _SettingRule(_count(2**53, LEAST_MEMORY), f"bytes, at least {LEAST_MEMORY}"),
     "time_limit": SECONDS,
     "price_per_hour": AMOUNT,
-    "device": _SettingRule(_is_device, "a kind of device and its number, such as NPU or GPU:1"),
+    "device": _SettingRule(
+        lambda value: isinstance(value, str) and DEVICE.fullmatch(value) is not None,
+        "a kind of device and its number, such as NPU or GPU:1",
+    ),
     "library": _SettingRule(
         _is_text, "a package that holds a plugin provider, or a path to its library"
     ),
@@ -213,6 +227,7 @@ TARGET: Mapping[str, _SettingRule] = {
     "seconds": SECONDS,
     "endpoint": SECTION,
     "cascade": SECTION,
+    "callable": SECTION,
 }
 ENDPOINT: Mapping[str, _SettingRule] = {
     "url": TEXT,
@@ -238,10 +253,21 @@ ENDPOINT: Mapping[str, _SettingRule] = {
     "retries": _SettingRule(_count(100, 0), "a whole number from 0 to 100"),
     "authorisation": _SettingRule(_is_text, "who gave leave to attack it, and for what"),
 }
+CALLABLE: Mapping[str, _SettingRule] = {
+    "function": TEXT,
+    "source": _SettingRule(
+        lambda value: isinstance(value, str) and is_digest(value),
+        "the digest of its source: sha256:…",
+    ),
+}
 CASCADE: Mapping[str, _SettingRule] = {
     "edge": _SettingRule(_is_target, "the name of a target, or its settings"),
     "cloud": _SettingRule(_is_target, "the name of a target, or its settings"),
-    "below": _SettingRule(_is_share, "a probability above 0 and at most 1", number=True),
+    "below": _SettingRule(
+        lambda value: _is_number(value) and isinstance(value, int | float) and value <= 1,
+        "a probability above 0 and at most 1",
+        number=True,
+    ),
 }
 
 
@@ -259,7 +285,7 @@ def resolve_target(
     if isinstance(asked, str):
         if asked not in known:
             raise TargetError(
-                f"there is no target {asked!r}",
+                f"there is no target {asked!r}{suggest_near_names(asked, known)}",
                 cure=f"Name one of {', '.join(known)}, write the target out, or add it to "
                 "targets.yaml beside the audit file.",
             )
@@ -281,7 +307,7 @@ def find_known_target(
         )
     if asked not in known:
         raise TargetError(
-            f"there is no target {asked!r}",
+            f"there is no target {asked!r}{suggest_near_names(asked, known)}",
             cure=f"Name one of {', '.join(known)}; others are given to a service where it starts.",
         )
     return known[asked]

@@ -4,6 +4,7 @@ A twin must match the artifact in its outputs and in the direction of its gradie
 """
 
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.check_subject import CheckShard, derive_seed
 from auditor.domain.isolation import IsolationLevel
 from auditor.domain.json import Json
 from auditor.domain.models import Model, Twin, TwinKind, TwinSource
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import CheckShard, derive_seed
 from auditor.domain.targets import ModelInterface, TargetSpec
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace, Task
 from auditor.errors import (
@@ -30,8 +31,8 @@ from auditor.errors import (
     TwinError,
     suggest_install,
 )
+from auditor.targets.boundary_search import find_boundary_points
 from auditor.targets.child_process import ChildProcess
-from auditor.targets.decision_boundary import find_boundary_points
 from auditor.targets.gradient_check import (
     SlopeComparison,
     SlopeLoss,
@@ -40,7 +41,7 @@ from auditor.targets.gradient_check import (
     measure_slopes,
     value_spread,
 )
-from auditor.targets.interface import arrange_float_rows, restore_gradient
+from auditor.targets.input_layout import arrange_float_rows, restore_gradient
 from auditor.targets.isolation import build_sandbox_bounds
 from auditor.targets.model import OpenedModel
 from auditor.targets.protocol import to_plain_text
@@ -100,10 +101,23 @@ def examine_twin(
     where it is not deterministic. Raises what either side raises.
     """
     rows = inputs[:DISTANCE_ROWS]
-    theirs = _answers(model, rows)
+    times = 1 if model.deterministic else 1 + ASKED_AGAIN
+    theirs = np.array([model.probabilities(model.predict(rows)) for _ in range(times)])
     distance, allowed = _distance(twin, model.task, theirs, rows)
     if distance["max_difference"] > allowed.difference or distance["agreement"] < allowed.agreement:
-        return TwinFidelity(distance, _differs(distance, allowed))
+        return TwinFidelity(
+            distance,
+            Gap(
+                reason=GapReason.TWIN_DIFFERS,
+                detail=(
+                    f"The twin's scores differ from the model's by up to "
+                    f"{distance['max_difference']:.3g} and its decisions agree on "
+                    f"{distance['agreement']:.2%} of {distance['rows']:g} rows; allowed are "
+                    f"{allowed.difference:g} and {allowed.agreement:.1%}."
+                ),
+                cure="Use checks that ask the model alone, and report the model's operators to us.",
+            ),
+        )
     whole = any(kind in model.interface.input_dtype for kind in ("int", "bool"))
     reach = find_step_range(space, rows, whole=whole or rows.dtype.kind in "biu")
     tried = list(_trials(TwinComparison(model, twin, reach, rng), rows, theirs.mean(axis=0)))
@@ -133,7 +147,12 @@ def _trials(sides: TwinComparison, rows: Array, scores: Floats) -> Iterator[_Slo
     """Measure slopes with each step until one of them is convincing."""
     task = sides.model.task
     aim = SlopeLoss.at(task, scores, logits=sides.model.scores_are_logits)
-    chosen = _telling(task, scores, sides.rng)
+    # Rows to measure slopes on: by chance, those first that are not all but certain
+    order = sides.rng.permutation(len(scores)).astype(np.int64)
+    if isinstance(task, ClassificationTask):
+        second = np.sort(scores, axis=1)[:, -2][order]
+        order = order[np.argsort(-np.minimum(second, TELLING), kind="stable")]
+    chosen = order[:GRADIENT_ROWS]
     moved = 0
     for share in SHARES:
         found = measure_slopes(sides, rows[chosen], aim.take(chosen), share)
@@ -156,12 +175,6 @@ def _trials(sides: TwinComparison, rows: Array, scores: Floats) -> Iterator[_Slo
 class _AllowedDistance:
     difference: float
     agreement: float
-
-
-def _answers(model: OpenedModel, rows: Array) -> Floats:
-    """Return ``[repeats, n, classes]`` probabilities, or a regression's values."""
-    times = 1 if model.deterministic else 1 + ASKED_AGAIN
-    return np.array([model.probabilities(model.predict(rows)) for _ in range(times)])
 
 
 def _distance(
@@ -198,15 +211,6 @@ def _agreement(task: Task, left: Floats, right: Floats) -> float:
     return float(np.mean(np.abs(left - right) <= task.tolerance))
 
 
-def _telling(task: Task, scores: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return rows to measure slopes on: by chance, those first that are not all but certain."""
-    order = rng.permutation(len(scores)).astype(np.int64)
-    if isinstance(task, ClassificationTask):
-        second = np.sort(scores, axis=1)[:, -2][order]
-        order = order[np.argsort(-np.minimum(second, TELLING), kind="stable")]
-    return order[:GRADIENT_ROWS]
-
-
 def _astray(trial: _SlopeTrial, twin: InspectableTwin) -> Gap | None:
     found, rows = trial.found, trial.rows
     if found.pairs and found.correlation >= trial.needed:
@@ -233,19 +237,6 @@ def _astray(trial: _SlopeTrial, twin: InspectableTwin) -> Gap | None:
     )
 
 
-def _differs(distance: Mapping[str, float], allowed: _AllowedDistance) -> Gap:
-    return Gap(
-        reason=GapReason.TWIN_DIFFERS,
-        detail=(
-            f"The twin's scores differ from the model's by up to "
-            f"{distance['max_difference']:.3g} and its decisions agree on "
-            f"{distance['agreement']:.2%} of {distance['rows']:g} rows; allowed are "
-            f"{allowed.difference:g} and {allowed.agreement:.1%}."
-        ),
-        cure="Use checks that ask the model alone, and report the model's operators to us.",
-    )
-
-
 TWIN_MEMORY = 8 * 2**30
 """At least so much address space: torch's libraries alone map several GiB in some builds."""
 ARTIFACT_ITSELF = TwinSource()
@@ -267,7 +258,7 @@ EXTRAS: Mapping[str, str] = {
 
 
 class OpenedTwin:
-    """A twin in its own child process; implements ``domain.subjects.Twin``."""
+    """A twin in its own child process; implements ``domain.models.Twin``."""
 
     def __init__(
         self,
@@ -281,6 +272,8 @@ class OpenedTwin:
         self._columns = model.columns
         self._row: tuple[int, ...] = ()
         self._passes = 0
+        self._forward: tuple[int, float] = (0, 0.0)
+        self._pace: float | None = None
         self._source = source
         self._distance = distance
 
@@ -290,13 +283,18 @@ class OpenedTwin:
         return self._passes
 
     @property
+    def pace(self) -> float | None:
+        """Seconds a row of the fastest pass forward and backward, once there was one."""
+        return self._pace
+
+    @property
     def source(self) -> Mapping[str, Json]:
         """What it was built from, as evidence has it."""
         return self._source.to_json()
 
     @property
     def distance(self) -> Mapping[str, float]:
-        """Measured distance from the model: see ``domain.subjects.Twin``."""
+        """Measured distance from the model: see ``domain.models.Twin``."""
         return self._distance
 
     def at(self, distance: Mapping[str, float]) -> "OpenedTwin":
@@ -311,7 +309,9 @@ class OpenedTwin:
         Raises ``SubjectLostError`` (the next call builds the twin anew) or ``TwinError``.
         """
         rows = arrange_float_rows(inputs, self._interface)
+        began = time.monotonic()
         reply = self._keeper.ask({"op": "twin_forward"}, {"x": rows})
+        self._forward = len(inputs), time.monotonic() - began
         logits = require_finite_answer(
             reply.arrays.get("logits"), (len(inputs), len(self._columns)), "logits"
         )
@@ -323,7 +323,12 @@ class OpenedTwin:
         turned = np.empty(cotangent.shape)
         turned[:, self._columns] = cotangent
         self._passes += len(cotangent)
+        began = time.monotonic()
         reply = self._keeper.ask({"op": "twin_backward"}, {"cotangent": turned})
+        rows, forward = self._forward
+        if rows == len(cotangent) > 0:
+            each = (forward + time.monotonic() - began) / rows
+            self._pace = each if self._pace is None else min(self._pace, each)
         shape = (len(cotangent), *self._interface.input_shape)
         gradient = require_finite_answer(reply.arrays.get("gradient"), shape, "gradient")
         return restore_gradient(gradient, self._interface, self._row)
@@ -385,7 +390,10 @@ def supervise_twin(  # noqa: PLR0913, PLR0917 -- what is opened, and how
     if program is not None:
         bounds = replace(bounds, readable=(*bounds.readable, program.parent))
     start = partial(
-        ChildProcess, "twin", bounds, f"the process that runs the twin of {artifact.name!r}"
+        ChildProcess,
+        "sandbox.differentiable_twin",
+        bounds,
+        f"the process that runs the twin of {artifact.name!r}",
     )
     asked = {
         "op": "twin_open",

@@ -20,6 +20,7 @@ from typing import TypeAlias, TypeGuard
 import numpy as np
 
 from auditor.domain.artifacts import FileDigest, digest_files
+from auditor.domain.digests import Digest
 from auditor.domain.disclosure import DisclosureMode
 from auditor.domain.evidence import Evidence, Item, decode_evidence, encode_evidence
 from auditor.domain.json import (
@@ -29,10 +30,12 @@ from auditor.domain.json import (
     compute_digest,
     encode_canonical,
     parse_json,
+    read_json,
+    write_fields,
 )
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.requests import AuditRequest, InputFile
-from auditor.domain.row_evidence import IDS, find_row_evidence
+from auditor.domain.row_evidence import IDS
 from auditor.errors import RecordError
 from auditor.trust.ledger.merkle import SIZE, leaf_hash, leaf_hashes, merkle_root
 
@@ -77,10 +80,20 @@ def split_item_rows(item: Item, rows: int | None) -> tuple[CommitmentHeader, Row
     if rows is not None and isinstance(item, np.ndarray):
         plain = not item.dtype.hasobject and item.dtype.names is None
         if plain and item.ndim and len(item) == rows:
-            return _array(item)
+            header = CommitmentHeader(
+                RowEncoding.ARRAY, len(item), dtype=item.dtype.str, shape=item.shape
+            )
+            raw, size = item.tobytes(), header.row_bytes or 0
+            return header, [raw[at * size : (at + 1) * size] for at in range(len(item))]
     elif rows is not None and isinstance(item, Mapping):
         if all(_is_list(column) and len(column) == rows for column in item.values()):
-            return _columns(item, rows)
+            names = tuple(sorted(item))
+            lists = {name: item[name] for name in names}
+            made = [
+                encode_canonical({name: _at(lists[name], row) for name in names})
+                for row in range(rows)
+            ]
+            return CommitmentHeader(RowEncoding.COLUMNS, rows, columns=names), made
     elif rows is not None and _is_list(item) and len(item) == rows:
         return CommitmentHeader(RowEncoding.LIST, rows), [encode_canonical(value) for value in item]
     return CommitmentHeader(RowEncoding.WHOLE, 1), [encode_evidence(item).raw]
@@ -105,23 +118,6 @@ def join_item_rows(header: CommitmentHeader, rows: Rows) -> Item:
         case RowEncoding.WHOLE:
             (raw,) = rows
             return decode_evidence(raw)
-
-
-def _array(
-    item: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]",
-) -> tuple[CommitmentHeader, Rows]:
-    header = CommitmentHeader(RowEncoding.ARRAY, len(item), dtype=item.dtype.str, shape=item.shape)
-    raw, size = item.tobytes(), header.row_bytes or 0
-    return header, [raw[at * size : (at + 1) * size] for at in range(len(item))]
-
-
-def _columns(item: Mapping[str, Json], rows: int) -> tuple[CommitmentHeader, Rows]:
-    names = tuple(sorted(item))
-    lists = {name: item[name] for name in names}
-    made = [
-        encode_canonical({name: _at(lists[name], row) for name in names}) for row in range(rows)
-    ]
-    return CommitmentHeader(RowEncoding.COLUMNS, rows, columns=names), made
 
 
 def _at(column: Json, row: int) -> Json:
@@ -172,18 +168,8 @@ class EvidenceCommitment:
 
     def emit(self) -> bytes:
         """Return canonical JSON, whose digest is the name of the item in the record."""
-        header = self.header
-        return encode_canonical(
-            {
-                "kind": COMMITMENT_KIND,
-                "form": header.form.value,
-                "leaves": header.leaves,
-                "dtype": header.dtype,
-                "shape": list(header.shape),
-                "columns": list(header.columns),
-                "root": self.root.hex(),
-            }
-        )
+        about: dict[str, Json] = {"kind": COMMITMENT_KIND, "root": self.root.hex()}
+        return encode_canonical(about | write_fields(self.header))
 
     @property
     def digest(self) -> str:
@@ -194,13 +180,17 @@ class EvidenceCommitment:
     def parse(cls, raw: bytes) -> "EvidenceCommitment":
         """Read the JSON, which must be spelled the one way. Raises ``RecordError``."""
         try:
-            found = cls(*_members(JsonPart(parse_json(raw), "commitment")))
+            part = JsonPart(parse_json(raw), "commitment")
+            if set(part.value) != _MEMBERS or part.get("kind", str) != COMMITMENT_KIND:
+                raise build_field_error(part.place, "a commitment")
+            header = read_json(CommitmentHeader, part.value, part.place)
+            found = cls(header, bytes.fromhex(part.get("root", str)))
             sound = found.emit() == raw
         except (ValueError, TypeError, RecursionError, RecordError):
             sound = False
         if not sound:
             raise RecordError(
-                "a piece of evidence is no commitment to rows, and the record says it is",
+                "a piece of evidence is not a commitment to rows, and the record says it is",
                 cure="Take the folder as auditor wrote it, unchanged.",
             )
         return found
@@ -226,19 +216,6 @@ def commit_evidence(
     header, parts = split_item_rows(item, rows)
     salted = map(add, derive_salts(key, place, len(parts)), parts)
     return EvidenceCommitment(header, merkle_root(leaf_hashes(salted)))
-
-
-def _members(part: JsonPart) -> tuple[CommitmentHeader, bytes]:
-    if set(part.value) != _MEMBERS or part.get("kind", str) != COMMITMENT_KIND:
-        raise build_field_error(part.place, "a commitment")
-    header = CommitmentHeader(
-        form=part.choice("form", RowEncoding),
-        leaves=part.get("leaves", int),
-        dtype=part.get("dtype", str),
-        shape=part.numbers("shape"),
-        columns=part.texts("columns"),
-    )
-    return header, bytes.fromhex(part.get("root", str))
 
 
 OPENING_KIND = "auditor/opening/v1"
@@ -316,7 +293,14 @@ class CommitmentOpening:
         if merkle_root(hashes) != commitment.root:
             problem = "rows were changed, moved or replaced: they are not those that were bound"
             raise RecordError(problem, cure=_CURE)
-        return _made(header, [row.row for row in self.rows if isinstance(row, DisclosedRow)])
+        rows = [row.row for row in self.rows if isinstance(row, DisclosedRow)]
+        try:
+            size = header.row_bytes
+            if size is None or all(len(row) == size for row in rows):
+                return join_item_rows(header, rows)
+        except (ValueError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError):
+            raise RecordError("rows are not what their header says", cure=_CURE) from None
+        raise RecordError("a row has another length than its header says", cure=_CURE)
 
 
 def build_full_opening(
@@ -338,16 +322,6 @@ def build_full_opening(
     return CommitmentOpening(
         commitment.digest, tuple(DisclosedRow(salt, row) for salt, row in shown)
     )
-
-
-def _made(header: CommitmentHeader, rows: Sequence[bytes]) -> Item:
-    try:
-        size = header.row_bytes
-        if size is None or all(len(row) == size for row in rows):
-            return join_item_rows(header, rows)
-    except (ValueError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError):
-        raise RecordError("rows are not what their header says", cure=_CURE) from None
-    raise RecordError("a row has another length than its header says", cure=_CURE)
 
 
 def _read(found: Json) -> CommitmentOpening | None:
@@ -409,14 +383,24 @@ class DisclosureKey:
     def parse(cls, raw: bytes) -> "DisclosureKey":
         """Read the JSON. Raises ``RecordError``."""
         try:
-            found = _read_secrets(JsonPart(parse_json(raw), "the record's key"))
+            part = JsonPart(parse_json(raw), "the record's key")
+            key = bytes.fromhex(part.get("key", str))
+            if (
+                set(part.value) != _MEMBERS_SECRETS
+                or part.get("kind", str) != DISCLOSURE_KEY_KIND
+                or len(key) != KEY
+            ):
+                found = None
+            else:
+                blobs = part.get("blobs", dict[str, str])
+                found = DisclosureKey(key, blobs, part.get("inputs", dict[str, FileDigest]))
             sound = found is not None and found.emit() == raw
         except (ValueError, RecursionError, RecordError):
             found, sound = None, False
         if found is None or not sound:
             raise RecordError(
                 "the record's key is not of its form",
-                cure="Take it as auditor wrote it, or leave it out.",
+                cure="Take it as auditor wrote it, or remove it.",
             )
         return found
 
@@ -436,7 +420,7 @@ def conceal_inputs(
         hidden = item
         if item.path in paths:
             file = _hidden(item.file, key)
-            hidden, opened[f"sha256:{file.sha256}"] = InputFile(item.path, file), item.file
+            hidden, opened[file.digest] = InputFile(item.path, file), item.file
         inputs.append(hidden)
     datasets = tuple(replace(one, digest=hide_digest(key, one.digest)) for one in request.datasets)
     asked = replace(
@@ -454,19 +438,19 @@ def reveal_inputs(request: AuditRequest, secret: DisclosureKey) -> AuditRequest:
     return replace(request, inputs=found)
 
 
-def hide_digest(key: bytes, digest: str) -> str:
+def hide_digest(key: bytes, digest: str) -> Digest:
     """Return what stands for the digest of data: HMAC-SHA256 under a record's key."""
-    return "sha256:" + hmac.digest(key, _DATA + digest.encode(), "sha256").hex()
+    return Digest.of_hex(hmac.digest(key, _DATA + digest.encode(), "sha256").hex())
 
 
 def _hidden(file: FileDigest, key: bytes) -> FileDigest:
     """Return what stands for a file, of whose name, size and bytes it tells nothing."""
-    name = hide_digest(key, digest_files((file,))).removeprefix("sha256:")
+    name = hide_digest(key, digest_files((file,))).hex
     return FileDigest(name, 0, name)
 
 
 def _own(file: FileDigest, secret: DisclosureKey) -> FileDigest:
-    own = secret.inputs.get(f"sha256:{file.sha256}")
+    own = secret.inputs.get(file.digest)
     if own is None:
         return file
     if _hidden(own, secret.key) != file:
@@ -475,24 +459,6 @@ def _own(file: FileDigest, secret: DisclosureKey) -> FileDigest:
             cure="Take the folder as auditor wrote it, unchanged.",
         )
     return own
-
-
-def _read_secrets(part: JsonPart) -> DisclosureKey | None:
-    key = bytes.fromhex(part.get("key", str))
-    if (
-        set(part.value) != _MEMBERS_SECRETS
-        or part.get("kind", str) != DISCLOSURE_KEY_KIND
-        or len(key) != KEY
-    ):
-        return None
-    inputs = part.part("inputs")
-    files = {name: _file(inputs.part(name)) for name in inputs.value}
-    blobs = {name: str(digest) for name, digest in part.mapping("blobs").items()}
-    return DisclosureKey(key, blobs, files)
-
-
-def _file(part: JsonPart) -> FileDigest:
-    return FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,7 +476,7 @@ def commit_observation(
 
     Items that the check says go by row are bound row by row, all others as one leaf.
     """
-    origin, told = seen.observation, find_row_evidence(seen.check)
+    origin, told = seen.observation, seen.check.by_row
     rows = count_evidence_rows(seen.evidence)
     found = {}
     for name, item in sorted(seen.evidence.items()):

@@ -1,4 +1,4 @@
-"""Trust policies as files: YAML, and the keys and certificates that lie beside it."""
+"""Trust policy files: YAML, with the keys and certificates beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def _filled(  # noqa: PLR0913, PLR0917 -- the last two are the same for every th
         try:
             found[setting] = raw.decode("utf-8")
         except UnicodeDecodeError:
-            raise TrustPolicyError(f"{said}: {written} is no text", cure=_BESIDE) from None
+            raise TrustPolicyError(f"{said}: {written} is not text", cure=_BESIDE) from None
         contents[written] = raw
     return found
 

@@ -37,6 +37,7 @@ from auditor.trust.encoding.der import (
     write_integer,
     write_oid,
 )
+from auditor.trust.encoding.hash_oids import HASHES, OF_HASH
 from auditor.trust.signatures.trusted_signers import NOTHING, TrustedSigners, VerificationTime
 from auditor.trust.signatures.x509 import (
     TIME_STAMPING,
@@ -50,12 +51,6 @@ from auditor.trust.signatures.x509 import (
 )
 from auditor.trust.verification_result import IssueCode, VerificationError, VerificationIssue
 
-HASHES: Mapping[str, str] = {
-    "2.16.840.1.101.3.4.2.1": "sha256",
-    "2.16.840.1.101.3.4.2.2": "sha384",
-    "2.16.840.1.101.3.4.2.3": "sha512",
-}
-OF_HASH = {name: oid for oid, name in HASHES.items()}
 GRANTED = frozenset({0, 1})
 MOST_TOKENS = 64
 SUFFIX = ".tsr"
@@ -138,7 +133,20 @@ class TimestampInfo:
         policy = parts.take(OID).oid()
         kind, digest = _imprint(parts.take(SEQUENCE))
         serial, time = parts.take(INTEGER).integer(), parts.take(TIME).time()
-        accuracy = _accuracy(parts.maybe(SEQUENCE))
+        element = parts.maybe(SEQUENCE)
+        if element is None:
+            accuracy = timedelta()
+        else:
+            accuracy_parts = element.parts()
+            tags = (INTEGER, context_tag(0, constructed=False), context_tag(1, constructed=False))
+            seconds, millis, micros = (
+                0 if (found := accuracy_parts.maybe(tag)) is None else found.integer()
+                for tag in tags
+            )
+            accuracy_parts.end()
+            if min(seconds, millis, micros) < 0:
+                refuse_der("its accuracy is below zero")
+            accuracy = timedelta(seconds=seconds, milliseconds=millis, microseconds=micros)
         ordering = parts.maybe(BOOLEAN)
         if ordering is not None and ordering.content != _TRUE:
             refuse_der("it says what goes without saying")
@@ -146,7 +154,12 @@ class TimestampInfo:
         parts.maybe(
             context_tag(0)
         )  # a name, which proves nothing: the certificate is named elsewhere
-        _refuse_critical(parts.maybe(context_tag(1)))
+        extensions = parts.maybe(context_tag(1))
+        for item in () if extensions is None else extensions.parts().every():
+            critical_parts = item.parts()
+            name = critical_parts.take(OID).oid()
+            if critical_parts.maybe(BOOLEAN) is not None:
+                refuse_der(f"it has the critical extension {name}, unknown here")
         parts.end()
         number = None if nonce is None else nonce.integer()
         return cls(raw, policy, kind, digest, serial, time, accuracy, number)
@@ -179,7 +192,7 @@ def extract_token(answer: DerElement) -> bytes:
     none.
     """
     if answer.tag != SEQUENCE:
-        refuse_der("it is no answer of an authority")
+        refuse_der("it is not an answer of an authority")
     parts = answer.parts()
     status = parts.take(SEQUENCE).parts()
     number = status.take(INTEGER).integer()
@@ -219,28 +232,6 @@ def read_hash_name(algorithm: DerElement) -> str:
             IssueCode.TIMESTAMP, f"the timestamp is made with the hash {oid}, which is weak"
         )
     return HASHES[oid]
-
-
-def _accuracy(element: DerElement | None) -> timedelta:
-    if element is None:
-        return timedelta()
-    parts = element.parts()
-    tags = (INTEGER, context_tag(0, constructed=False), context_tag(1, constructed=False))
-    seconds, millis, micros = (
-        0 if (found := parts.maybe(tag)) is None else found.integer() for tag in tags
-    )
-    parts.end()
-    if min(seconds, millis, micros) < 0:
-        refuse_der("its accuracy is below zero")
-    return timedelta(seconds=seconds, milliseconds=millis, microseconds=micros)
-
-
-def _refuse_critical(extensions: DerElement | None) -> None:
-    for item in () if extensions is None else extensions.parts().every():
-        parts = item.parts()
-        name = parts.take(OID).oid()
-        if parts.maybe(BOOLEAN) is not None:
-            refuse_der(f"it has the critical extension {name}, unknown here")
 
 
 def _only(raw: bytes) -> DerElement:
@@ -308,7 +299,14 @@ def open_timestamp_token(raw: bytes) -> TimestampToken:
     outer.end()
     data.take(INTEGER)
     data.take(SET)
-    stamped = _content(data.take(SEQUENCE))
+    parts = data.take(SEQUENCE).parts()
+    if parts.take(OID).oid() != _STAMPED:
+        refuse_der("what is signed is not a timestamp")
+    inner = parts.take(context_tag(0)).parts()
+    parts.end()
+    content = inner.take(OCTETS).content
+    inner.end()
+    stamped = TimestampInfo.parse(content)
     listed = data.maybe(context_tag(0))
     data.maybe(context_tag(1))
     signers = data.take(SET).parts().every()
@@ -318,19 +316,23 @@ def open_timestamp_token(raw: bytes) -> TimestampToken:
     certificates = () if listed is None else _certificates(listed)
     signed = _signer(signers[0])
     signer = _named(signed, certificates)
-    _verify(signed, stamped, signer)
+    kind, digest = (signed.attributes.get(name) for name in (_CONTENT_TYPE, _MESSAGE_DIGEST))
+    if kind is None or digest is None or kind.oid() != _STAMPED:
+        refuse_der("its signature covers no digest, or another kind of content")
+    if digest.content != hashlib.new(signed.hash, stamped.raw).digest():
+        raise _unheld("what is signed was changed")
+    key, algorithm = signer.parsed.public_key(), signed.algorithm
+    named = _RSA.get(algorithm) or _ECDSA.get(algorithm) or signed.hash
+    try:
+        if isinstance(key, rsa.RSAPublicKey) and algorithm in _RSA:
+            key.verify(signed.signature, signed.covered, padding.PKCS1v15(), _HASHES[named])
+        elif isinstance(key, ec.EllipticCurvePublicKey) and algorithm in _ECDSA:
+            key.verify(signed.signature, signed.covered, ec.ECDSA(_HASHES[named]))
+        else:
+            raise _unheld(f"the algorithm {algorithm} is not of the certificate's key, or unknown")
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        raise _unheld("it does not hold under the certificate that it names") from None
     return TimestampToken(stamped, signer, tuple(item for item in certificates if item != signer))
-
-
-def _content(element: DerElement) -> TimestampInfo:
-    parts = element.parts()
-    if parts.take(OID).oid() != _STAMPED:
-        refuse_der("what is signed is no timestamp")
-    inner = parts.take(context_tag(0)).parts()
-    parts.end()
-    content = inner.take(OCTETS).content
-    inner.end()
-    return TimestampInfo.parse(content)
 
 
 def _certificates(element: DerElement) -> tuple[X509Certificate, ...]:
@@ -354,21 +356,16 @@ def _signer(element: DerElement) -> _SignerInfo:
     parts.end()
     # What is signed is the set itself, and not the tag that stands for it in its place.
     covered = bytes([SET]) + attributes.raw[1:]
-    found = _attributes(attributes)
-    return _SignerInfo(issuer, serial, kind, found, covered, algorithm, signature)
-
-
-def _attributes(element: DerElement) -> dict[str, DerElement]:
     found: dict[str, DerElement] = {}
-    for item in element.parts().every():
-        parts = item.parts()
-        name = parts.take(OID).oid()
-        values = parts.take(SET).parts().every()
-        parts.end()
+    for item in attributes.parts().every():
+        attributes_parts = item.parts()
+        name = attributes_parts.take(OID).oid()
+        values = attributes_parts.take(SET).parts().every()
+        attributes_parts.end()
         if name in found or len(values) != 1:
             refuse_der(f"the attribute {name} is there twice, or has no single value")
         found[name] = values[0]
-    return found
+    return _SignerInfo(issuer, serial, kind, found, covered, algorithm, signature)
 
 
 def _named(signed: _SignerInfo, certificates: tuple[X509Certificate, ...]) -> X509Certificate:
@@ -392,25 +389,6 @@ def _digest(attribute: DerElement, kind: str) -> tuple[str, bytes]:
     first = attribute.parts().take(SEQUENCE).parts().take(SEQUENCE).parts()
     named = first.maybe(SEQUENCE) if kind != "sha1" else None
     return kind if named is None else read_hash_name(named), first.take(OCTETS).content
-
-
-def _verify(signed: _SignerInfo, stamped: TimestampInfo, signer: X509Certificate) -> None:
-    kind, digest = (signed.attributes.get(name) for name in (_CONTENT_TYPE, _MESSAGE_DIGEST))
-    if kind is None or digest is None or kind.oid() != _STAMPED:
-        refuse_der("its signature covers no digest, or another kind of content")
-    if digest.content != hashlib.new(signed.hash, stamped.raw).digest():
-        raise _unheld("what is signed was changed")
-    key, algorithm = signer.parsed.public_key(), signed.algorithm
-    named = _RSA.get(algorithm) or _ECDSA.get(algorithm) or signed.hash
-    try:
-        if isinstance(key, rsa.RSAPublicKey) and algorithm in _RSA:
-            key.verify(signed.signature, signed.covered, padding.PKCS1v15(), _HASHES[named])
-        elif isinstance(key, ec.EllipticCurvePublicKey) and algorithm in _ECDSA:
-            key.verify(signed.signature, signed.covered, ec.ECDSA(_HASHES[named]))
-        else:
-            raise _unheld(f"the algorithm {algorithm} is not of the certificate's key, or unknown")
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
-        raise _unheld("it does not hold under the certificate that it names") from None
 
 
 def _unheld(reason: str) -> VerificationError:
@@ -445,7 +423,15 @@ def find_proven_moment(
     ``answers`` is a file of timestamps (``timestamp.tsr``), of which the last must hold ``now``,
     and each other when the next one was made. Raises ``VerificationError``.
     """
-    tokens = _tokens(answers, over)
+    tokens: list[TimestampToken] = []
+    before = over
+    for answer, raw in read_timestamp_answers(answers):
+        tokens_token = open_timestamp_token(raw)
+        if not tokens_token.stamped.covers(before):
+            text = f"timestamp {len(tokens) + 1} is over something else"
+            raise VerificationError(IssueCode.TIMESTAMP_IMPRINT, text)
+        tokens.append(tokens_token)
+        before += answer
     for place, token in enumerate(tokens):
         later = tokens[place + 1].stamped if place + 1 < len(tokens) else None
         if later is not None and later.time < token.stamped.time:
@@ -478,19 +464,6 @@ def refuse_unrelated_answer(answer: bytes, query: TimestampQuery) -> None:
     if query.policy is not None and stamped.policy != query.policy:
         text = f"the authority stamped under the policy {stamped.policy}, not {query.policy}"
         raise VerificationError(IssueCode.TIMESTAMP_POLICY, text)
-
-
-def _tokens(answers: bytes, over: bytes) -> list[TimestampToken]:
-    tokens: list[TimestampToken] = []
-    before = over
-    for answer, raw in read_timestamp_answers(answers):
-        token = open_timestamp_token(raw)
-        if not token.stamped.covers(before):
-            text = f"timestamp {len(tokens) + 1} is over something else"
-            raise VerificationError(IssueCode.TIMESTAMP_IMPRINT, text)
-        tokens.append(token)
-        before += answer
-    return tokens
 
 
 def _object(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from auditor.domain.json import Json
+from auditor.domain.json import write_fields
 from auditor.errors import SignatureFormatError
 
 _SHOWN = 80
@@ -125,9 +125,7 @@ class VerificationIssue:
     text: str
     grade: IssueGrade = IssueGrade.ERROR
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that a record holds."""
-        return {"code": self.code.value, "grade": self.grade.value, "text": self.text}
+    to_json = write_fields
 
 
 class VerificationError(SignatureFormatError):

@@ -1,4 +1,4 @@
-"""Who decided what of a record, and whether that opens a gate: approvals, and waivers by now."""
+"""Approvals of a record, and whether they and the waivers open a gate."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -8,7 +8,7 @@ from auditor.domain.approvals import ApprovalAnswer
 from auditor.domain.findings import Outcome
 from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.trust import TrustPolicyStatus
+from auditor.domain.trust_context import TrustPolicyStatus
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.domain.waivers import SignedWaiver, WaiverValidity, is_same_person
 from auditor.errors import AuditorError
@@ -22,7 +22,7 @@ from auditor.trust.policies.auditors import find_auditor
 from auditor.trust.policies.query import QueryTime
 from auditor.trust.policies.trust_policy import AuditorRole, TrustPolicy
 from auditor.trust.signatures.keys import read_public_key
-from auditor.workflows.decisions import (
+from auditor.workflows.human_decisions import (
     SignedApproval,
     evaluate_record_waivers,
     read_signed_approval,
@@ -58,7 +58,7 @@ class AuthorizedSigners:
         if key.strip() in {item.strip() for item in self.keys}:
             return self.barred.get(key.decode(), "")
         if self.trust is None or self.when is None:
-            return f"signed by {read_public_key(key).identity}, whom nobody here lets decide"
+            return f"signed by {read_public_key(key).identity}, not trusted for decisions here"
         found = find_auditor(self.trust, bundle, self.when, standing=self.standing, role=role)
         return "" if found.auditor is not None else "; ".join(found.mistakes)
 
@@ -99,7 +99,18 @@ def collect_approvals(
     """
     found: dict[str, SignedApproval] = {}
     unreadable, places = [], dict[str, int]()
-    for at, (where, (bundle, key)) in enumerate(_bundles(record, folder, place).items()):
+    bundles = {
+        name: (folder.read(name), folder.read(f"{name.removesuffix(SIGNED)}{PUBLIC}"))
+        for name in folder.approvals()
+        if name.endswith(SIGNED)
+    }
+    with ExitStack() as stack:
+        store = stack.enter_context(open_existing_store(place))
+        if store is not None:
+            work = stack.enter_context(store.looking())
+            kept = enumerate(_kept(record, work), start=1)
+            bundles |= {f"the ledger here ({at})": both for at, both in kept}
+    for at, (where, (bundle, key)) in enumerate(bundles.items()):
         places[compute_digest(bundle)] = at
         try:
             said = read_signed_approval(bundle, key, where)
@@ -134,23 +145,6 @@ def _kept(record: AuditRecord, work: UnitOfWork) -> list[tuple[bytes, bytes]]:
     return [open_decision_document(raw) for raw in work.approvals(record.digest)]
 
 
-def _bundles(
-    record: AuditRecord, folder: RecordFolder, place: StoreLocation | RecordStore
-) -> Mapping[str, tuple[bytes, bytes]]:
-    found = {
-        name: (folder.read(name), folder.read(f"{name.removesuffix(SIGNED)}{PUBLIC}"))
-        for name in folder.approvals()
-        if name.endswith(SIGNED)
-    }
-    with ExitStack() as stack:
-        store = stack.enter_context(open_existing_store(place))
-        if store is not None:
-            work = stack.enter_context(store.looking())
-            kept = enumerate(_kept(record, work), start=1)
-            found |= {f"the ledger here ({at})": both for at, both in kept}
-    return found
-
-
 def check_approvals(
     record: AuditRecord, folder: RecordFolder, known: RecordApprovals, wanted: ApprovalRequirement
 ) -> VerificationStep:
@@ -161,11 +155,22 @@ def check_approvals(
     from somebody who may approve, is not the record's signer, and answers for no waiver that was
     used.
     """
-    last = _last(known.said, wanted)
+    # What each key said last; what is not in force leaves the no before it
+    last: dict[str, SignedApproval] = {}
+    for item in known.said:
+        before = last.get(item.identity)
+        refused = before is not None and before.approval.answer is ApprovalAnswer.NO
+        ended = item.approval.lapse(wanted.now) or item.key.decode() in wanted.deciders.ended
+        if not (refused and ended):
+            last[item.identity] = item
     refusals = [item for item in last.values() if item.approval.answer is ApprovalAnswer.NO]
     mistakes = [*known.unreadable, *(f"{item.approval} ({item.where})" for item in refusals)]
     mistakes += [f"before it was judged again: {words}" for words in known.before]
-    owners = tuple(_owners(record, folder))
+    found = []
+    for signed, used in evaluate_record_waivers(folder, record):
+        if used.use is WaiverStatus.USED:
+            found.append(signed.waiver.owner)
+    owners = tuple(found)
     doubts = {
         key: _objection(item, folder.read(SIGNER), owners, wanted)
         for key, item in last.items()
@@ -187,20 +192,6 @@ def check_approvals(
     return VerificationStep.of(APPROVALS, mistakes, f"{', '.join(names)} approved this record")
 
 
-def _last(
-    said: Sequence[SignedApproval], wanted: ApprovalRequirement
-) -> Mapping[str, SignedApproval]:
-    """Return what each key said last; what is not in force leaves the no before it."""
-    last: dict[str, SignedApproval] = {}
-    for item in said:
-        before = last.get(item.identity)
-        refused = before is not None and before.approval.answer is ApprovalAnswer.NO
-        ended = item.approval.lapse(wanted.now) or item.key.decode() in wanted.deciders.ended
-        if not (refused and ended):
-            last[item.identity] = item
-    return last
-
-
 def _objection(
     said: SignedApproval, signer: bytes, owners: Sequence[str], wanted: ApprovalRequirement
 ) -> str:
@@ -218,12 +209,6 @@ def _objection(
             "that the policy asks for; ask the service (--server)"
         )
     return wanted.deciders.objection(said.bundle, said.key, AuditorRole.APPROVAL)
-
-
-def _owners(record: AuditRecord, folder: RecordFolder) -> Iterator[str]:
-    for signed, used in evaluate_record_waivers(folder, record):
-        if used.use is WaiverStatus.USED:
-            yield signed.waiver.owner
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
@@ -267,16 +252,14 @@ def check_waivers_in_force(
     if used and not deciders.named:
         rules = ", ".join(dict.fromkeys(signed.waiver.name for signed, _ in used))
         mistakes.append(f"{rules} waived: say whose waivers count with --waiver-key or --trust")
-    return VerificationStep.of(WAIVERS, mistakes, _counted(used))
-
-
-def _counted(used: Sequence[tuple[SignedWaiver, WaiverUse]]) -> str:
     if not used:
-        return "nothing is waived"
-    return "; ".join(
-        f"{signed.waiver.name} until {signed.waiver.expires} ({signed.waiver.ticket})"
-        for signed, _ in used
-    )
+        counted = "nothing is waived"
+    else:
+        counted = "; ".join(
+            f"{signed.waiver.name} until {signed.waiver.expires} ({signed.waiver.ticket})"
+            for signed, _ in used
+        )
+    return VerificationStep.of(WAIVERS, mistakes, counted)
 
 
 def _lapsed(

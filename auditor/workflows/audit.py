@@ -1,4 +1,4 @@
-"""The one path of an audit: registered, observed, judged, and made into a record."""
+"""Runs an audit: registered, observed, judged, and concluded into a record."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -7,15 +7,14 @@ from functools import cache, partial
 from typing import Protocol
 
 from auditor.checks.measure import CONFIDENCE, compute_readings
+from auditor.domain.audit_checkpoint import AuditCheckpoint
 from auditor.domain.baselines import MeasurementConditions
-from auditor.domain.checkpoint import AuditCheckpoint
 from auditor.domain.evidence import Blob
 from auditor.domain.evidence_levels import assess_evidence_levels
 from auditor.domain.json import Json, digest_json
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import AssuranceLevel, Policy
 from auditor.domain.provenance import build_lineage
-from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
@@ -28,7 +27,7 @@ from auditor.trust.disclosure import CommittedBlob, commit_observation
 from auditor.workflows.engine.local import ProgressListener, observe_checks
 from auditor.workflows.engine.target_factory import TargetFactory
 from auditor.workflows.prepare import PreparedAudit
-from auditor.workflows.subject import FORGETFUL, open_check_subject, read_target_fingerprint
+from auditor.workflows.target_session import FORGETFUL, open_check_subject, read_target_fingerprint
 
 
 class RequestRegistrar(Protocol):
@@ -105,7 +104,10 @@ def run_audit(
             fingerprints[spec.name] = fingerprint
     found = AuditResults(_sealed(results, prepared.key, around), fingerprints)
     origin = RecordOrigin(registered, places=prepared.places, before=before)
-    return conclude_audit(prepared, found, around, origin)
+    return conclude_audit(
+        prepared.request, prepared.policy, found, around, origin,
+        waivers=prepared.waivers, compared=prepared.compared,
+    )  # fmt: skip
 
 
 def _sealed(
@@ -135,43 +137,36 @@ def _observe(
     memory: AuditCheckpoint,
 ) -> tuple[tuple[Result, ...], Fingerprint | None]:
     with open_check_subject(prepared, spec, around.openers, memory) as subject:
-        results = observe_checks(prepared.checks, subject, around.keep, watch, prepared.size)
+        results = observe_checks(
+            prepared.checks, subject, around.keep, watch, prepared.allowance(spec)
+        )
         return results, read_target_fingerprint(subject)
 
 
-class ConcludableAudit(Protocol):
-    """What a conclusion needs to know of an audit."""
-
-    @property
-    def request(self) -> AuditRequest:
-        """What was asked."""
-
-    @property
-    def policy(self) -> Policy:
-        """What it is judged by."""
-
-    @property
-    def waivers(self) -> tuple[SignedWaiver, ...]:
-        """The waivers that the request names."""
-
-    @property
-    def compared(self) -> AuditRecord | None:
-        """The record that limits may be taken from."""
-
-
-def conclude_audit(
-    judged: ConcludableAudit, found: AuditResults, around: AuditEnvironment, origin: RecordOrigin
+def conclude_audit(  # noqa: PLR0913 -- what is judged, by what, and in which world
+    request: AuditRequest,
+    policy: Policy,
+    found: AuditResults,
+    around: AuditEnvironment,
+    origin: RecordOrigin,
+    *,
+    waivers: Sequence[SignedWaiver] = (),
+    compared: AuditRecord | None = None,
 ) -> AuditRecord:
     """Judge results by a policy and make the record, as it reads back from its own bytes.
 
-    So nothing is shown or stored that is not in the bytes that are signed.
+    So nothing is shown or stored that is not in the bytes that are signed. ``waivers`` are those
+    that the request names; limits may be taken from the record that is ``compared``.
     """
-    request, results = judged.request, found.results
+    results = found.results
     readings_at = cache(partial(compute_readings, results))
-    finished, leave = around.clock(), tuple(item.waiver for item in judged.waivers)
+    finished, leave = around.clock(), tuple(item.waiver for item in waivers)
     record_id = compute_record_id(request, results, origin, finished)
     observations = tuple(item.observation for item in results if isinstance(item, ObservedCheck))
-    fingerprints = _with_evidence(request, found.fingerprints, readings_at(CONFIDENCE))
+    levels = assess_evidence_levels(request.targets, found.fingerprints, readings_at(CONFIDENCE))
+    fingerprints = {
+        name: replace(item, evidence=levels.get(name)) for name, item in found.fingerprints.items()
+    }
     known = build_judging_context(request, around.assurance, CONFIDENCE, leave, finished)
     under = MeasurementConditions.of(request, observations, fingerprints)
     record = AuditRecord(
@@ -183,23 +178,15 @@ def conclude_audit(
         fingerprints=fingerprints,
         observations=observations,
         readings=readings_at(CONFIDENCE),
-        findings=judge_readings(judged.policy, readings_at, known.against(judged.compared, under)),
+        findings=judge_readings(policy, readings_at, known.against(compared, under)),
         lineage=(),
         tool=around.tool,
         registered=origin.registered,
         finished=finished,
         places=origin.places,
     )
-    edges = build_lineage(record, judged.policy.catalogues, around.signer)
+    edges = build_lineage(record, policy.catalogues, around.signer)
     return read_record(replace(record, lineage=edges).canonical())
-
-
-def _with_evidence(
-    request: AuditRequest, found: Mapping[str, Fingerprint], told: Sequence[Reading]
-) -> Mapping[str, Fingerprint]:
-    """Return fingerprints that say how far figures speak of the declared targets."""
-    levels = assess_evidence_levels(request.targets, found, told)
-    return {name: replace(item, evidence=levels.get(name)) for name, item in found.items()}
 
 
 def compute_record_id(
@@ -215,4 +202,4 @@ def compute_record_id(
     ]
     before = [origin.before] if origin.before else []
     parts = [request.digest, seen, origin.registered, origin.derived_from, finished, *before]
-    return f"aud-{digest_json(parts).removeprefix('sha256:')[:24]}"
+    return f"aud-{digest_json(parts).hex[:24]}"

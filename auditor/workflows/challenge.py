@@ -10,33 +10,31 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from auditor.attacks.counterexamples.claims import (
+from auditor.attacks.counterexamples.refutable_claims import (
     ROBUST,
     ExampleOutcomes,
     claims_of,
-    counterexample_claims,
     weigh_examples,
 )
 from auditor.attacks.counterexamples.submission import (
     ChallengeContext,
     CounterexampleBatch,
-    CounterexampleKind,
     build_threat_factory,
 )
 from auditor.attacks.evasion.attack_setup import REPEATS, requires_integers, true_targets
 from auditor.attacks.evasion.judge import query_target
-from auditor.attacks.evasion.losses import Labels
 from auditor.checks.measure import CONFIDENCE, compute_readings
 from auditor.domain.baselines import MeasurementConditions
 from auditor.domain.challenges import (
     Challenge,
     ChallengeOutcome,
+    CounterexampleKind,
     ExampleResult,
     ExampleTrial,
     RuleOutcomeChange,
 )
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import ACCEPTABLE, Finding, Outcome
 from auditor.domain.models import TwinKind, TwinSource
@@ -44,15 +42,14 @@ from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import Policy, RuleEffect
 from auditor.domain.readings import BoundKind, Gap, Measurement
 from auditor.domain.records import AuditRecord
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import ClassificationTask, Task
+from auditor.domain.tasks import ClassificationTask
 from auditor.domain.waivers import Waiver
 from auditor.errors import DatasetError, RecordError, UsageError
 from auditor.inputs.datasets.counterexamples import CounterexampleSet
 from auditor.policy.evaluate.context import build_judging_context
 from auditor.policy.evaluate.engine import judge_readings
-from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.engine.audit_subject import open_subject
 from auditor.workflows.engine.target_factory import TargetFactory
 from auditor.workflows.prepare import PreparedAudit
 
@@ -128,30 +125,27 @@ def pair_examples(ground: ChallengeContext, examples: CounterexampleSet) -> Coun
     asked = examples.kind is not CounterexampleKind.PERTURBATIONS
     said_clean = ground.ask(clean) if asked else np.zeros((len(rows), 0))
     said = ground.ask(inputs) if examples.kind is CounterexampleKind.INPUTS else said_clean
-    return CounterexampleBatch(
-        ground=ground,
-        kind=examples.kind,
-        inputs=inputs,
-        rows=rows,
-        known=np.array([row in ground.places for row in rows]),
-        disputed=_disputed(examples, labels, ground.task),
-        clean=clean,
-        labels=labels,
-        said=said,
-        said_clean=said_clean,
-        views=examples.views,
-    )
-
-
-def _disputed(examples: CounterexampleSet, labels: Labels, task: Task) -> NDArray[np.bool_]:
-    """Return which examples were given another label than the evaluation data hold."""
+    # Which examples were given another label than the evaluation data hold
+    task = ground.task
     held = (
         [task.classes[int(label)] for label in labels]
         if isinstance(task, ClassificationTask)
         else [str(label) for label in labels]
     )
     pairs = zip(examples.labels, held, strict=True)
-    return np.array([given is not None and given != label for given, label in pairs])
+    return CounterexampleBatch(
+        ground=ground,
+        kind=examples.kind,
+        inputs=inputs,
+        rows=rows,
+        known=np.array([row in ground.places for row in rows]),
+        disputed=np.array([given is not None and given != label for given, label in pairs]),
+        clean=clean,
+        labels=labels,
+        said=said,
+        said_clean=said_clean,
+        views=examples.views,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,26 +185,20 @@ def list_untested_checks(
 
     Of those that measured something, which say something of examples or claim robustness.
     """
-    measured = _measured(claims.record, target)
-    found = []
-    for item in claims.seen_on(target):
-        name, why = item.check.id, _why_not(item, kind)
-        robust = (name, ROBUST) in measured
-        told = counterexample_claims(item.check) is not None and any(
-            name == check for check, _ in measured
-        )
-        if why and (robust or told):
-            found.append(UntestedCheck(name, why, robust))
-    return tuple(found)
-
-
-def _measured(record: AuditRecord, target: str) -> frozenset[tuple[str, str]]:
-    """Return which metrics of which checks a record states of a target."""
-    return frozenset(
+    record = claims.record
+    measured = frozenset(
         (item.check, item.metric)
         for item in record.readings
         if isinstance(item, Measurement) and item.target == target
     )
+    found = []
+    for item in claims.seen_on(target):
+        name, why = item.check.id, _why_not(item, kind)
+        robust = (name, ROBUST) in measured
+        told = item.check.by_example is not None and any(name == check for check, _ in measured)
+        if why and (robust or told):
+            found.append(UntestedCheck(name, why, robust))
+    return tuple(found)
 
 
 def is_robustness_untested(
@@ -295,7 +283,21 @@ def run_challenge(
     record claims nothing that such examples could refute.
     """
     record, target = claims.record, subject.target.name
-    elsewhere = _elsewhere(record, subject)
+    found, model = record.fingerprints.get(subject.target.name), subject.model
+    if isinstance(model, Gap):
+        elsewhere = ChallengeRefusal(f"the model could not be opened: {model.detail}", model.cure)
+    elif found is None:
+        elsewhere = ChallengeRefusal(
+            "the record's own target did not open", "Challenge another target of it."
+        )
+    elif model.fingerprint.identity != found.identity:
+        elsewhere = ChallengeRefusal(
+            f"this is not the record's target: it was {found.identity}, and here is "
+            f"{model.fingerprint.identity}",
+            "Try the examples on the machine and runtime that the record names.",
+        )
+    else:
+        elsewhere = None
     if elsewhere is not None:
         return elsewhere
     ground = build_challenge_context(subject)
@@ -319,6 +321,18 @@ def _challenge(claims: RecordClaims, results: Sequence[Result], tried: Challenge
     trials = tuple(trial for item in tried.weighed.values() for trial in item.trials)
     disproved = tuple(check for check, item in tried.weighed.items() if item.disproved)
     artifact = request.artifact
+    held = {item.check for item in trials if item.result is ExampleResult.HOLDS}
+    seen = (
+        item for item in record.observations if item.target == tried.target and item.check in held
+    )
+    was = {(item.name, item.target): item.outcome for item in record.findings}
+    moved = tuple(
+        RuleOutcomeChange(
+            item.name, item.target, was[item.name, item.target].value, item.outcome.value
+        )
+        for item in findings
+        if was.get((item.name, item.target), item.outcome) is not item.outcome
+    )
     return Challenge(
         record=record.digest,
         record_id=record.id,
@@ -328,38 +342,12 @@ def _challenge(claims: RecordClaims, results: Sequence[Result], tried: Challenge
         examples=tried.examples,
         trials=trials,
         disproved=disproved,
-        moved=_moved(record.findings, findings),
+        moved=moved,
         outcome=_outcome(record, findings, trials, disproved),
         signer=tried.signer,
         tried=tried.at,
-        evidence=_contradicted(record, tried.target, trials),
+        evidence=tuple(sorted({item.basis for item in seen})),
     )
-
-
-def _contradicted(
-    record: AuditRecord, target: str, trials: Sequence[ExampleTrial]
-) -> tuple[str, ...]:
-    """Return the digests of what was seen by the checks under which an example holds."""
-    held = {item.check for item in trials if item.result is ExampleResult.HOLDS}
-    seen = (item for item in record.observations if item.target == target and item.check in held)
-    return tuple(sorted({item.basis for item in seen}))
-
-
-def _elsewhere(record: AuditRecord, subject: Subject) -> ChallengeRefusal | None:
-    found, model = record.fingerprints.get(subject.target.name), subject.model
-    if isinstance(model, Gap):
-        return ChallengeRefusal(f"the model could not be opened: {model.detail}", model.cure)
-    if found is None:
-        return ChallengeRefusal(
-            "the record's own target did not open", "Challenge another target of it."
-        )
-    if model.fingerprint.identity != found.identity:
-        return ChallengeRefusal(
-            f"this is not the record's target: it was {found.identity}, and here is "
-            f"{model.fingerprint.identity}",
-            "Try the examples on the machine and runtime that the record names.",
-        )
-    return None
 
 
 def _weighed(
@@ -378,17 +366,6 @@ def _weighed(
         if weighed.evidence is not None:
             counted[place] = ObservedCheck(item.observation, item.check, weighed.evidence)
     return tuple(counted), found
-
-
-def _moved(before: Sequence[Finding], after: Sequence[Finding]) -> tuple[RuleOutcomeChange, ...]:
-    was = {(item.name, item.target): item.outcome for item in before}
-    return tuple(
-        RuleOutcomeChange(
-            item.name, item.target, was[item.name, item.target].value, item.outcome.value
-        )
-        for item in after
-        if was.get((item.name, item.target), item.outcome) is not item.outcome
-    )
 
 
 def _outcome(

@@ -1,18 +1,19 @@
-"""Challenges stand for good against a record, and against all that rests on the same evidence."""
+"""Status of a record's challenges, and of records that rest on the same evidence."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from auditor.domain.challenges import Challenge, ChallengeOutcome
+from auditor.domain.check_subject import Subject
+from auditor.domain.digests import is_digest
 from auditor.domain.json import compute_digest
 from auditor.domain.lineage import LineageEdge, build_entity_id
 from auditor.domain.records import AuditRecord
-from auditor.domain.subjects import Subject
 from auditor.domain.verification_steps import VerificationStep
 from auditor.errors import DatasetError, RecordError, StoreError
 from auditor.inputs.datasets.counterexamples import CounterexampleSet, parse_counterexamples
-from auditor.reports.folder import DIGEST, EXAMPLES, SIGNED, RecordFolder, challenge_name
+from auditor.reports.folder import EXAMPLES, SIGNED, RecordFolder, challenge_name
 from auditor.store.blob_urls import StoreLocation
 from auditor.store.blobs import BlobStorage
 from auditor.store.record_store import RecordStore
@@ -50,7 +51,14 @@ def list_stored_challenges(record: AuditRecord, work: UnitOfWork) -> tuple[bytes
     They count by lineage, and by the evidence that they name where the store lacks records between.
     """
     told = work.challenges()
-    family = _judged_alike(record, work) if told else frozenset()
+    if told:
+        known = {name for name in (record.digest, record.derived_from) if name is not None}
+        nodes = [build_entity_id("record", name) for name in known]
+        above = [edge.destination for edge in work.ancestors(*nodes) if _is_judging(edge)]
+        below = [edge.source for edge in work.descendants(*nodes, *above) if _is_judging(edge)]
+        family = frozenset(known | {f"sha256:{name.partition(':')[2]}" for name in above + below})
+    else:
+        family = frozenset()
     kept = (raw for named, raw in told if named in family or _concerns(record, raw))
     return tuple(dict.fromkeys(kept))
 
@@ -69,15 +77,6 @@ def load_challenge_files(record: AuditRecord, store: RecordStore) -> Mapping[str
         if store.blobs.has(digest):
             files[challenge_name(digest, EXAMPLES)] = store.blobs.get(digest)
     return files
-
-
-def _judged_alike(record: AuditRecord, work: UnitOfWork) -> frozenset[str]:
-    """Return the digests of a record, of all that it was judged from, and all judged from those."""
-    known = {name for name in (record.digest, record.derived_from) if name is not None}
-    nodes = [build_entity_id("record", name) for name in known]
-    above = [edge.destination for edge in work.ancestors(*nodes) if _is_judging(edge)]
-    below = [edge.source for edge in work.descendants(*nodes, *above) if _is_judging(edge)]
-    return frozenset(known | {f"sha256:{name.partition(':')[2]}" for name in above + below})
 
 
 def _is_judging(edge: LineageEdge) -> bool:
@@ -207,9 +206,9 @@ def _examples(digest: str, folder: RecordFolder, blobs: BlobStorage) -> Countere
 
 
 def _refuse_no_digest(examples: str) -> None:
-    if not DIGEST.fullmatch(examples):
+    if not is_digest(examples):
         raise RecordError(
-            f"a challenge names the examples {examples[:80]!r}, which is no digest",
+            f"a challenge names the examples {examples[:80]!r}, which is not a digest",
             cure="Take the challenge as `auditor challenge` wrote it.",
         )
 

@@ -1,20 +1,35 @@
-"""Bring two records' folders side by side: each is verified before its figures are compared."""
+"""Compares two record folders, each verified first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from auditor.domain.observed_checks import Result
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, VerificationStep
-from auditor.errors import AuditorError, RecordError
-from auditor.policy.compare import RecordSide, compare_records
-from auditor.policy.comparison_result import RecordComparison
-from auditor.reports.folder import RecordFolder
+from auditor.errors import AuditorError, RecordError, UsageError
+from auditor.policy.record_comparison import RecordSide, compare_records
+from auditor.policy.record_comparison_result import RecordComparison
+from auditor.reports.folder import SIGNER, RecordFolder
+from auditor.reports.html.comparison import ComparisonView
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.trust.keys.files import load_public_key
 from auditor.workflows.evidence import list_commitments, load_record_policy, load_results
-from auditor.workflows.verify.folder import RecordVerifier
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
+from auditor.workflows.verify.trusted_record import (
+    VerifierOptions,
+    read_trust_policy_option,
+    verify_record_folder,
+)
+from auditor.workflows.verify.verifiers import build_own_verifier
 
 FIGURES = "figures"
 Verify = Callable[[RecordFolder], tuple[VerificationStep, ...]]
+UNVERIFIED = (
+    "These records are not authenticated: each was verified only with the key in its own folder, "
+    "which the author of the folder chose. Add --key or --trust."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,15 @@ def compare_folders(
         )
     found = compare_records(first, second, reader.checks)
     if not found.moved:
-        raise _nothing_in_common(before, after, found)
+        reasons = "; ".join(
+            f"{item.check} on {item.target}: {item.reason}" for item in found.incomparable[:3]
+        )
+        raise RecordError(
+            f"{before.path} and {after.path} have no figure in common"
+            + (f": {reasons}" if reasons else ""),
+            cure="Compare records of the same targets, checks, versions and settings; run the "
+            "older request again with `auditor reproduce` to have one of this version.",
+        )
     return found, tuple(item.not_recomputed for item in sides if item.not_recomputed)
 
 
@@ -58,7 +81,10 @@ def load_compared_record(
     steps = verify(folder)
     failed = [step for step in steps if step.result is StepResult.FAILED]
     record = folder.record
-    strange = _not_installed(record, reader)
+    kept = {id(item) for item in _installed(record, reader).observations}
+    lacking = [item for item in record.observations if id(item) not in kept]
+    named = dict.fromkeys(f"{item.check} version {item.version}" for item in lacking)
+    strange = f"{', '.join(named)} is not installed here" if named else ""
     if failed and not (strange and all(step.name == FIGURES for step in failed)):
         raise RecordError(
             f"{folder.path} does not verify: {failed[0].name}: {failed[0].detail}",
@@ -76,13 +102,6 @@ def load_compared_record(
     return ComparedRecord(RecordSide(record, policy, results), said)
 
 
-def _not_installed(record: AuditRecord, reader: RecordVerifier) -> str:
-    kept = {id(item) for item in _installed(record, reader).observations}
-    lacking = [item for item in record.observations if id(item) not in kept]
-    named = dict.fromkeys(f"{item.check} version {item.version}" for item in lacking)
-    return f"{', '.join(named)} is not installed here" if named else ""
-
-
 def _installed(record: AuditRecord, reader: RecordVerifier) -> AuditRecord:
     """Return the record without what a check of another version saw."""
     versions = {name: check.version for name, check in reader.checks.items()}
@@ -90,15 +109,46 @@ def _installed(record: AuditRecord, reader: RecordVerifier) -> AuditRecord:
     return replace(record, observations=tuple(seen))
 
 
-def _nothing_in_common(
-    before: RecordFolder, after: RecordFolder, found: RecordComparison
-) -> RecordError:
-    reasons = "; ".join(
-        f"{item.check} on {item.target}: {item.reason}" for item in found.incomparable[:3]
+def compare_verified_folders(
+    before: RecordFolder,
+    after: RecordFolder,
+    keys: Sequence[Path] = (),
+    trust: Path | None = None,
+    highest: AssuranceLevel = AssuranceLevel.A0,
+) -> ComparisonView:
+    """Verify two record folders by public ``keys`` or a ``trust`` policy, and compare them.
+
+    Without either, each is verified by the key in its own folder, and the result says that nobody
+    vouches for that. Raises ``UsageError`` where both are given, and as ``compare_folders`` does.
+    """
+    if keys and trust is not None:
+        raise UsageError(
+            "It must be clear whose records to believe", cure="Give --key or --trust, one of them."
+        )
+    policy = read_trust_policy_option(trust)
+
+    def verify(folder: RecordFolder) -> tuple[VerificationStep, ...]:
+        asides = VerifierOptions(highest=highest)
+        if policy is not None:
+            return verify_record_folder(folder, None, policy, asides)
+        if not keys:
+            return verify_folder(folder, build_own_verifier(folder))
+        own = folder.read(SIGNER)
+        mine = (path for path in keys if load_public_key(path).pem == own)
+        return verify_record_folder(folder, next(mine, keys[0]), None, asides)
+
+    reader = build_own_verifier(before)
+    found, taken = compare_folders(before, after, verify, reader)
+    old, new = (
+        ReportInputs(
+            record=folder.record,
+            policy=load_record_policy(folder, folder.record, reader.load_policy),
+            checks=reader.checks,
+            blob=folder.evidence,
+        )
+        for folder in (before, after)
     )
-    return RecordError(
-        f"{before.path} and {after.path} have no figure in common"
-        + (f": {reasons}" if reasons else ""),
-        cure="Compare records of the same targets, checks and versions of checks; run the older "
-        "request again with `auditor reproduce` to have one of this version.",
+    unverified = "" if keys or policy is not None else UNVERIFIED
+    return ComparisonView(
+        comparison=found, before=old, after=new, taken=taken, unverified=unverified
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from tokenize import TokenError
+from typing import cast
 
 from auditor.checks.measure import (
     CONFIDENCE,
@@ -11,14 +12,16 @@ from auditor.checks.measure import (
     instantiate_check,
     order_results,
 )
+from auditor.domain.check_subject import CheckShard, derive_seed
 from auditor.domain.checks import Check
+from auditor.domain.digests import Digest
 from auditor.domain.evidence import Evidence, Item, decode_evidence, encode_evidence
-from auditor.domain.json import Json
+from auditor.domain.json import Json, JsonPart
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import Policy
-from auditor.domain.readings import Gap
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import AuditRecord, CheckObservation
-from auditor.domain.subjects import CheckShard, derive_seed
+from auditor.domain.row_limits import ALL_ROWS, ROWS_IN_TIME, FixedRows
 from auditor.errors import AuditorError, BrokenCheckError, RecordError
 from auditor.policy.check_parameters import resolve_check_parameters
 from auditor.reports.folder import ERASURE, EVIDENCE, KEY, OPENINGS, ROWS, RecordFolder
@@ -91,7 +94,7 @@ def read_record_secret(folder: RecordFolder, record: AuditRecord) -> DisclosureK
     if KEY not in held:
         return None
     secret = DisclosureKey.parse(folder.read(KEY))
-    hidden = {f"sha256:{item.file.sha256}" for item in record.request.inputs}
+    hidden = {item.file.digest for item in record.request.inputs}
     if set(secret.blobs) != list_commitments(record) or not set(secret.inputs) <= hidden:
         raise RecordError(f"{KEY} is the key of another record", cure=_CURE)
     reveal_inputs(record.request, secret)
@@ -110,7 +113,7 @@ def select_opening_files(
     """Return the files that open ``record``, of those that open the record in ``folder``."""
     named = list_commitments(record)
     own = replace(secret, blobs={name: secret.blobs[name] for name in named})
-    places = [f"{ROWS}/{name.removeprefix('sha256:')}" for name in sorted(named)]
+    places = [f"{ROWS}/{Digest(name).hex}" for name in sorted(named)]
     return {KEY: own.emit(), **{place: folder.read(place) for place in places}}
 
 
@@ -135,7 +138,7 @@ def unseal_observation(
 
 def list_foreign_openings(folder: RecordFolder, record: AuditRecord) -> Iterator[str]:
     """Name the files that open what the record does not name."""
-    known = {digest.removeprefix("sha256:") for digest in list_commitments(record)}
+    known = {Digest(digest).hex for digest in list_commitments(record)}
     for place in (ROWS, OPENINGS):
         for name in folder.names_in(place):
             if name not in known:
@@ -150,10 +153,20 @@ def _item(
         EvidenceLocation(seen.target, seen.check, name),
         EvidenceCommitment.parse(folder.evidence(digest)),
     )
-    key = digest.removeprefix("sha256:")
+    key = Digest(digest).hex
     try:
         if secret is not None:
-            return UnsealedItem(place, bound, _by_key(folder, place, bound, secret))
+            raw = folder.read(f"{ROWS}/{Digest(bound.digest).hex}")
+            try:
+                by_key = decode_evidence(raw)
+                blob = encode_evidence(by_key)
+                rows = None if bound.header.form is RowEncoding.WHOLE else bound.header.leaves
+                same = commit_evidence(secret.key, place, by_key, rows) == bound
+            except (ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError):
+                raise RecordError("its rows are neither an array nor JSON", cure=_CURE) from None
+            if blob.raw != raw or not same or secret.blobs[bound.digest] != blob.digest:
+                raise RecordError("its rows are not those that the record binds", cure=_CURE)
+            return UnsealedItem(place, bound, by_key)
         if not folder.has(f"{OPENINGS}/{key}"):
             return UnsealedItem(place, bound, None, shown=False)
         opening = CommitmentOpening.parse(folder.read(f"{OPENINGS}/{key}"))
@@ -163,22 +176,6 @@ def _item(
             f"{name} of {seen.check} on {seen.target}: {error.problem}", cure=error.cure
         ) from None
     return UnsealedItem(place, bound, item, opening.withheld, opening=opening)
-
-
-def _by_key(
-    folder: RecordFolder, place: EvidenceLocation, bound: EvidenceCommitment, secret: DisclosureKey
-) -> Item:
-    raw = folder.read(f"{ROWS}/{bound.digest.removeprefix('sha256:')}")
-    try:
-        item = decode_evidence(raw)
-        blob = encode_evidence(item)
-        rows = None if bound.header.form is RowEncoding.WHOLE else bound.header.leaves
-        same = commit_evidence(secret.key, place, item, rows) == bound
-    except (ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError):
-        raise RecordError("its rows are no array and no JSON", cure=_CURE) from None
-    if blob.raw != raw or not same or secret.blobs[bound.digest] != blob.digest:
-        raise RecordError("its rows are not those that the record binds", cure=_CURE)
-    return item
 
 
 DAMAGED = (
@@ -272,6 +269,42 @@ def _covers(observed: Json, asked: Json) -> bool:
     return isinstance(asked, list) and all(value in held for value in asked)
 
 
+def read_recorded_rows(
+    folder: RecordFolder, record: AuditRecord
+) -> Mapping[tuple[str, str], FixedRows | Gap]:
+    """Return by target and check the rows that each observation of a record looked at.
+
+    All of them, unless time ended it before; the Gap of a check for which there was no time. Raises
+    ``RecordError`` for evidence that says neither.
+    """
+    secret = read_record_secret(folder, record)
+    found: dict[tuple[str, str], FixedRows | Gap] = {
+        (it.target, it.check): it
+        for it in record.readings
+        if isinstance(it, Gap) and it.reason is GapReason.OVER_BUDGET and not it.metric
+    }
+    for seen in record.observations:
+        rows = ALL_ROWS
+        if ROWS_IN_TIME in seen.evidence:
+            if seen.committed:
+                said = unseal_observation(folder, seen, secret)[ROWS_IN_TIME].item
+            else:
+                said = _decoded(folder, ROWS_IN_TIME, seen.evidence[ROWS_IN_TIME])
+            part = JsonPart(cast("Json", said), f"{seen.check}: {ROWS_IN_TIME}")
+            rows = _read_rows(part)
+        found[seen.target, seen.check] = rows
+    return found
+
+
+def _read_rows(part: JsonPart) -> FixedRows:
+    parts = part.get("parts", tuple[int, ...])
+    if min(parts, default=0) < 1:
+        raise RecordError(f"{part.place} has no rows", cure=_CURE)
+    return FixedRows(
+        parts, part.get("races", bool), part.get("looks", int), part.get("decided", bool)
+    )
+
+
 def find_observing_check(observation: CheckObservation, checks: Mapping[str, type[Check]]) -> Check:
     """Return the check that observed. Raises ``BrokenCheckError`` where it is not installed."""
     check = checks.get(observation.check)
@@ -298,7 +331,16 @@ def _load(
         else {name: _decoded(folder, name, digest) for name, digest in named}
     )
     seen = ObservedCheck(observation, check, evidence)
-    _refuse_forged(seen)
+    try:
+        compute_readings([seen], CONFIDENCE)
+    except AuditorError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- a forger's evidence may be anything under its digest
+        raise RecordError(
+            f"the evidence of {seen.observation.check} on {seen.observation.target} is not what "
+            f"that check sees ({type(error).__name__})",
+            cure="Take the folder as auditor wrote it, unchanged.",
+        ) from None
     return seen
 
 
@@ -319,21 +361,8 @@ def _decoded(folder: RecordFolder, name: str, digest: str) -> Item:
     try:
         return decode_evidence(raw)
     except DAMAGED as error:
-        place = f"{EVIDENCE}/{digest.removeprefix('sha256:')}"
+        place = f"{EVIDENCE}/{Digest(digest).hex}"
         raise RecordError(
-            f"{place} ({name}) is no array and no JSON: {error}",
-            cure="Take the folder as auditor wrote it, unchanged.",
-        ) from None
-
-
-def _refuse_forged(seen: ObservedCheck) -> None:
-    try:
-        compute_readings([seen], CONFIDENCE)
-    except AuditorError:
-        raise
-    except Exception as error:  # noqa: BLE001 -- a forger's evidence may be anything under its digest
-        raise RecordError(
-            f"the evidence of {seen.observation.check} on {seen.observation.target} is not what "
-            f"that check sees ({type(error).__name__})",
+            f"{place} ({name}) is neither an array nor JSON: {error}",
             cure="Take the folder as auditor wrote it, unchanged.",
         ) from None

@@ -1,4 +1,4 @@
-"""What goes into an evidence bundle, as files by name: from a folder, or from the store."""
+"""Exports a record as the files of an evidence bundle, from a folder or the store."""
 
 from collections.abc import Callable, Mapping
 

@@ -10,15 +10,15 @@ from auditor.domain.evidence_levels import assess_evidence_levels
 from auditor.domain.findings import ACCEPTABLE, Finding, Outcome, Verdict
 from auditor.domain.isolation import is_isolation_sufficient
 from auditor.domain.json import digest_json, parse_json
+from auditor.domain.pinned_settings import AuditPins
 from auditor.domain.policies import Policy, RuleEffect
-from auditor.domain.policy_pins import AuditPins
 from auditor.domain.record_isolation import read_isolation_levels
 from auditor.domain.record_scope import find_unbound_targets
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditAttempt, AuditRequest
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import UsageError
-from auditor.policy.evaluate.pins import find_pin_violations
+from auditor.policy.evaluate.pin_violations import find_pin_violations
 from auditor.targets.fingerprint import select_platform_facts
 from auditor.workflows.verify.sealed_seed import SEED_STEPS
 
@@ -66,12 +66,19 @@ def check_gate(
     ``shown`` are the steps that were taken of it so far: of what the policy asks to be shown, only
     a step that holds shows it.
     """
+    audited, asked = record.request.policy, question.policy
+    other = f"it was judged by {audited.name} {audited.version} ({audited.digest})"
+    cure = "judge the record by it (auditor judge DIR --policy POLICY), or audit again"
+    wrong = f"{other}, not by {asked.name} {asked.version} ({asked.digest}): {cure}"
+    mistakes = [] if audited.digest == asked.digest else [wrong]
     return (
         _artifact(record, question),
-        _policy(record, question),
+        VerificationStep.of("policy", mistakes, f"judged by {asked.name} {asked.version}"),
         _target(record, question),
         _verdict(record, question),
-        _assurance(record, question),
+        VerificationStep.of(
+            "assurance", _shortfalls(record, question), f"assurance {record.assurance.name}"
+        ),
         *_pins(record, question.policy),
         *check_audit_conditions(record, question, shown),
     )
@@ -104,15 +111,6 @@ def _artifact(record: AuditRecord, question: GateQuestion) -> VerificationStep:
     )
 
 
-def _policy(record: AuditRecord, question: GateQuestion) -> VerificationStep:
-    audited, asked = record.request.policy, question.policy
-    other = f"it was judged by {audited.name} {audited.version} ({audited.digest})"
-    cure = "judge the record by it (auditor judge DIR --policy POLICY), or audit again"
-    wrong = f"{other}, not by {asked.name} {asked.version} ({asked.digest}): {cure}"
-    mistakes = [] if audited.digest == asked.digest else [wrong]
-    return VerificationStep.of("policy", mistakes, f"judged by {asked.name} {asked.version}")
-
-
 def _target(record: AuditRecord, question: GateQuestion) -> VerificationStep:
     audited = [target.name for target in record.request.targets]
     wanted = audited if question.target is None else [question.target]
@@ -141,13 +139,9 @@ def _verdict(record: AuditRecord, question: GateQuestion) -> VerificationStep:
         if verdict is Verdict.PASS
         else [f"the verdict is {verdict}: {', '.join(against) or 'no rule was decided'}"]
     )
-    return VerificationStep.of("verdict", mistakes, "every denying rule is kept")
-
-
-def _assurance(record: AuditRecord, question: GateQuestion) -> VerificationStep:
-    return VerificationStep.of(
-        "assurance", _shortfalls(record, question), f"assurance {record.assurance.name}"
-    )
+    waived = list(dict.fromkeys(it.name for it in asked if it.outcome is Outcome.WAIVED))
+    beside = f" or waived ({len(waived)} waived: {', '.join(waived)})" if waived else ""
+    return VerificationStep.of("verdict", mistakes, f"every denying rule is kept{beside}")
 
 
 def _shortfalls(record: AuditRecord, question: GateQuestion) -> Iterator[str]:
@@ -204,7 +198,7 @@ def _attempts(
     if policy.require_sealed:
         mistakes = _not_sealed(record.request, number, shown)
         yield VerificationStep.of(
-            "sealed", mistakes, "whoever asked chose neither its seed nor its rows"
+            "sealed", mistakes, "the requester chose neither the seed nor the rows"
         )
     if policy.most_attempts is not None:
         yield VerificationStep.of(
@@ -216,26 +210,26 @@ def _not_sealed(
     request: AuditRequest, number: str, shown: Sequence[VerificationStep]
 ) -> Iterator[str]:
     if request.attempt is None or not request.attempt.sealed:
-        yield f"the policy asks for a sealed audit; {number}, not sealed"
+        yield f"the policy requires a sealed audit; {number}, not sealed"
     elif not any(it.name in SEED_STEPS and it.result is StepResult.HOLDS for it in shown):
         yield (
-            "the policy asks for a sealed audit, and nothing shows that the service's ledger drew "
-            "the seed: give the ledger's public key (--ledger-key)"
+            "the policy requires a sealed audit, and there is no proof that the service's ledger "
+            "drew the seed: add its public key (--ledger-key)"
         )
     if request.brought:
         yield (
-            "the policy asks for a sealed audit, and whoever asked for this one chose the "
-            f"{' and '.join(request.brought)} rows: audit rows that the auditor holds "
+            "the policy requires a sealed audit, and the requester chose the "
+            f"{' and '.join(request.brought)} rows: audit rows of the auditor "
             "(--sealed --sealed-set NAME)"
         )
 
 
 def _too_many(attempt: AuditAttempt | None, policy: Policy, most: int) -> Iterator[str]:
     if attempt is None:
-        yield f"the policy asks for at most {most} attempts, and no service counted this one"
+        yield f"the policy allows at most {most} attempts, and no service counted this one"
         return
     if attempt.number > most:
-        yield f"it is {_number(attempt)}; the policy asks for at most {most}"
+        yield f"it is {_number(attempt)}; the policy allows at most {most}"
     if attempt.policy is not None and attempt.policy.name != policy.name:
         yield f"its attempts were counted under {attempt.policy.name}, not {policy.name}"
 
@@ -259,18 +253,18 @@ def _baseline(
     mistakes = [] if named is None else list(check_baseline_identity(named, against))
     if named is None:
         mistakes.append(
-            f"{rules} rests on the baseline {against or 'that the record hides'}, which whoever "
-            "asked for the audit named: look at that record, and name it if limits may be taken "
-            "from it (--baseline DIR, or its digest)"
+            f"{rules} depends on the baseline {against or 'that the record hides'}, which the "
+            "requester of the audit chose: review that record, and name it if you accept its "
+            "limits (--baseline DIR, or its digest)"
         )
-    yield VerificationStep.of(BASELINE, mistakes, f"held against {against}, which is named here")
+    yield VerificationStep.of(BASELINE, mistakes, f"compared with {against}, as named here")
 
 
 def check_baseline_identity(named: str, against: str | None) -> Iterator[str]:
     """Say that a record was held against another baseline than a gate names, if it was."""
     if named != against:
         held = "no baseline" if against is None else f"the baseline {against}"
-        yield f"it was held against {held}, and {named} is named here"
+        yield f"it was compared with {held}, but {named} is named here"
 
 
 def _freshness(

@@ -1,4 +1,4 @@
-"""Where the files lie that an audit was given, byte for byte as they were digested."""
+"""Locates the input files of an audit by digest."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,23 +1,32 @@
-"""Keep the ledger: begin it under a key of its own, enter what happened, hand out proofs."""
+"""Ledger use cases: create it, append events, and issue proofs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.records import AuditRecord
 from auditor.errors import KeyFileError, LedgerError
 from auditor.reports.folder import LEDGER, PROOF
 from auditor.store.blob_urls import StoreLocation
-from auditor.store.key_lifecycle import build_key_book, find_record_signer, register_key_use
+from auditor.store.key_lifecycle import (
+    build_key_book,
+    find_record_signer,
+    register_key_use,
+)
 from auditor.store.ledger import LedgerReader
 from auditor.store.record_store import RecordStore
-from auditor.trust.keys.files import NOBODY, PasswordSource
+from auditor.trust.keys.files import (
+    NOBODY,
+    PasswordSource,
+)
 from auditor.trust.keys.ledger_key import LEDGER_PRIVATE, create_ledger_key, load_ledger_signer
 from auditor.trust.keys.rotation import refuse_ended_key
 from auditor.trust.ledger.events import LeafOpening, LedgerEventType
-from auditor.trust.ledger.key_events import KeyRole
+from auditor.trust.ledger.key_events import KeyRegistry
 from auditor.trust.ledger.receipts import LedgerReceipt
+from auditor.workflows.settings import AuditorSettings
 
 LEDGER_ROLE = KeyRole.LEDGER.value
 REPORT_ROLE = KeyRole.REPORT.value
@@ -148,3 +157,12 @@ def build_receipt(ledger: LedgerReader, event_id: str) -> bytes:
     )
     proof = ledger.tree(size).inclusion(entry.index)
     return LedgerReceipt(entry.index, proof, ledger.checkpoint(size), opening.emit()).emit()
+
+
+def load_key_registry(settings: AuditorSettings) -> KeyRegistry:
+    """Return what the ledger tells of keys; nothing where none was begun."""
+    with open_existing_store(settings.place) as store:
+        if store is None:
+            return KeyRegistry()
+        with store.ledger() as ledger:
+            return build_key_book(ledger.key_entries())

@@ -1,11 +1,10 @@
-"""Ask for lineage: what a record rests on, and which verdicts rest on a thing."""
+"""Lineage queries: what a record rests on, and which verdicts rest on a thing."""
 
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from auditor._yaml import read_yaml_document
+from auditor.domain.digests import ENTITY_PREFIX, Digest
 from auditor.domain.json import compute_digest, digest_json
 from auditor.domain.lineage import LineageEdge, build_entity_id
 from auditor.domain.provenance import build_provenance
@@ -15,8 +14,6 @@ from auditor.reports.lineage_trace import LineageTrace
 from auditor.store.unit_of_work import UnitOfWork
 from auditor.trust.signatures.decisions import open_challenge
 
-PREFIX = re.compile(r"(?:([a-z][a-z0-9-]*):)?([0-9a-f]{4,64})")
-"""A digest or its first digits, with the kind of thing before it, or not."""
 SHOWN = 5
 YAML = frozenset({".yaml", ".yml"})
 _CURE = "Name a record's folder or id, a file, or the first digits of a digest."
@@ -76,33 +73,28 @@ def _roots(work: UnitOfWork, asked: str | RecordFolder) -> tuple[str, ...]:
     if (path / RECORD).is_file():
         return _roots(work, RecordFolder(path))
     if path.is_file():
-        return _of_file(work, path)
+        digests = list(_digests(path))
+        file_found = [item.id for named in digests for item in work.entities_like(named)]
+        if file_found:
+            return tuple(dict.fromkeys(file_found))
+        raise UsageError(
+            f"{path} ({digests[0]}) is in the lineage of no record that is kept here",
+            cure="See that it is unchanged since the audit, and that AUDITOR_HOME is the audit's.",
+        )
     stored = work.find_record(asked)
     if stored is not None:
         return (build_entity_id("record", stored.digest),)
-    found = PREFIX.fullmatch(asked.lower())
+    found = ENTITY_PREFIX.fullmatch(asked.lower())
     if found is None:
         raise UsageError(f"{asked[:80]!r} names nothing that lineage could be of", cure=_CURE)
     kind, start = found.groups()
     return _known(work, f"sha256:{start}", asked, "" if kind in {None, "sha256"} else str(kind))
 
 
-def _of_file(work: UnitOfWork, path: Path) -> tuple[str, ...]:
-    digests = list(_digests(path))
-    found = [item.id for named in digests for item in work.entities_like(named)]
-    if found:
-        return tuple(dict.fromkeys(found))
-    raise UsageError(
-        f"{path} ({digests[0]}) is in the lineage of no record that is kept here",
-        cure="See that it is unchanged since the audit, and that AUDITOR_HOME is the audit's.",
-    )
-
-
 def _digests(path: Path) -> Iterator[str]:
     """Yield the digest of a file's bytes and, of a policy, of the document in it."""
     try:
-        with path.open("rb") as file:
-            yield "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        yield Digest.of_file(path)
         if path.suffix in YAML:
             yield digest_json(read_yaml_document(path.read_bytes(), path.name, UsageError).content)
     except OSError as error:

@@ -1,26 +1,43 @@
-"""Before an audit: open the target, time a few rows, and say what can be had for how much."""
+"""Plans an audit: opens the target, times a few rows, and estimates costs and decidable rules."""
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
+from auditor.checks.measure import get_check_parameters, instantiate_check
 from auditor.checks.requirements import find_unmet_need, list_unmet_needs
+from auditor.domain.baselines import LAST
+from auditor.domain.check_subject import Subject, seeded_permutation
 from auditor.domain.checks import Check, find_refusal_gap
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.json import Json
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import Subject, seeded_permutation
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import AuditorError, InvalidInputError
 from auditor.policy.plan import AuditPlan, PlanningContext, plan_target
-from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.baseline import is_baseline_stored
+from auditor.workflows.engine.audit_subject import open_subject
 from auditor.workflows.engine.target_factory import TargetFactory
-from auditor.workflows.engine.time_allowance import TimeAllowance
+from auditor.workflows.local_audit import LocalAudit
 from auditor.workflows.prepare import PreparedAudit
+from auditor.workflows.settings import AuditorSettings
 
 TIMED_ROWS = 64
+
+
+def plan_audit(audit: LocalAudit) -> tuple[PreparedAudit, Mapping[str, AuditPlan]]:
+    """Return what was prepared for an audit on this machine, and the plan of each target.
+
+    Measures nothing, fetches nothing, and runs no program that a file names. Raises
+    ``InvalidInputError`` as an audit would.
+    """
+    if audit.file.baseline == LAST and not is_baseline_stored(
+        audit.file, AuditorSettings.from_environment().place
+    ):
+        audit = replace(audit, file=replace(audit.file, baseline=None))
+    with audit.prepare() as prepared:
+        return prepared, build_target_plans(prepared, audit.plan_openers)
 
 
 def build_target_plans(prepared: PreparedAudit, openers: TargetFactory) -> Mapping[str, AuditPlan]:
@@ -35,34 +52,51 @@ def build_target_plans(prepared: PreparedAudit, openers: TargetFactory) -> Mappi
 def _plan(prepared: PreparedAudit, spec: TargetSpec, openers: TargetFactory) -> AuditPlan:
     wants = partial(prepared.wants_twin, spec)
     with open_subject(spec, prepared.materials, openers, twin=wants) as subject:
-        bears = TimeAllowance(spec, prepared.size, prepared.request.budget)
-        pace = _seconds_a_query(subject)  # by which it is told what the target can bear
-        gaps = (
-            (
-                check.id,
-                find_unmet_need(check, subject)
-                or _refused(check, subject)
-                or bears.over(check, subject.model, subject.bench, subject.twin),
-            )
+        bears = prepared.allowance(spec)
+        inputs = _inputs(subject)
+        if inputs is None or isinstance(subject.model, Gap):
+            pace = None
+        else:
+            pace = _pace(
+                partial(subject.model.predict, inputs), len(inputs)
+            )  # by which it is told what the target can bear
+        gaps = {
+            check.id: find_unmet_need(check, subject) or _refused(check, subject)
             for check in prepared.checks
-        )
+        }
+        foreseen = bears.foresee([it for it in prepared.checks if gaps[it.id] is None], subject)
+        gaps |= {name: it for name, it in foreseen.items() if isinstance(it, Gap)}
+        rows = {name: it for name, it in foreseen.items() if isinstance(it, int)}
         lacks = {check.id: list_unmet_needs(check, subject) for check in prepared.checks}
+        section = prepared.file.model
         outlook = PlanningContext(
             size=replace(prepared.size, served=spec.served),
             target=spec.name,
             targets=tuple(item.name for item in prepared.request.targets),
-            missing={name: gap for name, gap in gaps if gap is not None},
+            missing={name: gap for name, gap in gaps.items() if gap is not None},
+            rows=rows,
+            left_out=len(foreseen) - len(rows),
             lacking={name: frozenset(needs) for name, needs in lacks.items()},
             absent={need: gap for needs in lacks.values() for need, gap in needs.items()},
-            model=_model(prepared),
+            model={"name": section.name, "version": section.version, "tags": list(section.tags)},
             claims=prepared.request.claims,
             baseline=prepared.file.baseline is not None,
+            task=prepared.request.task,
+            predictions_only=prepared.request.predictions_only,
             seconds_per_query=pace,
             seconds_per_pass=_seconds_a_pass(subject),
             price_per_hour=spec.price_per_hour,
             price_per_query=None if spec.endpoint is None else spec.endpoint.price_per_query,
         )
-    return plan_target(prepared.policy, {check.id: check for check in prepared.checks}, outlook)
+    checks = {it.id: _first_rows(it, rows.get(it.id)) for it in prepared.checks}
+    return plan_target(prepared.policy, checks, outlook)
+
+
+def _first_rows(check: Check, rows: int | None) -> Check:
+    """Return the check of so many rows, as far as its time goes."""
+    if rows is None:
+        return check
+    return instantiate_check(type(check), {**get_check_parameters(check), "rows": rows})
 
 
 def _refused(check: Check, subject: Subject) -> Gap | None:
@@ -72,18 +106,6 @@ def _refused(check: Check, subject: Subject) -> Gap | None:
         raise
     except Exception:  # noqa: BLE001 -- lost meanwhile, or broken: the audit says so of the check
         return None
-
-
-def _model(prepared: PreparedAudit) -> dict[str, Json]:
-    section = prepared.file.model
-    return {"name": section.name, "version": section.version, "tags": list(section.tags)}
-
-
-def _seconds_a_query(subject: Subject) -> float | None:
-    inputs = _inputs(subject)
-    if inputs is None or isinstance(subject.model, Gap):
-        return None
-    return _pace(partial(subject.model.predict, inputs), len(inputs))
 
 
 def _seconds_a_pass(subject: Subject) -> float | None:

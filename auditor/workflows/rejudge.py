@@ -1,6 +1,6 @@
 """Judge stored evidence by another policy: a new record, and no model is run."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from auditor.attacks.gradient_masking.caveats import FAMILY, MASKING
 from auditor.domain.baselines import load_compared_record
@@ -9,7 +9,7 @@ from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest, PolicyRef
+from auditor.domain.requests import PolicyRef
 from auditor.domain.source_locations import SourceFile
 from auditor.domain.verification_steps import StepResult
 from auditor.domain.waivers import SignedWaiver
@@ -18,16 +18,9 @@ from auditor.reports.folder import RecordFolder
 from auditor.workflows.audit import AuditEnvironment, AuditResults, RecordOrigin, conclude_audit
 from auditor.workflows.evidence import explain_observation_shortfall, load_results
 from auditor.workflows.verify.folder import RecordVerifier, verify_folder
+from auditor.workflows.workspace import EPHEMERAL
 
-
-@dataclass(frozen=True, slots=True)
-class RejudgedRequest:
-    """An earlier request under another policy."""
-
-    request: AuditRequest
-    policy: Policy
-    waivers: tuple[SignedWaiver, ...] = ()
-    compared: AuditRecord | None = None
+EVIDENCE_KEY = "evidence_key"
 
 
 def rejudge_folder(  # noqa: PLR0913, PLR0917 -- what is judged, by what, and in which world
@@ -48,7 +41,12 @@ def rejudge_folder(  # noqa: PLR0913, PLR0917 -- what is judged, by what, and in
     ``RecordError`` unless the folder verifies: whoever signs a new record answers for what it is
     derived from.
     """
-    _refuse_broken(folder, verifier)
+    failed = [step for step in verify_folder(folder, verifier) if step.result is StepResult.FAILED]
+    if failed:
+        raise RecordError(
+            f"{folder.path} does not verify: {failed[0].name}: {failed[0].detail}",
+            cure="Take the folder as auditor wrote it, unchanged.",
+        )
     recalled = load_results(folder, record, verifier.checks)
     results = _unexamined(tuple(_as_asked(record, item, policy) for item in recalled))
     asked = PolicyRef(policy.name, policy.version, policy.digest)
@@ -62,27 +60,16 @@ def rejudge_folder(  # noqa: PLR0913, PLR0917 -- what is judged, by what, and in
         work.register(request, around.clock())
     found = AuditResults(results, record.fingerprints)
     places = None if record.places is None else replace(record.places, policy=placed)
+    origin = RecordOrigin(record.registered, derived_from=record.digest, places=places)
+    # Let a new record say by whose keys agents signed what was seen, as the old one does. It also
+    # says for good where the key that vouched for the evidence first was one of the moment.
+    told = {name: record.tool[name] for name in ("agents", EVIDENCE_KEY) if name in record.tool}
+    if record.tool.get("key") == EPHEMERAL:
+        told[EVIDENCE_KEY] = EPHEMERAL
     return conclude_audit(
-        RejudgedRequest(request, policy, waivers, compared),
-        found,
-        _with_agents(around, record),
-        RecordOrigin(record.registered, derived_from=record.digest, places=places),
-    )
-
-
-def _with_agents(around: AuditEnvironment, record: AuditRecord) -> AuditEnvironment:
-    """Let a new record say by whose keys agents signed what was seen, as the old one does."""
-    told = {name: record.tool[name] for name in ("agents",) if name in record.tool}
-    return replace(around, tool={**around.tool, **told})
-
-
-def _refuse_broken(folder: RecordFolder, verifier: RecordVerifier) -> None:
-    failed = [step for step in verify_folder(folder, verifier) if step.result is StepResult.FAILED]
-    if failed:
-        raise RecordError(
-            f"{folder.path} does not verify: {failed[0].name}: {failed[0].detail}",
-            cure="Take the folder as auditor wrote it, unchanged.",
-        )
+        request, policy, found, replace(around, tool={**around.tool, **told}), origin,
+        waivers=waivers, compared=compared,
+    )  # fmt: skip
 
 
 def _as_asked(record: AuditRecord, result: Result, policy: Policy) -> Result:

@@ -1,4 +1,4 @@
-"""What the environment decides: where keys, inputs and records are kept."""
+"""Settings from the environment: where keys, inputs and records are kept."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from auditor._resources import find_user_home
 from auditor.errors import UsageError
 from auditor.store.blob_urls import StoreLocation, open_blobs
 from auditor.store.blobs import BlobStorage, FolderBlobStore
-from auditor.store.secrets import SecretStore
+from auditor.store.commitment_keys import SecretStore
 from auditor.trust.keys.files import PASSWORD_FILE
 
 DATABASE = "AUDITOR_DATABASE_URL"
@@ -70,6 +70,12 @@ class AuditorSettings:
         home = find_user_home(environment)
         database = _database(environment) or f"sqlite:///{home / 'auditor.db'}"
         file = environment.get(PASSWORD_FILE)
+        written = environment.get("AUDITOR_BLOBS_CACHE") or str(CACHE)
+        if not written.isascii() or not written.isdigit():
+            raise UsageError(
+                f"AUDITOR_BLOBS_CACHE is {written[:40]!r}, which is not a number of bytes",
+                cure="Write a whole number, such as 10737418240.",
+            )
         return cls(
             home,
             database,
@@ -77,17 +83,8 @@ class AuditorSettings:
             environment.get("AUDITOR_SIGNER") or None,
             Path(file) if file else None,
             environment.get("AUDITOR_BLOBS_URL") or None,
-            _cache_of(environment.get("AUDITOR_BLOBS_CACHE") or str(CACHE)),
+            int(written),
         )
-
-
-def _cache_of(written: str) -> int:
-    if not written.isascii() or not written.isdigit():
-        raise UsageError(
-            f"AUDITOR_BLOBS_CACHE is {written[:40]!r}, which is no number of bytes",
-            cure="Write a whole number, such as 10737418240.",
-        )
-    return int(written)
 
 
 def _database(environment: Mapping[str, str]) -> str | None:

@@ -1,22 +1,20 @@
 """Accept trust policies, each version once and never an older one, and say how one stands."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import cast
 
 from auditor.domain.evidence import Item, decode_evidence
-from auditor.domain.json import Json, JsonObject, compute_digest, encode_canonical
+from auditor.domain.json import Json, JsonObject, JsonPart, compute_digest, encode_canonical
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.records import AuditRecord, CheckObservation
 from auditor.domain.requests import AuditRequest
-from auditor.domain.trust import (
+from auditor.domain.trust_context import (
     ModelBinding,
     StoredTrustState,
     TrustContext,
     TrustPolicyStatus,
     TrustRef,
-    read_model_binding,
-    read_trust_context,
 )
 from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import RecordError, StoreError
@@ -26,12 +24,11 @@ from auditor.store.ledger import LedgerEntry
 from auditor.store.record_store import RecordStore
 from auditor.store.unit_of_work import NO_PROJECT
 from auditor.trust.ledger.events import LedgerEvent, LedgerEventType
-from auditor.trust.ledger.key_events import KeyRole
 from auditor.trust.policies.auditors import compare_policy_versions, find_succession_issues
-from auditor.trust.policies.documents import open_policy_document, verify_trust_policy
 from auditor.trust.policies.evidence import read_given_policy
 from auditor.trust.policies.query import QueryTime
 from auditor.trust.policies.read import read_trust_policy
+from auditor.trust.policies.signed_statements import open_policy_document, verify_trust_policy
 from auditor.trust.policies.trust_policy import TrustPolicy
 from auditor.trust.signatures.trusted_signers import VerificationTime
 from auditor.trust.verification_result import IssueCode, VerificationError
@@ -93,9 +90,31 @@ def accept_trust_policy(
     signature, signer = _signature(policy, bundle, pinned)
     steps = [owner, signature]
     standing = compare_policy_versions(policy.ref, [item.ref for item in known])
-    steps.append(_version(policy, standing))
+    if standing in {TrustPolicyStatus.UNKNOWN, TrustPolicyStatus.NEWER}:
+        steps.append(
+            VerificationStep("version", StepResult.HOLDS, f"{policy.version} is the newest so far")
+        )
+    else:
+        mistakes = [f"{it.code}: {it.text}" for it in find_succession_issues(policy.ref, standing)]
+        steps.append(
+            VerificationStep.of(
+                "version", mistakes, f"{policy.version} was accepted before, as it is"
+            )
+        )
     if all_hold(steps) and signer is not None and standing is not TrustPolicyStatus.ACCEPTED:
-        _enter(store, policy, bundle, signer, at)
+        document = encode_canonical({"bundle": bundle.decode(), "owner": signer.decode()})
+        subjects = {"trust_policy": policy.digest, "owner": compute_digest(signer)}
+        name = f"{_prefix(policy.name)}{policy.version}"
+        with store.unit_of_work() as work:
+            if work.happened_before(name):
+                raise StoreError(
+                    f"{policy} was accepted by somebody else meanwhile", cure="Repeat the command."
+                )
+            register_key_use(work, KeyRole.TRUST, signer.decode(), at)
+            event = LedgerEvent(
+                LedgerEventType.TRUST_POLICY, compute_digest(document), at, subjects, name
+            )
+            work.append(event, document)
     return tuple(steps)
 
 
@@ -152,10 +171,10 @@ def _recorded(
 ) -> tuple[TrustContext | None, tuple[ModelBinding, ...]]:
     seen = read_signature_evidence(record, folder)
     try:
-        said, listed = seen.get("trust"), cast("Sequence[JsonObject]", seen.get("bindings") or ())
-        then = None if said is None else read_trust_context(cast("JsonObject", said))
-        return then, tuple(read_model_binding(item) for item in listed)
-    except (KeyError, TypeError, ValueError, AttributeError):
+        part = JsonPart(seen, "signature")
+        bindings = part.maybe("bindings", tuple[ModelBinding, ...]) or ()
+        return part.maybe("trust", TrustContext), bindings
+    except RecordError:
         raise _forged() from None
 
 
@@ -224,36 +243,11 @@ def _signature(
     return VerificationStep.of("signature", mistakes, f"of {found.identity}"), key
 
 
-def _version(policy: TrustPolicy, standing: TrustPolicyStatus) -> VerificationStep:
-    if standing in {TrustPolicyStatus.UNKNOWN, TrustPolicyStatus.NEWER}:
-        return VerificationStep(
-            "version", StepResult.HOLDS, f"{policy.version} is the newest so far"
-        )
-    mistakes = [f"{it.code}: {it.text}" for it in find_succession_issues(policy.ref, standing)]
-    return VerificationStep.of(
-        "version", mistakes, f"{policy.version} was accepted before, as it is"
-    )
-
-
-def _enter(store: RecordStore, policy: TrustPolicy, bundle: bytes, owner: bytes, at: str) -> None:
-    document = encode_canonical({"bundle": bundle.decode(), "owner": owner.decode()})
-    subjects = {"trust_policy": policy.digest, "owner": compute_digest(owner)}
-    name = f"{_prefix(policy.name)}{policy.version}"
-    with store.unit_of_work() as work:
-        if work.happened_before(name):
-            raise StoreError(
-                f"{policy} was accepted by somebody else meanwhile", cure="Repeat the command."
-            )
-        register_key_use(work, KeyRole.TRUST, owner.decode(), at)
-        event = LedgerEvent(
-            LedgerEventType.TRUST_POLICY, compute_digest(document), at, subjects, name
-        )
-        work.append(event, document)
-
-
 def _read(entry: LedgerEntry) -> AcceptedTrustPolicy:
     try:
-        kept = _kept(decode_evidence(entry.document or b""))
+        value = decode_evidence(entry.document or b"")
+        found: dict[str, Json] = value if isinstance(value, dict) else {}
+        kept = {name: item for name, item in found.items() if isinstance(item, str)}
         owner = kept["owner"].encode()
         document = open_policy_document(kept["bundle"].encode(), owner)
     except (ValueError, KeyError, VerificationError):
@@ -263,11 +257,6 @@ def _read(entry: LedgerEntry) -> AcceptedTrustPolicy:
         ) from None
     policy = read_trust_policy(document, lambda _: f"leaf {entry.index} of the ledger")
     return AcceptedTrustPolicy(policy.ref, owner, policy.next_owner)
-
-
-def _kept(value: object) -> dict[str, str]:
-    found: dict[str, Json] = value if isinstance(value, dict) else {}
-    return {name: item for name, item in found.items() if isinstance(item, str)}
 
 
 def _prefix(name: str) -> str:

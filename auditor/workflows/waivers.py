@@ -1,11 +1,11 @@
-"""Take the signed waivers that an audit is given, and hold each against the keys that may waive."""
+"""Verifies the signed waivers of an audit against the keys that may waive."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.trust import TrustPolicyStatus
+from auditor.domain.trust_context import TrustPolicyStatus
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import WaiverError
 from auditor.inputs.resolve import Locate, resolve_setting_path
@@ -18,7 +18,7 @@ from auditor.trust.signatures.decisions import ANOTHER_KEY, open_waiver, verify_
 
 MOST_BYTES = 2**20
 WHO = (
-    "Name the public key of who may waive (`waiver_keys` in the audit file, or --waiver-key), or "
+    "Name the public key of the approver (`waiver_keys` in the audit file, or --waiver-key), or "
     "give it the role waiver in the trust policy."
 )
 
@@ -39,7 +39,17 @@ def verify_waivers(waiving: WaiverSources) -> tuple[SignedWaiver, ...]:
     found: dict[str, SignedWaiver] = {}
     for path in waiving.files:
         name = path.name
-        signed = _signed(_read(path, name), name, waiving.keys)
+        try:
+            with path.open("rb") as file:
+                raw = file.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise WaiverError(
+                f"the waiver {name} cannot be read: {error.strerror}",
+                cure="Name a file that `auditor waive --out` wrote.",
+            ) from None
+        if len(raw) > MOST_BYTES:
+            raise WaiverError(f"{name} is too large for a waiver", cure="Name another file.")
+        signed = _signed(raw, name, waiving.keys)
         before = found.setdefault(signed.ref.waiver, signed)
         if before is not signed:
             raise WaiverError(
@@ -48,35 +58,37 @@ def verify_waivers(waiving: WaiverSources) -> tuple[SignedWaiver, ...]:
     return tuple(found.values())
 
 
-def stage_waivers(
-    file: AuditFile, locate: Locate, files: Sequence[Path] = (), keys: Sequence[Path] = ()
-) -> tuple[SignedWaiver, ...]:
-    """Read the waivers that an audit file names, and those of the command line (``files``).
+def _locate_each(
+    file: AuditFile, setting: str, named: Sequence[str | Path], locate: Locate
+) -> tuple[Path, ...]:
+    return tuple(
+        it
+        if isinstance(it, Path)
+        else resolve_setting_path(file, (setting, at), it, locate, error=WaiverError)
+        for at, it in enumerate(named)
+    )
+
+
+def stage_waivers(file: AuditFile, locate: Locate) -> tuple[SignedWaiver, ...]:
+    """Read the waivers that an audit file and its caller name.
 
     Whether a trust policy's keys count by now, is asked where the time is known.
     """
-    if file.model.trust is not None and keys:  # its own are refused where it is read
+    # Those of the file itself are refused where it is read
+    if file.model.trust is not None and any(isinstance(it, Path) for it in file.waiver_keys):
         raise WaiverError(
             f"{file.source}: keys of waivers are named beside model.trust, and only one of them "
             "can say who may waive",
             cure="Keep one of the two; the trust policy's auditors of the role waiver may.",
         )
-    own = (
-        resolve_setting_path(file, ("waivers", at), written, locate, error=WaiverError)
-        for at, written in enumerate(file.waivers)
-    )
-    every = (*own, *files)
-    if not every:
+    files = _locate_each(file, "waivers", file.waivers, locate)
+    if not files:
         return ()
-    named = (
-        resolve_setting_path(file, ("waiver_keys", at), written, locate, error=WaiverError)
-        for at, written in enumerate(file.waiver_keys)
-    )
-    paths = [*named, *keys]
-    pems = [load_public_key(path).pem for path in paths]
+    keys = _locate_each(file, "waiver_keys", file.waiver_keys, locate)
+    pems = [load_public_key(path).pem for path in keys]
     if file.model.trust is not None:
         pems += list_waiver_keys(load_trust_policy(locate(file.model.trust)).policy)
-    return verify_waivers(WaiverSources(every, tuple(pems)))
+    return verify_waivers(WaiverSources(files, tuple(pems)))
 
 
 def list_waiver_keys(policy: TrustPolicy) -> Iterator[bytes]:
@@ -96,7 +108,8 @@ def refuse_untrusted_waivers(
         if found.auditor is None:
             raise WaiverError(
                 f"{item.ref.file} does not count: {'; '.join(found.mistakes)}",
-                cure=f"Let an auditor sign it whom {policy} gives the role {AuditorRole.WAIVER}.",
+                cure=f"It needs the signature of an auditor with the role {AuditorRole.WAIVER} in "
+                f"{policy}.",
             )
 
 
@@ -109,22 +122,8 @@ def _signed(bundle: bytes, name: str, keys: Sequence[bytes]) -> SignedWaiver:
             refusals.append(error)
     if not keys:
         waiver = open_waiver(bundle, name)
-        raise WaiverError(f"{name} is {waiver}, and nobody says who may waive", cure=WHO)
+        raise WaiverError(f"{name} is {waiver}, and no key for waivers is named", cure=WHO)
     broken = [item for item in refusals if ANOTHER_KEY not in item.problem]
     if broken:
         raise broken[0]
-    raise WaiverError(f"{name} is signed by none of the {len(keys)} keys that may waive", cure=WHO)
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise WaiverError(
-            f"the waiver {name} cannot be read: {error.strerror}",
-            cure="Name a file that `auditor waive --out` wrote.",
-        ) from None
-    if len(raw) > MOST_BYTES:
-        raise WaiverError(f"{name} is too large for a waiver", cure="Name another file.")
-    return raw
+    raise WaiverError(f"{name} is not signed by any of the {len(keys)} keys for waivers", cure=WHO)

@@ -1,7 +1,8 @@
-"""The one place where parts meet: which edges an audit on this machine uses."""
+"""Composition root: the one place that chooses the external effects of an audit on this machine."""
 
 import platform
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -12,46 +13,54 @@ from auditor import __version__
 from auditor._environment import environment_digest
 from auditor._resources import code_digest, find_shipped_folder
 from auditor.checks.registry import discover_checks
+from auditor.domain.artifacts import Artifact
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.checks import Check
 from auditor.domain.json import Json
+from auditor.domain.models import Model
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.source_locations import SourceFile, SourceLocations
 from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Array, Task
 from auditor.errors import AuditFileError, PolicyError, RecordError, StoreError
-from auditor.inputs.materialize import FetchInput
+from auditor.inputs.materialize import FetchInput, index_files_by_digest
 from auditor.inputs.resolve import Locate
 from auditor.inputs.source_lines import find_repository_root, find_source_locations, locate_policy
 from auditor.policy.control_catalogues import load_catalogues
 from auditor.policy.diff import PolicyDifference, diff_policies
 from auditor.policy.explain import RuleExplanation, explain_policy
+from auditor.policy.find import find_policy_path
 from auditor.policy.lint_remarks import LintRemark
 from auditor.policy.load import (
     find_policy_bytes,
-    find_policy_path,
     find_policy_source,
     lint_policy_source,
     load_policy,
     load_policy_source,
     read_policy_draft,
 )
-from auditor.policy.test_cases import read_policy_tests
-from auditor.policy.testing import PolicyTests
+from auditor.policy.policy_test_reader import read_policy_tests
+from auditor.policy.run_policy_tests import PolicyTests
 from auditor.reports.folder import RecordFolder
 from auditor.store.blobs import BlobStorage
-from auditor.targets.bench import open_bench
+from auditor.targets.callable_model import ModelFunction
 from auditor.targets.cascade import join_cascade
 from auditor.targets.certifier import open_certifier
 from auditor.targets.config import OperatorTargets, read_targets
-from auditor.targets.generator import open_generator
-from auditor.targets.recipe import open_recipe
-from auditor.targets.session import inspect_artifact, open_local_model, open_model
+from auditor.targets.instrumented_model import open_bench
+from auditor.targets.row_generator import open_generator
+from auditor.targets.session import (
+    inspect_artifact,
+    open_function,
+    open_local_model,
+    open_model,
+)
 from auditor.targets.target_specs import NAMED, find_known_target, resolve_target
+from auditor.targets.training_recipe import open_recipe
 from auditor.targets.twin import open_twin
 from auditor.workflows.engine.target_factory import TargetFactory
 from auditor.workflows.prepare import Resolvers
-from auditor.workflows.reproduce import index_files_by_digest
 
 PACKAGES = (
     "adversarial-robustness-toolbox", "cryptography", "dtai-veritas", "numpy", "onnx", "onnx-ad",
@@ -71,6 +80,21 @@ OPENERS = TargetFactory(
 )
 PLAN_OPENERS = replace(OPENERS, model=open_local_model, recipe=partial(open_recipe, runs=False))
 """Those of a plan: it fetches nothing, and runs no program that a file names."""
+
+
+def callable_openers(
+    functions: Mapping[str, ModelFunction], openers: TargetFactory = OPENERS
+) -> TargetFactory:
+    """Return openers that also open targets which are Python functions, by the target's name."""
+
+    def opened(
+        spec: TargetSpec, folder: Path, artifact: Artifact | None, task: Task, sample: Array
+    ) -> AbstractContextManager[Model]:
+        if spec.callable is None:
+            return openers.model(spec, folder, artifact, task, sample)
+        return open_function(functions, spec, task, sample)
+
+    return replace(openers, model=opened)
 
 
 def describe_tool() -> Mapping[str, Json]:
@@ -225,7 +249,7 @@ def build_input_finder(blobs: BlobStorage, inputs: Path | None) -> FetchInput:
             return blobs.get(digest)
         except StoreError:
             raise RecordError(
-                f"the input {digest} is neither in {blobs.name} nor in a folder given",
+                f"the input {digest} is neither in the store nor in a folder given",
                 cure="Name the folder in which the record's inputs lie with --inputs.",
             ) from None
 
@@ -239,6 +263,11 @@ def build_path_resolver(path: Path) -> Locate:
 
 def read_audit_bytes(path: Path) -> bytes:
     """Return an audit file's bytes. Raises ``AuditFileError``."""
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        raise AuditFileError(
+            f"{path} is a model, not an audit file",
+            cure=f"Write an audit file for it: auditor init {path} --data FILE.",
+        )
     try:
         return path.read_bytes()
     except OSError as error:

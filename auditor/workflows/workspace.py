@@ -1,22 +1,25 @@
-"""What runs on this machine share: its settings, its store with the ledger, and its signer."""
+"""The workspace of this machine: its settings, its store with the ledger, and its signer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from auditor._environment import environment_lock
+from auditor._resources import scratch_folder
 from auditor._time import utc_now
-from auditor.domain.checkpoint import AuditCheckpoint
+from auditor.domain.audit_checkpoint import AuditCheckpoint
 from auditor.domain.evidence import Blob
 from auditor.domain.json import encode_canonical
 from auditor.domain.policies import Policy
 from auditor.domain.requests import AuditRequest
 from auditor.domain.waivers import SignedWaiver
-from auditor.errors import DatasetError
+from auditor.errors import DatasetError, UsageError
+from auditor.inputs.api_arguments import StrPath, describe_value, read_optional_path, read_path_name
 from auditor.inputs.resolve import Locate
+from auditor.store.blob_urls import StoreLocation
 from auditor.store.key_lifecycle import open_report_signer
 from auditor.store.ledger_events import log_policy, log_waivers
 from auditor.store.record_store import RecordStore
@@ -32,15 +35,57 @@ from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.trust_acceptance import with_store_state
 from auditor.workflows.wiring import OPENERS, describe_tool
 
+EPHEMERAL = "ephemeral"
+"""What a record says of a key that ended with the process that made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The key that signs records: a file or URI, or one of the moment.
+
+    ``password_file`` holds the password of one that is encrypted, on its first line.
+    """
+
+    name: str | None
+    password_file: Path | None = None
+
+    @classmethod
+    def load(cls, name: StrPath, *, password_file: StrPath | None = None) -> "SigningKey":
+        """Name a private key by its file, or by the URI of a token such as ``pkcs11:…``.
+
+        It is opened when it signs. Raises ``UsageError`` for what is neither.
+        """
+        password = read_optional_path(password_file, "password_file")
+        return cls(read_path_name(name, "name", uri=True), password)
+
+    @classmethod
+    def ephemeral(cls) -> "SigningKey":
+        """Make a key that ends with the audit: nothing is written to the user's home folder.
+
+        The record says so, and nobody can pin such a key beforehand, so that it opens no gate
+        elsewhere.
+        """
+        return cls(None)
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """What runs on this machine share: settings, the store, and the signer."""
+    """What runs on this machine share: settings, the store, and the signer.
+
+    One that is ``ephemeral`` ends with the process: its key is of the moment, and no ledger knows
+    what it signs. Records say so.
+    """
 
     settings: AuditorSettings
     store: RecordStore
     signer: Signer
     made_keys: tuple[Path, ...]
+    ephemeral: bool = False
+
+    @property
+    def challenged_at(self) -> StoreLocation:
+        """The store whose challenges count here: the user's own."""
+        return (AuditorSettings.from_environment() if self.ephemeral else self.settings).place
 
     @property
     def identity(self) -> str:
@@ -59,7 +104,7 @@ class Workspace:
             unit_of_work=self.store.unit_of_work,
             keep=keep or self.keep,
             clock=utc_now,
-            tool=describe_tool(),
+            tool={**describe_tool(), **({"key": EPHEMERAL} if self.ephemeral else {})},
             signer=self.identity,
             note=note,
         )
@@ -97,9 +142,10 @@ class Workspace:
         if prepared.compared is not None:
             self.store.blobs.put(prepared.compared.canonical())
         for item, path in locate_input_files(prepared, locate):
-            if self.store.blobs.put_file(path) != f"sha256:{item.file.sha256}":
+            if self.store.blobs.put_file(path) != item.file.digest:
                 raise DatasetError(
-                    f"{item.path} changed while it was read", cure="Let it rest, and try again."
+                    f"{item.path} changed while it was read",
+                    cure="Do not change the file during the audit. Try again.",
                 )
 
 
@@ -118,6 +164,32 @@ def open_workspace(
         yield Workspace(settings, store, signer, tuple(filter(None, (made, made_too))))
     finally:
         store.close()
+
+
+@contextmanager
+def open_workspace_for(key: SigningKey | None, argument: str = "key") -> Iterator[Workspace]:
+    """Open what a caller from Python runs in: the user's own with their key or the ``key`` named.
+
+    With an ephemeral one a folder of the moment takes the store's place. Raises ``KeyFileError``,
+    and ``UsageError`` that says which ``argument`` is no key.
+    """
+    if key is not None and not isinstance(key, SigningKey):
+        raise UsageError(
+            f"{argument} is {describe_value(key)}, not a key that signs",
+            cure="Pass auditor.Key.load('signer.key') or auditor.Key.ephemeral().",
+        )
+    if key is not None and key.name is None:
+        with scratch_folder() as home:
+            settings = AuditorSettings(home, f"sqlite:///{home / 'auditor.db'}")
+            with open_worker_workspace(settings) as place:
+                yield replace(place, ephemeral=True)
+        return
+    settings = AuditorSettings.from_environment()
+    if key is not None:
+        password = key.password_file or settings.password_file
+        settings = replace(settings, signer=key.name, password_file=password)
+    with open_workspace(settings, PasswordSource(settings.password_file)) as place:
+        yield place
 
 
 @contextmanager

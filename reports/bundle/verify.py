@@ -7,9 +7,8 @@ It needs Python 3.9 or newer and the package `cryptography`, and nothing of audi
 the keys, from a source that you trust: whoever forges a bundle can put another verifier into it.
 It holds every signature against the key that you give, every file and piece of evidence against
 the digests that were signed, the statements against the record, and the record against the ledger.
-It cannot judge, or compute figures again: `auditor verify` does. It unpacks and writes nothing.
-Exit code: 0 when every step holds that was asked for, 1 when one fails, 2 where the command or a
-key given cannot be used. A key that only lies in the bundle is never trusted.
+It cannot judge, compute figures again or read the report: `auditor verify` does. It writes nothing.
+Exit code: 0 when every step holds, 1 when one fails, 2 for a command or key that cannot be used.
 """
 
 from __future__ import annotations
@@ -258,8 +257,8 @@ def signed_record(files: Files, key: Key) -> tuple[Object, dict[str, str]]:
 
 
 def served(record: Object) -> list[str]:
-    """Return the targets where a server answered, in place of a file that was run there."""
-    specs, runs = record["request"]["target_specs"], {"endpoint", "cascade"}
+    """Return the targets where a server or a function answered, and no file was run."""
+    specs, runs = record["request"]["target_specs"], {"endpoint", "cascade", "callable"}
     return [item["name"] for item in specs if runs & {item["runtime"], *item}]
 
 
@@ -451,7 +450,7 @@ def verify(place: Path, key: Key | None, ledger: LedgerKey | None, artifacts: li
     files = tried(steps, "paths", files_of_folder if place.is_dir() else files_of_zip, place)
     if not files:
         return steps
-    text = f"only {SIGNER} in it says who signed: get the owner's key, and give it with --key"
+    text = f"only {SIGNER} in it says who signed: give the owner's key, from elsewhere, by --key"
     steps.append(Step("key", *(("ok", "", key[2]) if key else ("failed", "NOT_TRUSTED", text))))
     held = key or tried(steps, SIGNER, lambda: read_key(read(files, SIGNER)))
     found = held and tried(steps, "signature", signed_record, files, held)
@@ -470,7 +469,8 @@ def verify(place: Path, key: Key | None, ledger: LedgerKey | None, artifacts: li
     left = {"figures": "computing them again from the evidence takes `auditor verify`"}
     left |= {} if ledger else {"ledger": "no --ledger-key was given"}
     there = {name.split("/")[0] for name in files}
-    left |= {name: f"{what}: `auditor verify`" for name, what in BESIDE.items() if name in there}
+    left |= {name: f"{BESIDE[name]}: `auditor verify`" for name in BESIDE if name in there}
+    left["report.html"] = f"NOT compared with the record, whose verdict is {record['verdict']}"
     return steps + [Step(name, "not checked", "", text) for name, text in left.items()]
 
 
@@ -484,13 +484,13 @@ def main(arguments: list[str] | None = None) -> int:
     words.add_argument("--json", action="store_true", help="say it for machines")
     asked = words.parse_args(arguments)
     try:
-        given = [path.resolve().parents if path else () for path in (asked.key, asked.ledger_key)]
-        inside = [asked.place.resolve() in parents for parents in given]
+        place, given = asked.place.resolve(), (asked.key, asked.ledger_key)
+        inside = [path is not None and place in path.resolve().parents for path in given]
         if inside[1]:
             refuse("NOT_TRUSTED", f"{LEDGER} in it proves nothing: get the key from its owner")
         key = read_key(asked.key.read_bytes()) if asked.key and not inside[0] else None
         ledger = read_ledger_key(asked.ledger_key.read_bytes()) if asked.ledger_key else None
-        if not asked.place.is_dir() and not asked.place.is_file():
+        if not (asked.place.is_dir() or asked.place.is_file()):
             refuse("PATH", f"{asked.place} is no folder and no file")
     except (Refused, OSError, ValueError) as error:
         print(f"error: {error.args[-1] if isinstance(error, Refused) else error}", file=sys.stderr)
@@ -502,7 +502,7 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         for step in steps:
             print(f"{step.result:12}{step.name:14}{step.code}{': ' * bool(step.code)}{step.detail}")
-        print("Every step that was asked for holds." if holds else "It does not verify.")
+        print(f"It holds; report.html was {steps[-1].detail}" if holds else "It does not verify.")
     return 0 if holds else 1
 
 

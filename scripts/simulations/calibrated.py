@@ -9,7 +9,7 @@ from scipy.special import expit, logit, softmax
 
 from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.metrics.stats.calibration import (
+from auditor.metrics.stats.binned_calibration import (
     brier_parts,
     classwise_calibration_error,
     debiased_calibration_error,

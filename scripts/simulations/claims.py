@@ -10,6 +10,12 @@ from auditor.domain.readings import ConfidenceInterval
 Random = np.random.Generator
 Draw = Callable[[Random], float]
 LEVEL = 0.95
+REWORDED = (
+    ("no bad slice", "nothing bad"),
+    ("equally exposed", "of whom the model tells alike"),
+    ("as far as the plan detects", "what the plan foresees to tell"),
+)
+"""Words of cases, and those that their seeds come from: new words change no figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,16 @@ class Simulation:
 
     @property
     def name(self) -> str:
-        """The function and the case; the experiment's seed comes from it."""
+        """The function and the case."""
         return f"{self.of}: {self.case}"
+
+    @property
+    def seed_name(self) -> str:
+        """The name that the experiment's seed comes from: its own, in the words it first had."""
+        name = self.name
+        for now, first in REWORDED:
+            name = name.replace(now, first)
+        return name
 
 
 def covering(  # noqa: PLR0913 -- one argument a column of the page

@@ -3,7 +3,7 @@
 import numpy as np
 
 from auditor.domain.readings import ConfidenceInterval
-from auditor.metrics.stats.differences import share_difference
+from auditor.metrics.stats.column_sketches import sketch_column, sketch_on_grid
 from auditor.metrics.stats.drift import (
     GROUPS,
     ColumnShift,
@@ -16,7 +16,7 @@ from auditor.metrics.stats.drift import (
 )
 from auditor.metrics.stats.p_values import benjamini_hochberg
 from auditor.metrics.stats.sequential import SuccessCount, restarted_evidence
-from auditor.metrics.stats.sketches import sketch_column, sketch_on_grid
+from auditor.metrics.stats.share_differences import share_difference
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
 LOOKS = 52

@@ -7,12 +7,12 @@ from scipy.special import expit, logit, ndtri
 
 from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.metrics.stats.calibration import debiased_calibration_error
+from auditor.metrics.stats.binned_calibration import debiased_calibration_error
 from auditor.metrics.stats.group_gaps import equalised_odds_gap, max_gap, min_ratio
 from auditor.metrics.stats.means import mean_loss, paired_difference
 from auditor.metrics.stats.proportions import clopper_pearson, mid_p, wilson
-from auditor.metrics.stats.ranking import auc, paired_auc_difference
 from auditor.metrics.stats.recalibration import recalibrate
+from auditor.metrics.stats.roc_auc import auc, paired_auc_difference
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers
 
 OfCounts = Callable[[int, int, float], ConfidenceInterval]

@@ -39,7 +39,7 @@ def inversions() -> tuple[Simulation, ...]:
         *(
             seldom(
                 "attribute_leak",
-                f"{rows} members and others, of whom the model tells alike",
+                f"{rows} members and others, equally exposed",
                 "called a leak",
                 4000,
                 _shown(rows),

@@ -5,10 +5,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.metrics.performance.clusters import RowClusters
-from auditor.metrics.stats.separation import first_half
+from auditor.metrics.performance.embedding_clusters import RowClusters
+from auditor.metrics.stats.ks_distance import first_half
+from auditor.metrics.stats.slice_discovery import (
+    SliceSearch,
+    SliceTest,
+    confirm_slices,
+    discover_slices,
+)
 from auditor.metrics.stats.slice_lattices import CodedSample, Conditions
-from auditor.metrics.stats.slices import SliceSearch, SliceTest, confirm_slices, discover_slices
 from simulations.claims import Draw, Random, Simulation, seldom
 
 Codes = NDArray[np.uint8]
@@ -33,7 +38,7 @@ def slicing() -> tuple[Simulation, ...]:
     false, share = "any false confirmation", "mean share of false confirmations"
     lifts = ((1.5, 0.6), (2.0, 0.95))
     return (
-        *(seldom("confirm", f"{kind}, nothing bad", false, 1000, _none(of)) for kind, of in kinds),
+        *(seldom("confirm", f"{kind}, no bad slice", false, 1000, _none(of)) for kind, of in kinds),
         *(
             seldom("confirm", f"{kind}, 2 times as bad in 1/16", share, 300, _share(of, 2.0))
             for kind, of in kinds
@@ -47,7 +52,7 @@ def slicing() -> tuple[Simulation, ...]:
             for name, alike, of in ALIKE
             for lift, goal in lifts
         ),
-        seldom("confirm", "clusters of 1,200 rows, nothing bad", false, 600, _clusters(0.0)),
+        seldom("confirm", "clusters of 1,200 rows, no bad slice", false, 600, _clusters(0.0)),
         _often(
             "clusters of 1,200 rows, 0.4 wrong in a group of 1/10", 0.8,
             "a cluster mostly of it is confirmed", 200, _clusters(0.4),

@@ -8,6 +8,7 @@ from pathlib import Path
 from auditor.checks.measure import CONFIDENCE, compute_readings, get_check_parameters
 from auditor.checks.registry import discover_checks
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check
 from auditor.domain.evidence import decode_evidence, encode_evidence
 from auditor.domain.findings import Verdict
@@ -16,7 +17,6 @@ from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.policies import AssuranceLevel, Policy
 from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
 from auditor.domain.records import CheckObservation
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.policy.check_parameters import make_check, resolve_check_parameters
 from auditor.policy.evaluate.context import JudgingContext
 from auditor.policy.evaluate.engine import judge_readings
@@ -77,7 +77,7 @@ def verdicts() -> tuple[Simulation, ...]:
         *(
             Simulation(
                 PACK,
-                f"{rule} broken by {_margin(figure):.3f}, what the plan foresees to tell",
+                f"{rule} broken by {_margin(figure):.3f}, as far as the plan detects",
                 "verdict pass",
                 FALSE_PASS,
                 at_least=False,

@@ -94,15 +94,17 @@ class Fleet:
         return (self.home / ADMIN_KEY).read_text().strip()
 
     def wait(self) -> None:
-        """Wait until the service answers."""
+        """Wait until the service answers, and the first admin has a key to ask it with."""
         until = time.monotonic() + STARTS
         while time.monotonic() < until:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
                 time.sleep(0.2)
-            else:
+                continue
+            if (self.home / ADMIN_KEY).exists():
                 return
+            time.sleep(0.2)
         raise TimeoutError((self.home.parent / "serve.log").read_text()[-2000:])
 
     def wait_for_workers(self) -> None:

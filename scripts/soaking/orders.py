@@ -8,14 +8,10 @@ from pathlib import Path
 from auditor.domain.budgets import Budget
 from auditor.domain.targets import TargetSpec
 from auditor.service.client.api import ServiceClient
-from auditor.service.client.submission import (
-    SubmissionRequest,
-    build_submission_request,
-    list_upload_sources,
-)
-from auditor.service.domain.submissions import ENDED
+from auditor.service.client.submission import build_order, list_upload_sources
+from auditor.service.domain.submissions import ENDED, AuditOrder
 from auditor.targets.target_specs import find_known_target
-from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
 from auditor.workflows.wiring import build_path_resolver, build_resolvers, read_audit_bytes
 
 WAIT = 600
@@ -26,7 +22,7 @@ class Orders:
     """The same audit again and again: those that are open, and how the others ended."""
 
     client: ServiceClient
-    order: SubmissionRequest
+    order: AuditOrder
     open: dict[str, float] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     slowest: float = 0.0
@@ -36,7 +32,7 @@ class Orders:
         self.look()
         while len(self.open) < count:
             number = len(self.open) + len(self.ended)
-            standing = self.client.submit(replace(self.order, once=f"{self.order.once} {number}"))
+            standing = self.client.submit(self.order, f"soak {number}")
             self.open[standing.id] = time.monotonic()
 
     def look(self) -> None:
@@ -51,19 +47,17 @@ class Orders:
 
 def order_for(
     client: ServiceClient, audit_file: Path, checks: tuple[str, ...], *, smoke: bool = False
-) -> SubmissionRequest:
+) -> AuditOrder:
     """Upload what an audit needs, and return the order for it, under its own budget or smoke."""
     known = {item.name: TargetSpec(item.name) for item in client.offer().targets}
     parts = replace(
         build_resolvers(audit_file.parent, targets={}),
         resolve_target=partial(find_known_target, known=known),
     )
-    overrides = AuditOverrides(only=checks, budget=Budget.SMOKE if smoke else None)
-    asked = read_overridden_audit_file(
-        read_audit_bytes(audit_file), audit_file.name, overrides, parts
-    )
-    with prepare_audit(asked, build_path_resolver(audit_file), overrides, parts) as prepared:
+    raw, budget = read_audit_bytes(audit_file), Budget.SMOKE if smoke else None
+    asked = read_overridden_audit_file(raw, audit_file.name, parts, budget=budget, only=checks)
+    with prepare_audit(asked, build_path_resolver(audit_file), parts) as prepared:
         client.upload(
             client.lacking(list_upload_sources(prepared, build_path_resolver(audit_file)))
         )
-        return build_submission_request(prepared, WAIT, "soak")
+        return build_order(prepared, WAIT)

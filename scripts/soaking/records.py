@@ -8,7 +8,7 @@ from auditor.domain.json import JsonPart, digest_json, parse_json
 from auditor.reports.folder import RECORD
 from auditor.reports.manifest import materialize_folder
 from auditor.service.domain.submissions import SubmissionEvent, SubmissionEventKind
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.workspace import Workspace, open_workspace
 from soaking.fleets import Fleet

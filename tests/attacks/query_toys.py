@@ -11,8 +11,8 @@ from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.query_costs import SweepResult
-from auditor.attacks.evasion.suites import build_suite
-from auditor.domain.subjects import report_nothing
+from auditor.attacks.evasion.suite_parser import build_suite
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats
 
 WALKS = {"rays": Norm.LINF, "surfree": Norm.L2}

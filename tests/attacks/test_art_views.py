@@ -19,9 +19,9 @@ from auditor.attacks.art.adapter import (
     fixed_global_seed,
     silenced_output,
 )
+from auditor.attacks.art.configured_attack import CraftingJob, ModelAccess
 from auditor.attacks.art.evasion import run_art_attack
-from auditor.attacks.art.evasion_tools import CraftingJob, ModelAccess
-from auditor.attacks.art.evidence import ArtAttackResult, AttackLimits
+from auditor.attacks.art.evasion_evidence import ArtAttackResult, AttackLimits
 from auditor.attacks.art.failure_reasons import FailureReason, attack_exception
 from auditor.attacks.art.settings import read_settings
 from auditor.attacks.evasion.attack_setup import AttackSetup

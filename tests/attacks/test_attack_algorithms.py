@@ -12,10 +12,10 @@ from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.attacks.evasion.square import initial_stripes, propose_square, square_share
-from auditor.attacks.evasion.suites import build_suite
+from auditor.attacks.evasion.suite_parser import build_suite
 from auditor.attacks.evasion.threat_model import linf_threat
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.evidence import find_image_axes
-from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Array, Floats
 
 

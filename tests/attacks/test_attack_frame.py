@@ -20,9 +20,9 @@ from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.goals import untargeted_goal
 from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
 from auditor.attacks.evasion.square import SquareAttack
-from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.suite_parser import AttackSuite
 from auditor.attacks.evasion.threat_model import is_within_budget
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats
 from auditor.errors import CancelledError
 

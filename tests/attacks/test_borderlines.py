@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.hardware.borderline_inputs import InputGrid, find_neighbour_pairs, input_grid
+from auditor.attacks.hardware.fingerprint_inputs import InputGrid, find_neighbour_pairs, input_grid
 from auditor.domain.tasks import Array, FeatureKind, InputFeature, InputSpace
 
 RNG = np.random.default_rng(5)

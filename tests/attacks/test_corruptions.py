@@ -28,8 +28,8 @@ from auditor.attacks.corruptions.images import (
     interpolate_strength,
     scale_length,
 )
-from auditor.attacks.corruptions.medium import snap_inputs
-from auditor.attacks.image_sampling import convolve, sample_bilinear, zoom_in
+from auditor.attacks.corruptions.input_medium import snap_inputs
+from auditor.attacks.image_resampling import convolve, sample_bilinear, zoom_in
 from auditor.domain.tasks import InputFeature, InputSpace
 from auditor.errors import PolicyError
 

@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from auditor.attacks.counterexamples.claims import ExampleOutcomes, claims_of, weigh_examples
+from auditor.attacks.counterexamples.refutable_claims import (
+    ExampleOutcomes,
+    claims_of,
+    weigh_examples,
+)
 from auditor.attacks.counterexamples.submission import (
     ChallengeContext,
     CounterexampleBatch,
-    CounterexampleKind,
     build_threat_factory,
 )
 from auditor.attacks.evasion.evidence import recount_rows, write_goal
@@ -19,7 +22,7 @@ from auditor.checks.evasion.certified import CertifiedRobustnessCheck
 from auditor.checks.evasion.corruption import CorruptionCheck
 from auditor.checks.evasion.linf import LinfEvasionCheck
 from auditor.checks.quality.accuracy import AccuracyCheck
-from auditor.domain.challenges import ExampleResult
+from auditor.domain.challenges import CounterexampleKind, ExampleResult
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Measurement

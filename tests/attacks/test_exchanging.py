@@ -10,8 +10,8 @@ from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.minimum_norm import SparseExchange
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.query_costs import SweepResult
-from auditor.attacks.evasion.suites import build_suite
-from auditor.domain.subjects import report_nothing
+from auditor.attacks.evasion.suite_parser import build_suite
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats
 
 FEW = ("sigma_zero:8",)

@@ -13,8 +13,8 @@ from auditor.attacks.evasion.minimum_norm import MinimumNormWalks
 from auditor.attacks.evasion.norms import Norm, row_norms
 from auditor.attacks.evasion.perturbation_ball import reach_plane
 from auditor.attacks.evasion.query_costs import SweepResult
-from auditor.attacks.evasion.suites import KINDS, build_suite
-from auditor.domain.subjects import report_nothing
+from auditor.attacks.evasion.suite_parser import KINDS, build_suite
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats
 
 PLANES = (Norm.LINF, Norm.L2, Norm.L1)

@@ -10,7 +10,8 @@ from auditor.attacks.evasion.apgd import AutoPgd
 from auditor.attacks.evasion.attack_protocol import EvasionAttack
 from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.budget_sweep import run_sweep
-from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.suite_parser import AttackSuite
+from auditor.attacks.gradient_masking.gradient_survey import GradientSurvey, measure_gradients
 from auditor.attacks.gradient_masking.indicators import MOST_MISSED, MOST_UNBROKEN, is_surely_above
 from auditor.attacks.gradient_masking.probe import (
     CleanStartAscent,
@@ -18,8 +19,7 @@ from auditor.attacks.gradient_masking.probe import (
     OtherRowsProbe,
     RandomCornersProbe,
 )
-from auditor.attacks.gradient_masking.survey import GradientSurvey, measure_gradients
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats
 
 COLUMNS = 12

@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 
 from auditor.attacks.evasion.apgd import AutoPgd
 from auditor.attacks.evasion.budget_sweep import run_sweep
-from auditor.attacks.evasion.goals import RegressionErrorGoal, costly_goal, untargeted_goal
+from auditor.attacks.evasion.goals import (
+    HarmfulDecisionGoal,
+    RegressionErrorGoal,
+    untargeted_goal,
+)
 from auditor.attacks.evasion.norms import Norm, fast_sign, free_coordinates, row_norms, where_rows
 from auditor.attacks.evasion.perturbation_ball import nearest_in_ball
 from auditor.attacks.evasion.square import SquareAttack
-from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.attacks.evasion.suite_parser import AttackSuite, build_suite
 from auditor.attacks.evasion.threat_model import is_within_budget, lp_threat
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import RegressionTask
 from auditor.errors import PolicyError
 
@@ -116,7 +120,7 @@ def test_only_decisions_that_cost_enough_are_a_success() -> None:
     rows = np.random.default_rng(0).random((60, 6))
     labels = model.logits(rows).argmax(axis=1)
     case = arena(model, rows, labels, box((6,)), twin)
-    expensive = costly_goal(task, np.array([[0.0, 5.0], [1.0, 0.0]]), 2.0)  # 0 taken for 1 hurts
+    expensive = HarmfulDecisionGoal(task, np.array([[False, True], [False, False]]))
     both = run_sweep(AttackSuite((AutoPgd(20),)), case, (0.3,), 0, report_nothing)
     one = run_sweep(
         AttackSuite((AutoPgd(20),)), replace(case, goal=expensive), (0.3,), 0, report_nothing

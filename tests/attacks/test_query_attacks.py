@@ -34,9 +34,9 @@ from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.goals import RegressionErrorGoal
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.suites import KINDS, AttackSuite, build_suite
+from auditor.attacks.evasion.suite_parser import KINDS, AttackSuite, build_suite
 from auditor.attacks.evasion.threat_model import is_within_budget
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats, RegressionTask
 from auditor.errors import PolicyError
 

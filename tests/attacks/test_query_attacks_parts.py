@@ -11,7 +11,7 @@ from auditor.attacks.evasion.attack_protocol import AttackContext, QueryResult
 from auditor.attacks.evasion.image_windows import as_planes, as_rows, square_weights, window_places
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.perturbation_ball import PerturbationBall
-from auditor.attacks.evasion.rays import RayS, nested_order
+from auditor.attacks.evasion.rays_attack import RayS, nested_order
 from auditor.attacks.evasion.sparse_rs import exchange_count, random_extremes
 from auditor.attacks.evasion.square import (
     initial_tiles,

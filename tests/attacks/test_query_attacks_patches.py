@@ -14,8 +14,8 @@ from auditor.attacks.evasion.patch_campaign import (
     attack_with_patches,
     square_sides,
 )
-from auditor.attacks.evasion.suites import build_suite
-from auditor.domain.subjects import report_nothing
+from auditor.attacks.evasion.suite_parser import build_suite
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats
 
 SHAPES = [(7, 7), (3, 7, 9), (9, 7, 3)]

@@ -8,7 +8,7 @@ from query_toys import hunt
 from auditor.attacks.evasion.attack_protocol import AttackContext, Mask, QueryResult
 from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.perturbation_ball import PerturbationBall
-from auditor.attacks.evasion.rays import RayS, RaysState, RayStarts
+from auditor.attacks.evasion.rays_attack import RayS, RaysState, RayStarts
 from auditor.domain.tasks import Floats
 
 FAR, NEAR = 0.4, 0.1

@@ -19,8 +19,8 @@ from auditor.attacks.evasion.regression import (
     build_regression_suite,
     score_bands,
 )
-from auditor.attacks.evasion.suites import AttackSuite, build_suite
-from auditor.domain.subjects import report_nothing
+from auditor.attacks.evasion.suite_parser import AttackSuite, build_suite
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats, RegressionTask
 
 COLUMNS = 5

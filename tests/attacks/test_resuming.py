@@ -7,9 +7,9 @@ from evasion_toys import arena, box, linear
 from auditor.attacks.evasion.apgd import AutoPgd
 from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.budget_sweep import run_sweep
-from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.suite_parser import AttackSuite
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
-from auditor.domain.subjects import report_nothing
 from auditor.errors import CancelledError
 
 ROWS = 5000

@@ -18,7 +18,7 @@ from auditor.attacks.evasion.certified import (
 )
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.threat_model import ThreatModel, lp_threat
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats, InputSpace
 
 ALPHA = 0.001

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.evasion.spatial import (
+from auditor.attacks.evasion.spatial_transformations import (
     BUDGETS,
     STILL,
     ImageTransformation,

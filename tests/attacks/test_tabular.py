@@ -26,7 +26,7 @@ from auditor.attacks.tabular.capgd import ConstrainedPgd, chain_definitions
 from auditor.attacks.tabular.constraints.minimal_changes import restore_unit
 from auditor.attacks.tabular.constraints.reachable_box import find_reachable_box
 from auditor.attacks.tabular.constraints.repair import find_feasible_rows
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Array, InputFeature
 from auditor.errors import CancelledError, PolicyError
 

@@ -15,11 +15,11 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.judge import BestSoFar
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.suites import build_suite
+from auditor.attacks.evasion.suite_parser import build_suite
 from auditor.attacks.tabular.attack import TabularJudge, TabularSetup, build_tabular_setup
 from auditor.attacks.tabular.campaign import attack_table, parse_stages
 from auditor.attacks.tabular.capgd import random_points
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.tasks import Floats, InputFeature
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tabular-trees")]

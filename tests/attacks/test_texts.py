@@ -14,7 +14,7 @@ from auditor.attacks.evasion.goals import untargeted_goal
 from auditor.attacks.text.judge import TextJudge
 from auditor.attacks.text.search import TextSearchPlan, attack_texts
 from auditor.attacks.text.threat_model import TextThreat
-from auditor.attacks.text.words import (
+from auditor.attacks.text.word_edits import (
     EDITS,
     LOOKALIKES,
     MOVES,
@@ -27,7 +27,7 @@ from auditor.attacks.text.words import (
     read_synonyms,
     to_latin_letters,
 )
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import Array, ClassificationTask, Floats
 from auditor.errors import PolicyError

@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
-NAMES = ("figures", "bench_book", "bench_scripts", "bench_page", "table")
+NAMES = (
+    "figures", "bench_book", "bench_scripts", "bench_page", "bench_front", "bench_picture", "table",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -194,12 +196,85 @@ def test_every_script_of_the_table_tells_figures(bench: SimpleNamespace) -> None
         assert "from figures import" in (BENCHMARKS / script.name).read_text(encoding="utf-8")
 
 
-def test_the_committed_page_is_made_of_the_committed_figures(
+def front_row(bench: SimpleNamespace, **more: object) -> Any:  # noqa: ANN401 -- loaded by path
+    said = {"ends": ("faster", "slower"), "against": "peer", "package": "peer", **more}
+    return bench.bench_front.Row("s.py", "drift*", "Drift", **said)
+
+
+def front_line(bench: SimpleNamespace, row: object, *figures: object) -> str:
+    book = bench.bench_book.Book().with_result(result(bench, *figures))
+    page: str = bench.bench_front.front(book, [row])
+    return page.splitlines()[6].replace("\N{MULTIPLICATION SIGN}", "x")
+
+
+def test_the_first_page_states_the_worst_case_and_the_range_of_all(bench: SimpleNamespace) -> None:
+    cases = [figure(bench, f"drift {value}", value) for value in (3.0, 40.0)]
+    assert front_line(bench, front_row(bench), *cases, figure(bench, "other", 0.1)) == (
+        "| Drift | peer 1.0 | 3x faster (2.85x to 42x) |  |"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "shown"),
+    [
+        (0.5, {}, "| Drift | peer 1.0 | **2x slower** (2.11x to 1.9x) |  |"),
+        (0.98, {}, "| **1.02x slower** (1.07x slower to 1.03x faster) |  |"),
+        (2.0, {"goal": 4.0}, "| at least 4x faster: **missed** |"),
+        (2.0, {"goal": 4.0}, "| **2x faster** ("),
+        (2.0, {"goal": 1.5}, "| at least 1.5x faster: kept |"),
+    ],
+)
+def test_the_first_page_shows_what_is_slower_or_missed(
+    bench: SimpleNamespace, value: float, more: dict[str, object], shown: str
+) -> None:
+    assert shown in front_line(bench, front_row(bench), figure(bench, value=value, **more))
+
+
+def test_a_row_of_the_first_page_without_a_figure_is_shown_as_not_measured(
+    bench: SimpleNamespace,
+) -> None:
+    page = bench.bench_front.front(bench.bench_book.Book(), [front_row(bench)])
+    assert "| Drift | peer | not measured | |" in page
+
+
+def test_a_row_of_the_first_page_has_one_goal(bench: SimpleNamespace) -> None:
+    cases = figure(bench, "drift 1"), figure(bench, "drift 2", goal=3.0)
+    with pytest.raises(ValueError, match="Drift: its figures differ in goal"):
+        front_line(bench, front_row(bench), *cases)
+
+
+def test_missed_goals_come_first_on_the_page_with_all(bench: SimpleNamespace) -> None:
+    book = bench.bench_book.Book().with_result(result(bench, figure(bench, goal=150.0)))
+    page = page_of(bench, book)
+    assert page.index("## Missed goals") < page.index("| drift |") < page.index("## Statistics")
+
+
+def test_every_row_of_the_first_page_is_measured_and_there_are_few(bench: SimpleNamespace) -> None:
+    book = bench.bench_book.Book.load(ROOT / "docs" / "benchmarks.json")
+    rows = bench.bench_front.ROWS
+    assert [row.names for row in rows if row.figure(book) is None] == []
+    table = [line for line in bench.bench_front.front(book).splitlines() if line[:1] == "|"]
+    assert len(table) - 2 == len(rows) <= 15
+
+
+def test_the_picture_has_a_name_and_each_ratio_of_the_first_page(bench: SimpleNamespace) -> None:
+    book = bench.bench_book.Book.load(ROOT / "docs" / "benchmarks.json")
+    drawn = bench.bench_picture.picture(book)
+    described = drawn.partition("<desc")[2].partition("</desc>")[0]
+    ratios = [row for row in bench.bench_front.ROWS if row.figure(book)[0].unit == "x"]
+    assert len(ratios) > 10
+    assert "<title" in drawn
+    for row in ratios:
+        assert f">{row.what}</text>" in drawn
+        assert row.what in described
+
+
+def test_what_is_committed_is_made_of_the_committed_figures(
     bench: SimpleNamespace, tmp_path: Path
 ) -> None:
     data = ROOT / "docs" / "benchmarks.json"
     book = bench.bench_book.Book.load(data)
-    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    assert bench.bench_page.page(book) == page
+    for path, text in bench.table.rendered(book).items():
+        assert path.read_text(encoding="utf-8") == text, "run benchmarks/table.py --render"
     book.save(tmp_path / "again.json")
     assert json.loads((tmp_path / "again.json").read_text()) == json.loads(data.read_text())

@@ -11,12 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, ClassificationTask, InputSpace, RegressionTask
-from auditor.targets.bench import open_bench
+from auditor.targets.instrumented_model import open_bench
 from auditor.targets.session import open_model
 
 ABSENT = Gap(reason=GapReason.UNSUPPORTED, detail="not asked", cure="none")

@@ -10,9 +10,9 @@ from supply_papers import CARD, GIVEN, bom, dumped, slsa_v1
 from surveyed_subjects import surveyed
 
 from auditor.domain.artifacts import FileDigest
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM, PrivacyClaimFile
-from auditor.domain.subjects import Subject
 from auditor.domain.supply_chain import ModelSupply, SupplyDocument
 from auditor.domain.tasks import ClassificationTask, RegressionTask, Task
 

@@ -8,8 +8,8 @@ from evasion_toys import ToyModel
 from surveyed_subjects import sample, surveyed
 
 from auditor.attacks.privacy.shadow_training import ModelStack, ShadowTrainingSettings, train_stack
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import RetrainingTask

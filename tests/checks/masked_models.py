@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from auditor.attacks.evasion.losses import softmax
+from auditor.domain.check_subject import Subject
 from auditor.domain.json import Json
 from auditor.domain.models import ModelTiming, TwinKind
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, Floats
 from auditor.onnx.twin.build import DifferentiableTwin, TwinPlan, build_planned_twin
@@ -55,7 +55,7 @@ class Session:
         )
         self.fingerprint = Fingerprint({}, {}, interface=self.interface)
         self.deterministic = deterministic
-        self.queries = 0
+        self.queries, self.busy = 0, 0.0
 
     def predict(self, inputs: Array) -> Floats:
         self.queries += len(inputs)

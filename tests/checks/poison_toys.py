@@ -11,9 +11,9 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 from surveyed_subjects import sample, surveyed
 
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.model_bench import RowEmbeddings
-from auditor.domain.subjects import Subject
+from auditor.domain.model_instrumentation import RowEmbeddings
 from auditor.domain.tasks import Array, ClassificationTask, Floats
 
 CLASSES, TARGET = 10, 0

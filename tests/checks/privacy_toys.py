@@ -8,9 +8,9 @@ from evasion_toys import NOTHING, ToyModel, box, classes, subject
 from numpy.typing import NDArray
 
 from auditor.domain.artifacts import FileDigest
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, FeatureKind, Floats, InputFeature, InputSpace
 

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from scored_subjects import scored
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Floats
 from auditor.targets.session import open_model

@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike
 
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check
 from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask
 
 ABSENT = Gap(reason=GapReason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")

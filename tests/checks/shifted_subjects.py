@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.models import ModelTiming
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputFeature, InputSpace
 from auditor.errors import ModelFailedError

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scored_subjects import FILE, scored
 
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import RegressionTask
 
 Texts = Mapping[str, Sequence[str]]

@@ -12,16 +12,15 @@ import test_evasion_transfer as transfers
 from challenged import by, challenged, figures, observed, offered, results, why_not
 from evasion_toys import box, classes, linear, subject
 
-from auditor.attacks.art.evasion_tools import ModelAccess
-from auditor.attacks.art.evidence import (
+from auditor.attacks.art.configured_attack import ModelAccess
+from auditor.attacks.art.evasion_evidence import (
     ArtAttackResult,
     ArtAttempt,
     describe_attempts,
     unattacked_result,
 )
 from auditor.attacks.art.failure_reasons import FailureReason
-from auditor.attacks.counterexamples.claims import FAMILIES, claims_of, counterexample_claims
-from auditor.attacks.counterexamples.submission import CounterexampleKind
+from auditor.attacks.counterexamples.refutable_claims import FAMILIES, claims_of
 from auditor.attacks.evasion.attack_setup import prepare_attack_run
 from auditor.checks.evasion.art import ArtEvasionCheck
 from auditor.checks.evasion.decision import DecisionAttackCheck
@@ -32,10 +31,11 @@ from auditor.checks.evasion.linf import LinfEvasionCheck
 from auditor.checks.evasion.linf_query import LinfQueryCheck
 from auditor.checks.evasion.transfer import TransferAttackCheck
 from auditor.checks.registry import discover_checks
+from auditor.domain.challenges import CounterexampleKind
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import GapReason
-from auditor.domain.subjects import Subject
 
 WALK = DecisionAttackCheck(stages=("rays:2", "surfree:2"), rows=walks.ROWS)
 CARRY = TransferAttackCheck(eps=(0.05, 0.1, 0.2), hidden=1, epochs=1)
@@ -229,14 +229,10 @@ def kind_of(check: Any) -> type:  # noqa: ANN401 -- a check or its class
 def test_every_check_that_examples_refute_is_tried_by_a_test() -> None:
     silent = {name for name, evidence, _ in UNREFUTED if not evidence}
     tried = set[str]().union(*(tried_by(path) for path in TESTS.rglob("test_*.py")))
-    assert {
-        name for name, check in CHECKS.items() if counterexample_claims(check)
-    } - tried - silent == set()
+    assert {name for name, check in CHECKS.items() if check.by_example} - tried - silent == set()
 
 
-@pytest.mark.parametrize(
-    "name", sorted(name for name in CHECKS if not counterexample_claims(CHECKS[name]))
-)
+@pytest.mark.parametrize("name", sorted(name for name in CHECKS if not CHECKS[name].by_example))
 def test_every_check_that_no_example_refutes_says_why(name: str) -> None:
     why = claims_of(CHECKS[name], {}, {}, CounterexampleKind.INPUTS)
     assert isinstance(why, str)
@@ -246,9 +242,7 @@ def test_every_check_that_no_example_refutes_says_why(name: str) -> None:
 
 def test_every_attack_says_by_which_examples_it_is_challenged() -> None:
     assert not [
-        name
-        for name in CHECKS
-        if name.startswith("evasion.") and not counterexample_claims(CHECKS[name])
+        name for name in CHECKS if name.startswith("evasion.") and not CHECKS[name].by_example
     ]
 
 
@@ -256,7 +250,7 @@ def test_every_attack_says_by_which_examples_it_is_challenged() -> None:
 def test_what_no_example_refutes_names_its_kind_and_the_reason(
     name: str, evidence: dict[str, Any], words: str
 ) -> None:
-    kind = counterexample_claims(CHECKS[name])
+    kind = CHECKS[name].by_example
     assert kind is not None
     why = claims_of(CHECKS[name], evidence, {"words": [1]}, kind.kind)
     assert isinstance(why, str)

@@ -16,8 +16,8 @@ from auditor.attacks.evasion.evidence import recount_rows
 from auditor.checks.evasion.patch import PatchAttackCheck
 from auditor.checks.evasion.spatial import SpatialAttackCheck
 from auditor.checks.evasion.universal import UniversalPerturbationCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.evidence import Evidence
-from auditor.domain.subjects import Subject
 from auditor.errors import DatasetError
 
 STICKERS = PatchAttackCheck(side=(0.1, 0.2, 0.3, 0.5), stages=("patch_search:1",))

@@ -11,8 +11,8 @@ from evasion_toys import NOTHING, ToyModel, classes, subject
 
 from auditor.attacks.tabular.readings import recount_table
 from auditor.checks.evasion.tabular import TabularAttackCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.evidence import Evidence
-from auditor.domain.subjects import Subject
 
 EPS = (0.1, toys.EPS)
 WEAK = TabularAttackCheck(eps=EPS, stages=("search:1",))

@@ -11,8 +11,8 @@ from test_evasion_text import reader, texts
 
 from auditor.checks.evasion.text import TextSearchCheck
 from auditor.checks.evasion.textattack import TextAttackCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.evidence import Evidence
-from auditor.domain.subjects import Subject
 from auditor.errors import DatasetError
 
 WEAK = TextSearchCheck(words=(1, 2, 4), queries=1, rows=40)

@@ -10,9 +10,9 @@ from challenged import challenged, figures, observed, offered, results
 from test_challenged_balls import CARRY, WALK, carried, nearest, stepped, walked
 from test_challenged_tables import WEAK, model_of, rows_of, table
 
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
-from auditor.domain.subjects import Subject
 from auditor.inputs.datasets.counterexamples import CounterexampleSet
 
 SEEDS = range(1, 9)

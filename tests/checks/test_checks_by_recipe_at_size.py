@@ -14,10 +14,10 @@ from surveyed_subjects import sample, surveyed
 from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Check
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.privacy_claims import PrivacyClaimFile
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats
 from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import CancelledError

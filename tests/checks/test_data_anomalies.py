@@ -10,11 +10,11 @@ from surveyed_subjects import sample, surveyed
 
 from auditor.checks.data.anomalies import CHECK, AnomalyCheck
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import FeatureKind, InputFeature, InputSpace
 from auditor.metrics.stats.proportions import clopper_pearson
 

@@ -8,11 +8,11 @@ from scored_subjects import ends, gaps, measured, read, stored
 from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.data.decay import CHECK, DecayCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import UNLABELLED, Dataset, DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import BoundKind, GapReason, Reading
-from auditor.domain.subjects import Subject
 
 REFERENCE, EVALUATION, PRODUCTION = (
     DatasetRole.REFERENCE,

@@ -5,11 +5,11 @@ from scored_subjects import ends, gaps, measured, read, stored
 from surveyed_subjects import part, sample, surveyed
 
 from auditor.checks.data.drift import CHECK, DriftCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import BoundKind, GapReason, Measurement, Reading
-from auditor.domain.subjects import Subject
 from auditor.metrics.data.distribution_shift import read_column_counts
 
 REFERENCE, EVALUATION, PRODUCTION = (

@@ -10,9 +10,9 @@ from surveyed_subjects import regressed, sample, surveyed
 
 from auditor.checks.data.leakage import CHECK, LeakageCheck
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement
-from auditor.domain.subjects import Subject
 from auditor.metrics.stats.cluster_robust import clustered_proportion_difference
 
 

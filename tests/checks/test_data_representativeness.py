@@ -10,12 +10,12 @@ from surveyed_subjects import sample, surveyed
 from auditor.checks.data.representativeness import CHECK, RepresentativenessCheck
 from auditor.checks.requirements import find_unmet_need
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import Gap, GapReason, Measurement
-from auditor.domain.subjects import Subject
 
 Population = Mapping[str, Mapping[str, float]]
 HALF: Population = {"sex": {"f": 0.5, "m": 0.5}}

@@ -6,9 +6,9 @@ from scored_subjects import ends, gaps, measured, read
 from surveyed_subjects import part, surveyed
 
 from auditor.checks.data.skew import CHECK, TrainingServingSkewCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.readings import GapReason, Measurement
-from auditor.domain.subjects import Subject
 from auditor.metrics.stats.proportions import clopper_pearson
 
 TRAINING, PRODUCTION, EVALUATION = (

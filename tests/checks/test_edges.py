@@ -11,9 +11,9 @@ from scored_subjects import FILE, read, scored
 
 from auditor.checks.registry import discover_checks
 from auditor.checks.requirements import find_unmet_need
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import UNKNOWN, Dataset, DatasetRole, TextColumn
 from auditor.domain.readings import Measurement, Unit
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 
 FAMILIES = ("data.", "fairness.", "quality.")

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.readings import build_robustness_readings
-from auditor.attacks.evasion.suites import build_suite
+from auditor.attacks.evasion.suite_parser import build_suite
 from auditor.checks.evasion.art import ArtEvasionCheck
 from auditor.checks.measure import CONFIDENCE
+from auditor.domain.check_subject import CheckShard, Subject, report_nothing
 from auditor.domain.evidence import Evidence, encode_evidence
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject, report_nothing
 from auditor.domain.tasks import FeatureKind, Floats, InputFeature, InputSpace
 from auditor.errors import PolicyError, suggest_install
 

@@ -22,11 +22,11 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from auditor.checks.evasion.certified import CHECK, CertifiedRobustnessCheck
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
 from auditor.domain.robustness_certificates import NearestMisclassification, PerturbationBoxes
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, ClassificationTask, Floats
 from auditor.errors import PolicyError

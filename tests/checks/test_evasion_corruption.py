@@ -12,11 +12,11 @@ from auditor.attacks.corruptions.catalogue import KINDS
 from auditor.attacks.corruptions.mean_accuracy import mean_over_rows
 from auditor.checks.evasion.corruption import CHECK, FEW, CorruptionCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import DatasetRole, TextColumn
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import FeatureKind, InputFeature
 from auditor.errors import CancelledError, PolicyError
 from auditor.reports.html.examples import convert_to_pictures

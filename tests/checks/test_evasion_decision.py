@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from auditor.checks.evasion.decision import CHECK, DecisionAttackCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Need
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import BoundKind, Gap, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 COLUMNS, ROWS = 10, 40

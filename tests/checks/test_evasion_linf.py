@@ -11,9 +11,9 @@ from auditor.attacks.evasion.run_check import REFINE
 from auditor.checks.evasion.linf import CHECK, LinfEvasionCheck
 from auditor.checks.evasion.linf_query import LinfQueryCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import FeatureKind, InputFeature, InputSpace
 from auditor.errors import PolicyError
 
@@ -368,3 +368,23 @@ def test_the_best_precision_is_half_of_an_exact_interval(
 def test_the_class_is_the_check() -> None:
     assert CHECK is LinfEvasionCheck
     assert CHECK.id == "evasion.linf"
+
+
+@pytest.mark.parametrize("check", [LinfEvasionCheck(rows=20), LinfQueryCheck(rows=20)])
+def test_ranges_that_rows_hardly_fill_are_told_beside_the_figures(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
+    seen = toy()
+    wide = replace(seen, space=box((10,), high=255.0))
+    for subject_, told in ((seen, False), (wide, True)):
+        curve = measured(check.figures(check.observe(subject_, CheckShard()), 0.95))[1:]
+        assert all((it.details.get("filled", 1.0) < 0.005) == told for it in curve)
+
+
+def test_a_table_fills_its_ranges_as_its_median_column_does() -> None:
+    features = tuple(InputFeature(name, FeatureKind.NUMERIC, low=0, high=4) for name in "abc")
+    space = replace(box((3,), high=4.0, features=features))
+    rows = np.array([[0, 1, 0], [4, 2, 0.5]])
+    assert space.measure_fill(rows) == 0.25
+    assert replace(space, mutable=np.zeros(3, dtype=np.bool_)).measure_fill(rows) == 1.0
+    assert replace(space, features=()).measure_fill(rows) == 1.0

@@ -7,8 +7,8 @@ from evasion_toys import NOTHING, ToyModel, box, classes, linear, subject
 from auditor.attacks.evasion.run_check import REFINE
 from auditor.checks.evasion.linf_query import LinfQueryCheck
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 

@@ -16,14 +16,15 @@ from auditor.checks.evasion.linf_query import LinfQueryCheck
 from auditor.checks.evasion.masking import CHECK, GradientMaskingCheck
 from auditor.checks.measure import compute_readings
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Blob, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
 from auditor.domain.observed_checks import Result
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 from auditor.workflows.engine.local import observe_checks
+from auditor.workflows.engine.time_allowance import TimeAllowance
 
 SHOWS = {
     "int8": {"zero_gradient_share", "black_box_only_share", "unbounded_missed_share"},
@@ -125,7 +126,9 @@ def observed(seen: Subject, checks: Sequence[Check] = CHECKS) -> tuple[Result, .
     def keep(_: Blob) -> None:
         pass
 
-    return observe_checks(checks, seen, keep, Nobody(), AuditSize(rows=60, classes=10))
+    return observe_checks(
+        checks, seen, keep, Nobody(), TimeAllowance(seen.target, AuditSize(rows=60, classes=10))
+    )
 
 
 def of(found: Sequence[Reading], check: str, metric: str) -> list[Measurement]:

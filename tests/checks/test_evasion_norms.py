@@ -7,9 +7,9 @@ from auditor.checks.evasion.l0 import L0EvasionCheck
 from auditor.checks.evasion.l1 import L1EvasionCheck
 from auditor.checks.evasion.l2 import L2EvasionCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import encode_evidence
 from auditor.domain.readings import BoundKind, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 
 CHECKS: dict[str, L2EvasionCheck | L1EvasionCheck | L0EvasionCheck] = {
     "l2": L2EvasionCheck(eps=(0.05, 0.1, 0.2), rows=80),

@@ -6,10 +6,10 @@ from evasion_toys import NOTHING, LinearTwin, ToyModel, box, classes, subject
 
 from auditor.checks.evasion.patch import CHECK, PatchAttackCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Need, find_refusal_gap
 from auditor.domain.evidence import decode_evidence, encode_evidence
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SIZE = 10

@@ -8,15 +8,15 @@ import pytest
 from numpy.typing import NDArray
 from shifted_subjects import Rule, Ruled, digits, space, subject
 
-from auditor.attacks.evasion.spatial import BUDGETS
+from auditor.attacks.evasion.spatial_transformations import BUDGETS
 from auditor.checks.evasion.spatial import CHECK, SpatialAttackCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import find_refusal_gap
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask
 from auditor.errors import CancelledError, PolicyError
 

@@ -12,11 +12,11 @@ from evasion_toys import NOTHING, ToyModel, box, classes, subject
 
 from auditor.checks.evasion.tabular import CHECK, TabularAttackCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask, InputSpace
 from auditor.errors import PolicyError
 

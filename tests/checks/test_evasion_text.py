@@ -11,11 +11,11 @@ from evasion_toys import NOTHING, box, subject
 from auditor.checks.evasion.text import CHECK, TextSearchCheck
 from auditor.checks.requirements import find_unmet_need
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.errors import PolicyError

@@ -10,8 +10,8 @@ from test_evasion_text import measured, observed, read, reader
 from auditor.attacks.text.textattack import NOT_HERE, OFFLINE, RECIPES
 from auditor.checks.evasion.textattack import CHECK, TextAttackCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard
 from auditor.domain.readings import Gap, GapReason, Measurement
-from auditor.domain.subjects import CheckShard
 from auditor.errors import MissingExtraError, PolicyError
 
 INSTALLED = importlib.util.find_spec("textattack") is not None

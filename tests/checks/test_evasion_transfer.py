@@ -12,9 +12,9 @@ from auditor.attacks.evasion.losses import softmax
 from auditor.attacks.evasion.transfer import SurrogateTraining, train_surrogate
 from auditor.checks.evasion.transfer import CHECK, TransferAttackCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Floats
 from auditor.errors import PolicyError
 

@@ -6,9 +6,9 @@ from evasion_toys import LinearTwin, ToyModel, box, classes, linear, subject
 
 from auditor.checks.evasion.universal import CHECK, UniversalPerturbationCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 EPS = (0.05, 0.1, 0.2)

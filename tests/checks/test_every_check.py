@@ -1,6 +1,8 @@
 """What holds of every check, the one that is added tomorrow too."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -10,15 +12,19 @@ from watching import Nobody
 from auditor.checks.measure import compute_readings, get_check_parameters, instantiate_check
 from auditor.checks.registry import discover_checks
 from auditor.domain.budgets import AuditSize, Budget
-from auditor.domain.checks import Check, is_timing, list_coordinates
+from auditor.domain.checks import Check, is_timing
+from auditor.domain.datasets import TextColumn
 from auditor.domain.evidence import decode_evidence, encode_evidence
-from auditor.domain.json import encode_canonical
+from auditor.domain.json import encode_canonical, parse_json, read_json
 from auditor.domain.metric_ranges import find_metric_range
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.readings import Gap, GapReason, Measurement, Unit
+from auditor.domain.records import CheckObservation
+from auditor.domain.targets import TargetSpec
 from auditor.policy.check_parameters import list_parameter_names
 from auditor.policy.lint import COORDINATES
 from auditor.workflows.engine.local import observe_checks
+from auditor.workflows.engine.time_allowance import TimeAllowance
 
 CHECKS = discover_checks()
 ROUNDING = 1e-9
@@ -34,7 +40,11 @@ def made(check: type[Check], budget: Budget = Budget.SMOKE) -> Check:
 @cache
 def observed(name: str, subject: str) -> Result:
     (result,) = observe_checks(
-        [made(CHECKS[name])], SUBJECTS[subject](), lambda blob: None, Nobody(), SIZE
+        [made(CHECKS[name])],
+        SUBJECTS[subject](),
+        lambda blob: None,
+        Nobody(),
+        TimeAllowance(TargetSpec("cpu"), SIZE),
     )
     return result
 
@@ -122,13 +132,45 @@ def nested(narrow: Measurement, wide: Measurement) -> bool:
     return low <= inner + ROUNDING and high >= outer - ROUNDING
 
 
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("name", CHECKS)
+def test_readings_are_those_of_the_stored_evidence_whatever_the_order_of_columns(
+    name: str, step: int
+) -> None:
+    subject = SUBJECTS["binary"]()
+    subject.datasets = {
+        role: replace(data, groups=_two(data.groups, step), slices=_two(data.slices, step))
+        for role, data in subject.datasets.items()
+    }
+    kept: dict[str, bytes] = {}
+    (result,) = observe_checks(
+        [made(CHECKS[name])],
+        subject,
+        lambda blob: kept.update({blob.digest: blob.raw}),
+        Nobody(),
+        TimeAllowance(TargetSpec("cpu"), SIZE),
+    )
+    if isinstance(result, Gap):
+        return
+    said = parse_json(encode_canonical(result.observation.to_json()))
+    stored = read_json(CheckObservation, said, name)
+    evidence = {item: decode_evidence(kept[digest]) for item, digest in stored.evidence.items()}
+    again = compute_readings([ObservedCheck(stored, result.check, evidence)], 0.95)
+    assert compute_readings([result], 0.95) == again
+
+
+def _two(columns: Mapping[str, TextColumn], step: int) -> dict[str, TextColumn]:
+    """The columns and each one turned round beside it, in order or in reverse (a step of -1)."""
+    turned = {f"a {name}": replace(it, codes=it.codes[::-1]) for name, it in columns.items()}
+    pairs = [*columns.items(), *turned.items()]
+    return dict(pairs[::step])
+
+
 @pytest.mark.parametrize("subject", SUBJECTS)
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_rule_can_name_every_coordinate_of_a_reading(name: str, subject: str) -> None:
     check = CHECKS[name]
-    known = (
-        COORDINATES | set(check.grid) | list_coordinates(check) | set(list_parameter_names(check))
-    )
+    known = COORDINATES | set(check.grid) | check.coordinates | set(list_parameter_names(check))
     for reading in compute_readings([observed(name, subject)], 0.95):
         assert set(reading.params) <= known
 

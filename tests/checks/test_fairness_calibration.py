@@ -9,9 +9,9 @@ from scored_subjects import ends, gaps, measured, names, read, scored, stored
 
 from auditor.checks.fairness.calibration import CHECK, GroupCalibrationCheck
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import OF_SCORES
 from auditor.domain.readings import GapReason, Measurement, Reading
-from auditor.domain.subjects import Subject
 from auditor.metrics.stats.p_values import holm
 
 FIGURES = ["slope", "intercept", "in_the_large"]

@@ -15,14 +15,14 @@ from sklearn.datasets import load_digits
 
 from auditor.checks.fairness.clusters import ErrorClusterCheck
 from auditor.domain.artifacts import Artifact, FileDigest
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole, TextColumn
 from auditor.domain.evidence import Evidence, encode_evidence
-from auditor.domain.model_bench import NO_BENCH, NO_LAYER
+from auditor.domain.model_instrumentation import NO_BENCH, NO_LAYER
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import ClassificationTask
-from auditor.metrics.performance.clusters import COLUMN, RowClusters
-from auditor.metrics.performance.slices import SliceSearchSettings
+from auditor.metrics.performance.embedding_clusters import COLUMN, RowClusters
+from auditor.metrics.performance.error_slices import SliceSearchSettings
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 DOCSTRINGS = DIGITS.parent / "docstrings"

@@ -9,9 +9,10 @@ from scored_subjects import ends, gaps, measured, names, read, scored, stored
 from auditor.checks.fairness.errors import CHECK, GroupErrorCheck
 from auditor.checks.fairness.groups import GroupFairnessCheck
 from auditor.checks.requirements import find_unmet_need
+from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole, TextColumn
 from auditor.domain.readings import Gap, GapReason, Measurement
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import RegressionTask
 
 GAPS = ["mean_error_gap", "within_tolerance_gap"]
@@ -46,6 +47,17 @@ def test_errors_are_those_on_paper() -> None:
     assert (gap.details["highest"], gap.details["lowest"]) == ("b", "a")
     # Student's interval of sixty times plus or minus a half: 2.0010 sqrt(0.25/59).
     assert ends(measured(readings, "mean_error", group="a"))[1] == pytest.approx(0.13026, abs=1e-4)
+
+
+def test_what_is_expected_of_a_size_is_what_such_data_give() -> None:
+    rows = {"a": 60, "b": 200, "c": 100}
+    errors = np.concatenate([np.repeat([0.0, 2.0], [n * 9 // 10, n // 10]) for n in rows.values()])
+    readings = read(GroupErrorCheck(), rated(errors, np.repeat([*rows], [*rows.values()]).tolist()))
+    groups = {"g": {name: {"": count} for name, count in rows.items()}}
+    expected = GroupErrorCheck().precision(AuditSize(360, 1, {}, groups), 0.95)
+    (_, high) = ends(measured(readings, "within_tolerance_gap"))
+    assert expected == {"within_tolerance_gap": pytest.approx(high)}
+    assert GroupErrorCheck().precision(AuditSize(360, 1), 0.95) == {}
 
 
 def test_a_group_rated_too_low_is_found_and_its_fair_twin_is_not() -> None:

@@ -10,8 +10,8 @@ from scored_subjects import ends, gaps, measured, names, read, scored, stored
 
 from auditor.checks.fairness.groups import CHECK, GroupFairnessCheck
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import Subject
 from auditor.domain.readings import GapReason, Measurement
-from auditor.domain.subjects import Subject
 
 RATES = ["selection_rate", "tpr", "fpr", "ppv", "npv", "accuracy"]
 GAPS = [*(f"{rate}_gap" for rate in RATES), "equalised_odds_gap"]

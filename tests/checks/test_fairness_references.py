@@ -13,7 +13,7 @@ from scored_subjects import ends, measured, read, scored
 
 from auditor.checks.fairness.groups import GroupFairnessCheck
 from auditor.domain.readings import Reading
-from auditor.metrics.stats.ranking import auc
+from auditor.metrics.stats.roc_auc import auc
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("people")]
 

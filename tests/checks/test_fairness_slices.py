@@ -9,9 +9,9 @@ from scored_subjects import ends, measured, names, read, scored, stored
 
 from auditor.checks.fairness.slices import CHECK, ErrorSliceCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole, TextColumn
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, FeatureKind, InputFeature, InputSpace, RegressionTask
 from auditor.policy.check_parameters import make_check
 

@@ -10,9 +10,9 @@ from auditor.attacks.evasion.attack_setup import REPEATS
 from auditor.checks.evasion.l2 import L2EvasionCheck
 from auditor.checks.evasion.linf import LinfEvasionCheck
 from auditor.checks.evasion.linf_query import LinfQueryCheck
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import BoundKind, Measurement
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.errors import PolicyError
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from scored_subjects import ABSENT, measured, read, stored
 
-from auditor.attacks.hardware.borderline_inputs import (
+from auditor.attacks.hardware.fingerprint_inputs import (
     ChallengeResponse,
     commit_nonce,
     majority_labels,
@@ -24,15 +24,15 @@ from auditor.attacks.hardware.borderline_inputs import (
 from auditor.checks.hardware.attestation import AttestationCheck, _named
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import is_attack
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.models import CompanionModel, Model
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.tasks import Array, ClassificationTask, Floats
 from auditor.targets.session import open_model
-from auditor.workflows.engine.subject import REFERENCE
+from auditor.workflows.engine.audit_subject import REFERENCE
 
 ROWS, CLASSES = 400, 4
 TASK = ClassificationTask(("0", "1", "2", "3"), "3", "3")
@@ -338,9 +338,11 @@ def test_the_cost_covers_what_a_budget_spends(
     budget: Budget, reference: Model, rows: Array
 ) -> None:
     check = AttestationCheck(**{**AttestationCheck.presets[budget], "nonce": "n"})
-    asked = CountingModel(reference)
-    check.observe(subject(asked, reference, rows), shard=None)
-    assert asked.rows <= check.cost(AuditSize(ROWS, CLASSES)).queries
+    asked, beside = CountingModel(reference), CountingModel(reference)
+    check.observe(subject(asked, beside, rows), shard=None)
+    cost = check.cost(AuditSize(ROWS, CLASSES))
+    assert asked.rows <= cost.queries
+    assert asked.rows < beside.rows <= cost.reference
 
 
 @dataclass
@@ -349,6 +351,10 @@ class CountingModel:
 
     honest: Model
     rows: int = 0
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return self.honest.fingerprint
 
     def predict(self, inputs: Array) -> Floats:
         self.rows += len(inputs)

@@ -5,10 +5,10 @@ import pytest
 from evasion_toys import ToyModel, box, classes, subject
 
 from auditor.checks.hardware.cascade import GOALS, CascadeRuleCheck, _decide
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.targets.cascade import JoinedCascade, join_cascade
 
 ROWS = 200

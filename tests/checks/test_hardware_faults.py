@@ -14,10 +14,10 @@ from scored_subjects import measured, read
 
 from auditor.checks.hardware.faults import CHECK
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard
 from auditor.domain.checks import find_refusal_gap
-from auditor.domain.model_bench import NO_BENCH, BitFlip, GraphWeight, ModelBench
+from auditor.domain.model_instrumentation import NO_BENCH, BitFlip, GraphWeight, ModelBench
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import CheckShard
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ModelFailedError
 from auditor.metrics.hardware.bit_flips import (

@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benched_subjects import benched, linear, looping, rows
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from scored_subjects import measured, names
 
 from auditor.checks.hardware.latency import CHECK, LatencyCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
-from auditor.domain.model_bench import NO_BENCH
+from auditor.domain.model_instrumentation import NO_BENCH
 from auditor.domain.readings import (
     BiasDirection,
     Gap,
@@ -20,9 +23,9 @@ from auditor.domain.readings import (
     Measurement,
     Reading,
     Repeatability,
+    Unit,
 )
-from auditor.domain.subjects import CheckShard, Subject
-from auditor.metrics.hardware.queues import offered_load, poisson_arrivals, response_times
+from auditor.metrics.hardware.open_loop_load import offered_load, poisson_arrivals, response_times
 from auditor.metrics.hardware.timing import find_timing_doubts, median_spread
 
 CLOSED = ["p50", "p90", "p99", "throughput"]
@@ -151,6 +154,90 @@ def test_a_processor_of_several_speeds_or_of_others_does(
     assert processor.doubted
     assert processor.astray is BiasDirection.TOO_HIGH
     assert words in processor.details["doubts"][0]
+
+
+CLOSED_LOOP = {"p50", "p90", "p99", "throughput"}
+SHAKEN = np.repeat([1.0, 1.2, 1.0], 500)
+"""Windows of calls that differ by a fifth."""
+
+
+def worst_cases(
+    single: ArrayLike, processor: ArrayLike | None, **conditions: float
+) -> dict[str, float | None]:
+    seen = evidence(single, np.ones(50), **conditions)
+    more = {} if processor is None else {"processor": np.asarray(processor)}
+    found = LatencyCheck().figures({**seen, **more}, 0.95)
+    return {item.metric: item.worst_case for item in found if isinstance(item, Measurement)}
+
+
+def test_times_beside_other_work_are_bounded_by_the_lowest_clock_that_lasts() -> None:
+    """Nine tenths of each call waited for a processor, which no clock makes shorter."""
+    found = worst_cases(SHAKEN, SHAKEN / 10, waited_share=0.9)
+    assert found["p50"] == pytest.approx(1.0 + 4 * 0.1)
+    assert found["p99"] == pytest.approx(1.2 + 4 * 0.12)
+    assert found["throughput"] == pytest.approx(10 / 5)
+    assert {name for name, worst in found.items() if worst is not None} == CLOSED_LOOP
+
+
+@pytest.mark.parametrize(
+    ("processor", "waited"),
+    [(SHAKEN / 10, 0.0), (SHAKEN / 10, 0.8), (np.where(SHAKEN > 1, SHAKEN, 0.0), 0.9)],
+    ids=["waits for a device", "waits for other threads", "a coarse clock"],
+)
+def test_time_that_is_not_accounted_for_may_be_that_of_a_boosted_clock(
+    processor: np.ndarray, waited: float
+) -> None:
+    found = worst_cases(SHAKEN, processor, waited_share=waited)
+    assert (found["p50"], found["p99"]) == (5.0, 6.0)
+
+
+def test_interrupted_calls_of_one_speed_put_no_clock_in_doubt() -> None:
+    found = worst_cases(np.ones(2000), np.ones(2000), interrupted_share=0.02)
+    assert (found["p50"], found["p90"], found["p99"]) == (None, None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("processor", "conditions"),
+    [(None, {}), (SHAKEN, {"stolen_share": 0.2}), (None, {"steady": 0.0})],
+    ids=["served", "stolen", "served and cold"],
+)
+def test_what_disturbs_a_server_or_comes_from_a_host_has_no_worst_case(
+    processor: np.ndarray | None, conditions: dict[str, float]
+) -> None:
+    assert set(worst_cases(SHAKEN, processor, **conditions).values()) == {None}
+
+
+def test_a_quiet_machine_has_no_worst_case() -> None:
+    assert set(worst_cases(np.ones(500), np.ones(500)).values()) == {None}
+
+
+def test_other_work_may_shorten_requests_with_pauses_so_they_have_no_worst_case() -> None:
+    seen = queued(np.ones(1000), np.arange(1000) * 1.5, waited_share=0.3)
+    found = LatencyCheck().figures({**seen, "processor": np.ones(500)}, 0.95)
+    late = measured(found, "open_p99")
+    assert (late.doubted, late.worst_case) == (True, None)
+
+
+@given(
+    st.lists(st.floats(1e-6, 10), min_size=60, max_size=90),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.booleans(),
+)
+def test_a_worst_case_is_never_better_than_the_interval(
+    times: list[float],
+    ran: float,
+    waited: float,
+    steady: bool,  # noqa: FBT001 -- drawn
+) -> None:
+    single = np.array(times)
+    seen = evidence(single, single, waited_share=waited, steady=float(steady))
+    found = LatencyCheck().figures({**seen, "processor": single * ran}, 0.95)
+    for item in found:
+        if isinstance(item, Measurement) and item.worst_case is not None:
+            assert item.doubted
+            faster = item.unit is Unit.PER_SECOND
+            assert item.worst_case <= item.low if faster else item.worst_case >= item.high
 
 
 def test_a_clock_that_sees_no_time_pass_is_no_fast_model() -> None:

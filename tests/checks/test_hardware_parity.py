@@ -8,10 +8,10 @@ import pytest
 from evasion_toys import ToyModel, box, classes, linear, subject
 
 from auditor.checks.hardware.parity import ParityCheck
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.models import CompanionModel
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import CascadeSpec, EndpointSpec, TargetSpec
 from auditor.domain.tasks import Array, ClassificationTask, FeatureKind, Floats, InputFeature
 from auditor.errors import LimitReachedError

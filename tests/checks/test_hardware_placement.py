@@ -8,11 +8,11 @@ from scored_subjects import measured, read, scored
 
 from auditor.checks.hardware.placement import OperatorPlacementCheck
 from auditor.domain.artifacts import Artifact, FileDigest, ModelStructure
-from auditor.domain.model_bench import NO_BENCH, KernelProfile
+from auditor.domain.check_subject import Subject
+from auditor.domain.model_instrumentation import NO_BENCH, KernelProfile
 from auditor.domain.models import CompanionModel
 from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import ModelCrashedError

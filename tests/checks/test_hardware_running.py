@@ -16,7 +16,7 @@ from auditor.checks.hardware.reliability import CHECK as RELIABILITY
 from auditor.domain.artifacts import Artifact
 from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import is_timing
-from auditor.domain.model_bench import NO_BENCH
+from auditor.domain.model_instrumentation import NO_BENCH
 from auditor.domain.readings import BoundKind, Gap, Repeatability
 from auditor.domain.tasks import RegressionTask
 

@@ -9,11 +9,11 @@ from evasion_toys import ToyModel, box, classes, subject
 
 from auditor.checks.hardware.saturation import SaturationCheck
 from auditor.domain.artifacts import ModelStructure
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import Json
-from auditor.domain.model_bench import RunAlteration
+from auditor.domain.model_instrumentation import RunAlteration
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import EXACT_SUMS, TargetSpec
 from auditor.domain.tasks import Array, Floats
 

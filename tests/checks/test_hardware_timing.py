@@ -14,7 +14,7 @@ from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import is_attack, is_timing
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
-from auditor.domain.model_bench import NO_BENCH
+from auditor.domain.model_instrumentation import NO_BENCH
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, Floats
 from auditor.metrics.hardware.sponge_examples import (

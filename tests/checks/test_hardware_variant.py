@@ -7,13 +7,13 @@ import pytest
 from evasion_toys import LinearTwin, ToyModel, box, classes, subject
 
 from auditor.checks.hardware.variant import VariantCheck
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.models import CompanionModel
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, Floats
-from auditor.metrics.performance.paired import PairedRuns, group_gap_changes
+from auditor.metrics.performance.paired_comparison import PairedRuns, group_gap_changes
 
 ROWS, WIDTH, CLASSES = 240, 16, 3
 STRENGTH, LIMIT = 400.0, 0.05

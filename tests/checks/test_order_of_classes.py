@@ -28,6 +28,11 @@ def test_two_classes_the_wrong_way_round_are_suspected_with_the_accuracy_of_the_
     assert find_better_class_order(labels, right, 2) is None
 
 
+def test_decisions_of_which_none_is_a_label_have_no_better_order() -> None:
+    labels = np.arange(200) % 2
+    assert find_better_class_order(labels, decided_rightly(labels, 0.9, 2) + 2, 4) is None
+
+
 @given(order=st.permutations(range(6)).filter(lambda order: list(order) != list(range(6))))
 def test_the_order_by_which_scores_were_shuffled_is_found_again(order: list[int]) -> None:
     labels = np.arange(600) % 6

@@ -16,11 +16,11 @@ from auditor.attacks.art.poisoning import check_poisoning_support, list_detector
 from auditor.checks.poisoning.art import CHECK, ArtPoisoningCheck
 from auditor.checks.poisoning.art_detectors import CHECK as WATCH
 from auditor.checks.poisoning.art_detectors import ArtDetectorCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import BoundKind, Gap, GapReason, Reading
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import PolicyError

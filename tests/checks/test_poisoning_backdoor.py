@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from auditor.checks.poisoning.backdoor import CHECK, BackdoorCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.findings import Outcome
 from auditor.domain.models import CompanionModel
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import CancelledError, RecipeError

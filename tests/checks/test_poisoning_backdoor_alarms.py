@@ -7,9 +7,9 @@ import pytest
 from backdoor_toys import TRAINED_ON, Network, clean_networks, digits, network, opened
 
 from auditor.checks.poisoning.backdoor import BackdoorCheck
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.metrics.stats.proportions import clopper_pearson
 
 CLEAN = 300

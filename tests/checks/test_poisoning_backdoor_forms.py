@@ -16,9 +16,9 @@ from backdoor_toys import (
 )
 
 from auditor.checks.poisoning.backdoor import BackdoorCheck
+from auditor.domain.check_subject import CheckShard
 from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import CheckShard
 
 
 def looked(trigger: Trigger, seed: int, *, twin: bool = True) -> dict[str, Measurement]:

@@ -9,10 +9,10 @@ from evasion_toys import ToyModel, box, classes, linear, subject
 
 from auditor.attacks.poisoning.backdoor_evidence import PATCH, top_class
 from auditor.checks.poisoning.backdoor import BackdoorCheck
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.gaps import NOT_SEEN, OPEN
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import RetrainingTask
 

@@ -8,11 +8,11 @@ from backdoor_toys import TRAINED_ON, Network, TrainsAgain, digits, fit, network
 from test_poisoning_backdoor import BackdoorCheck, kept, one, verdict
 
 from auditor.attacks.poisoning.backdoor_scan import select_clean_models
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.gaps import SHOWN
 from auditor.domain.readings import Measurement, Repeatability
 from auditor.domain.shadow_models import Include
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ShadowsError
 

@@ -11,11 +11,11 @@ from surveyed_subjects import sample, surveyed
 
 from auditor.checks.poisoning.input_screen import CHECK, InputScreenCheck
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import DatasetRole, TextColumn
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import GapReason
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import CancelledError
 from auditor.metrics.stats.proportions import clopper_pearson

@@ -12,11 +12,11 @@ from surveyed_subjects import sample, surveyed
 
 from auditor.checks.poisoning.susceptibility import CHECK, PoisoningSusceptibilityCheck
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import BoundKind, GapReason, Measurement, Repeatability
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import PolicyError

@@ -13,12 +13,13 @@ from auditor.checks.measure import compute_readings
 from auditor.checks.quality.accuracy import AccuracyCheck
 from auditor.checks.requirements import find_unmet_need
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.readings import Gap
 from auditor.domain.records import CheckObservation
-from auditor.domain.subjects import Subject
 from auditor.workflows.engine.local import observe_checks
+from auditor.workflows.engine.time_allowance import TimeAllowance
 
 
 def decided(decisions: list[int], labels: list[int], *, with_scores: bool) -> Subject:
@@ -42,7 +43,11 @@ def test_decisions_of_the_file_count_and_not_those_that_its_scores_would_make() 
 def test_decisions_alone_do_not_say_which_labels_are_wrong() -> None:
     subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=False)
     (seen,) = observe_checks(
-        [LabelErrorCheck()], subject, lambda blob: None, Nobody(), AuditSize(4, 2)
+        [LabelErrorCheck()],
+        subject,
+        lambda blob: None,
+        Nobody(),
+        TimeAllowance(subject.target, AuditSize(4, 2)),
     )
     (gap,) = compute_readings([seen], 0.95)
     assert isinstance(gap, Gap)
@@ -53,7 +58,11 @@ def test_decisions_without_scores_leave_gaps_where_scores_would_speak() -> None:
     subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=False)
     assert find_unmet_need(AccuracyCheck(), subject) is None
     (seen,) = observe_checks(
-        [AccuracyCheck()], subject, lambda blob: None, Nobody(), AuditSize(4, 2)
+        [AccuracyCheck()],
+        subject,
+        lambda blob: None,
+        Nobody(),
+        TimeAllowance(subject.target, AuditSize(4, 2)),
     )
     assert isinstance(seen, ObservedCheck)
     assert isinstance(seen.observation, CheckObservation)

@@ -15,13 +15,13 @@ from sklearn.ensemble import RandomForestClassifier
 
 from auditor.attacks.art.adapter import fixed_global_seed
 from auditor.checks.privacy.art import CHECK, ArtPrivacyCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import encode_evidence
 from auditor.domain.findings import Outcome
 from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import Subject
 from auditor.errors import PolicyError
 
 TREE = ("MembershipInferenceBlackBox.attack_model_type=dt",)

@@ -1,6 +1,9 @@
 """privacy.dp_claim: planted deficits of noise, honest twins, and claims without a recipe."""
 
 import json
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -11,18 +14,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from judged import outcome
 from privacy_claims import claimed
 from private_training import CODE, PrivateTraining
-from scored_subjects import ends, measured, read
+from scored_subjects import ends, measured, read, stored
 from surveyed_subjects import sample, surveyed
 
 from auditor.checks.privacy.dp_claim import CHECK
 from auditor.domain.artifacts import FileDigest, ModelStructure, SignatureMaterial
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
+from auditor.domain.json import encode_canonical
 from auditor.domain.policies import MetricLimits
 from auditor.domain.privacy_claims import PrivacyClaim, PrivacyClaimFile, SamplingScheme
 from auditor.domain.readings import Gap, GapReason, Reading
-from auditor.domain.subjects import Subject
 from auditor.domain.training_recipes import TrainingRecipe
 from auditor.trust.signatures.keys import KeySigner
 from auditor.trust.signatures.model_signing import sign_files
@@ -164,6 +168,34 @@ def test_a_claim_alone_is_worked_out_anew_without_a_recipe() -> None:
     (gap,) = (item for item in readings if isinstance(item, Gap))
     assert gap.metric == "epsilon_lower_bound"
     assert gap.reason is GapReason.NEEDS_RECIPE
+
+
+OTHERS_FIGURES = """
+import pickle, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"opacus", "dp_accounting", "torch", "sklearn", "statsmodels"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+from auditor.checks.privacy.dp_claim import CHECK
+from auditor.domain.json import encode_canonical
+readings = CHECK().figures(pickle.load(sys.stdin.buffer), 0.95)
+sys.stdout.buffer.write(encode_canonical([item.to_json() for item in readings]))
+"""
+
+
+def test_whoever_verifies_a_claim_needs_no_extra_and_gets_the_same_bytes() -> None:
+    evidence = stored(CHECK(), subject_of(claimed(), PrivateTraining(noise=1.0)))
+    here = encode_canonical([item.to_json() for item in CHECK().figures(evidence, 0.95)])
+    ran = subprocess.run(
+        [sys.executable, "-c", OTHERS_FIGURES],
+        input=pickle.dumps(evidence),
+        capture_output=True,
+        check=True,
+    )
+    assert ran.stdout == here
 
 
 def test_a_claim_that_its_own_numbers_refute_needs_no_recipe() -> None:

@@ -20,8 +20,7 @@ from auditor.domain.readings import Measurement, Reading, Repeatability
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.domain.verification_steps import all_hold
-from auditor.workflows.reproduce import check_reproduction
+from auditor.workflows.reproduced_readings import check_reproduction
 
 DIGEST = "sha256:" + "1" * 64
 RUNS = 8
@@ -60,21 +59,21 @@ def test_training_that_nobody_seeded_gives_records_that_agree(
     runs = [record(found(claim, recipe)) for _ in range(RUNS)]
     assert len({str(run.readings) for run in runs}) > 1, "training took notice of its seed"
     for theirs, mine in permutations(runs, 2):
-        assert all_hold(check_reproduction(theirs, mine, [CHECK]))
+        assert check_reproduction(theirs, mine, [CHECK]).holds
 
 
 @pytest.mark.slow
 def test_training_with_far_less_noise_gives_a_record_that_does_not_agree() -> None:
     honest, false = (record(found(claimed(), Unseeded(noise=noise))) for noise in (1.0, 0.1))
-    assert not all_hold(check_reproduction(honest, false, [CHECK]))
-    assert not all_hold(check_reproduction(false, honest, [CHECK]))
+    assert not check_reproduction(honest, false, [CHECK]).holds
+    assert not check_reproduction(false, honest, [CHECK]).holds
 
 
 @pytest.mark.slow
 def test_counted_faults_of_training_that_nobody_seeded_agree() -> None:
     recipe = Unseeded(rate=0.15)
     first, second = (record(found(claimed(), recipe)) for _ in range(2))
-    assert all_hold(check_reproduction(first, second, [CHECK]))
+    assert check_reproduction(first, second, [CHECK]).holds
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from auditor.domain.datasets import DatasetRole
 from auditor.domain.privacy_claims import PrivacyClaimFile
 from auditor.domain.tasks import ClassificationTask
 from auditor.domain.training_recipes import RecipeRef, RecipeSource
-from auditor.targets.recipe import open_recipe
+from auditor.targets.training_recipe import open_recipe
 
 OWNER = """
 import numpy as np

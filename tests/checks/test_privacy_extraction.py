@@ -11,11 +11,11 @@ from privacy_toys import Labels, audited, deaf, persons
 from scored_subjects import ends, measured, names, read, stored
 
 from auditor.checks.privacy.extraction import CHECK as EXTRACTION
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import BoundKind, Gap, GapReason, Reading
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 
 FEW = {"queries": (40, 120)}

@@ -13,11 +13,11 @@ from scored_subjects import ends, measured, read, stored
 
 from auditor.checks.privacy.inversion import CHECK as INVERSION
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 
 CLASSES, SIDE = 8, 4

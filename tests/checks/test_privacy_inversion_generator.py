@@ -18,13 +18,13 @@ from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, trai
 from auditor.checks.privacy.inversion import CHECK as INVERSION
 from auditor.domain.artifacts import Artifact
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading
 from auditor.domain.row_generators import NO_GENERATOR, OwnerGenerator
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Floats
-from auditor.targets.generator import open_generator
+from auditor.targets.row_generator import open_generator
 from auditor.trust.artifacts.files import digest_artifact
 
 SMOKE = dict(INVERSION.presets[Budget.SMOKE])

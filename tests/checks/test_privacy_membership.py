@@ -16,11 +16,11 @@ from auditor.attacks.privacy.shadow_models import KINDS
 from auditor.checks.measure import instantiate_check
 from auditor.checks.privacy.membership import CHECK
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import OF_SCORES, requires_scores
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.readings import BoundKind, Gap, GapReason, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.errors import CancelledError, RecipeError
 from auditor.metrics.stats.proportions import clopper_pearson

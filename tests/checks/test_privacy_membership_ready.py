@@ -11,14 +11,14 @@ from surveyed_subjects import sample
 
 from auditor.attacks.privacy import shadow_models
 from auditor.attacks.privacy.membership_verdicts import LeakVerdict
-from auditor.attacks.privacy.retrained_models import Marks, RetrainingLikeness, measure_likeness
+from auditor.attacks.privacy.retraining_agreement import Marks, RetrainingLikeness, measure_likeness
 from auditor.attacks.privacy.shadow_training import ModelStack, ShadowTrainingSettings, train_stack
 from auditor.checks.privacy.membership import CHECK
 from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.readings import Gap, GapReason, Reading
 from auditor.domain.shadow_models import Include
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ShadowsError
 

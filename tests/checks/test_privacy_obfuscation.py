@@ -11,9 +11,9 @@ from auditor.attacks.privacy.membership_verdicts import LeakVerdict
 from auditor.checks.measure import instantiate_check
 from auditor.checks.privacy.obfuscation import CHECK
 from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 
 NONE = {"mitigation": "none"}
 HOT = {"mitigation": "temperature", "strength": 8.0}

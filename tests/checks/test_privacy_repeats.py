@@ -11,10 +11,10 @@ from auditor.checks.privacy.attribute import CHECK as ATTRIBUTE
 from auditor.checks.privacy.extraction import CHECK as EXTRACTION
 from auditor.checks.privacy.inversion import CHECK as INVERSION
 from auditor.domain.budgets import Budget
-from auditor.domain.checks import Check, list_coordinates
+from auditor.domain.check_subject import Subject
+from auditor.domain.checks import Check
 from auditor.domain.evidence import encode_evidence
 from auditor.domain.readings import Gap, Measurement
-from auditor.domain.subjects import Subject
 from auditor.errors import CancelledError
 from auditor.policy.check_parameters import list_parameter_names
 from auditor.policy.lint import COORDINATES
@@ -50,9 +50,7 @@ def test_figures_keep_their_order_and_grow_with_confidence(
     seen = stored(one, subject())
     low, high = one.figures(seen, 0.8), one.figures(seen, 0.99)
     assert one.figures(seen, 0.8) == low
-    known = (
-        COORDINATES | set(check.grid) | list_coordinates(check) | set(list_parameter_names(check))
-    )
+    known = COORDINATES | set(check.grid) | check.coordinates | set(list_parameter_names(check))
     for narrow, wide in zip(low, high, strict=True):
         assert (narrow.metric, narrow.params) == (wide.metric, wide.params)
         assert set(narrow.params) <= known

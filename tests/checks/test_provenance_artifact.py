@@ -9,9 +9,9 @@ from unopened_subjects import NOTHING, unopened
 
 from auditor.checks.provenance.artifact import CHECK
 from auditor.domain.artifacts import FileDigest, ModelStructure
+from auditor.domain.check_subject import CheckShard
 from auditor.domain.evidence import decode_evidence, encode_evidence
 from auditor.domain.readings import Gap, Measurement, Reading
-from auditor.domain.subjects import CheckShard
 from auditor.onnx.scan.artifact import scan_artifact
 
 

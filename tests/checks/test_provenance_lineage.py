@@ -23,10 +23,10 @@ from unopened_subjects import unopened
 from auditor.checks.provenance.lineage import CHECK
 from auditor.checks.requirements import find_unmet_need
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import parse_json
 from auditor.domain.readings import Gap, GapReason, Measurement
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.supply_chain import ModelSupply, SupplyDocument, SupplyItem
 
 KEY = SIGNER.public_pem()

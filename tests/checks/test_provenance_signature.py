@@ -12,12 +12,17 @@ from unopened_subjects import unopened
 
 from auditor.checks.provenance.signature import CHECK
 from auditor.domain.artifacts import FileDigest, SignatureMaterial, SignedResourceDigests
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import parse_json
 from auditor.domain.readings import Gap, GapReason, Measurement
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest
 from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_serialisations import (
+    FilePart,
+    HashAlgorithm,
+    ModelSerialisation,
+)
 from auditor.trust.signatures.model_signing import (
     PREDICATE,
     ManifestEntry,
@@ -26,7 +31,6 @@ from auditor.trust.signatures.model_signing import (
     sign_files,
     sign_model,
 )
-from auditor.trust.signatures.serialisations import FilePart, HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.sigstore_bundle import sign_bundle
 
 SIGNER = KeySigner(ec.derive_private_key(41, ec.SECP256R1()))

@@ -25,11 +25,11 @@ from unopened_subjects import unopened
 from auditor.checks.provenance.lineage import CHECK as LINEAGE
 from auditor.checks.provenance.signature import CHECK as SIGNATURE
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import Gap, GapReason, Measurement
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.supply_chain import ModelSupply, SupplyDocument, SupplyPart, list_supply_items
-from auditor.domain.trust import ModelBinding, TrustContext, TrustPolicyStatus
+from auditor.domain.trust_context import ModelBinding, TrustContext, TrustPolicyStatus
 from auditor.errors import TrustPolicyError
 from auditor.trust.signatures.keys import KeySigner
 

@@ -10,15 +10,15 @@ from surveyed_subjects import part, regressed
 from auditor.checks.quality.accuracy import AccuracyCheck
 from auditor.checks.quality.claims import CHECK, ClaimedQualityCheck
 from auditor.checks.quality.errors import RegressionErrorCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.json import Json
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import GapReason, Measurement
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.metrics.stats.proportions import clopper_pearson
-from auditor.metrics.stats.ranking import auc
+from auditor.metrics.stats.roc_auc import auc
 
 METRIC = "claimed_minus_measured"
 

@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scored_subjects import gaps, measured, read, scored
+from scored_subjects import ends, gaps, measured, read, scored
 
 from auditor.checks.quality.errors import RegressionErrorCheck
 from auditor.checks.requirements import find_unmet_need
+from auditor.domain.budgets import AuditSize
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole, TextColumn
 from auditor.domain.readings import GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import RegressionTask
 
 METRICS = ["within_tolerance", "mae", "rmse", "bias", "r2"]
@@ -39,6 +40,30 @@ def test_errors_are_those_of_paper_and_pencil() -> None:
     square = (10 * 4 + 30 * 0.25) / 40
     assert measured(readings, "rmse").value == pytest.approx(square**0.5)
     assert measured(readings, "r2").value == pytest.approx(1 - square / 8.25)
+
+
+def test_a_classification_that_is_declared_a_regression_is_doubted() -> None:
+    coin = [float(row % 2) for row in range(40)]
+    near = [value + (0.4 if row % 4 else 0.1) for row, value in enumerate(coin)]
+    readings = read(RegressionErrorCheck(), predicted(coin, near))
+    for metric in METRICS:
+        assert measured(readings, metric).doubted
+        assert "classification" in measured(readings, metric).details["doubt"]
+    three = predicted([*coin[:-1], 2.0], near)
+    assert not measured(read(RegressionErrorCheck(), three), "r2").doubted
+
+
+@pytest.mark.parametrize("explained", [0.5, 0.75, 0.95])
+def test_no_regression_with_normal_errors_has_a_wider_interval_than_foreseen(
+    explained: float,
+) -> None:
+    rng = np.random.default_rng(3)
+    said = rng.normal(size=2000) * explained**0.5
+    truth = said + rng.normal(size=2000) * (1 - explained) ** 0.5
+    found = measured(read(RegressionErrorCheck(), predicted([*truth], [*said])), "r2")
+    low, high = ends(found)
+    expected = RegressionErrorCheck().precision(AuditSize(2000, 1), 0.95)["r2"]
+    assert (high - low) / 2 <= expected * 1.05
 
 
 def test_few_rows_say_how_many_are_needed() -> None:

@@ -7,10 +7,10 @@ from scored_subjects import ends, gaps, measured, names, read
 from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.quality.online_gap import CHECK, OnlineGapCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import UNLABELLED, DatasetRole
 from auditor.domain.readings import GapReason
-from auditor.domain.subjects import Subject
-from auditor.metrics.stats.differences import share_difference
+from auditor.metrics.stats.share_differences import share_difference
 
 EVALUATION, PRODUCTION = DatasetRole.EVALUATION, DatasetRole.PRODUCTION
 

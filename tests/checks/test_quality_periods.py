@@ -6,13 +6,13 @@ from scored_subjects import ends, gaps, measured, names, read
 from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.quality.periods import CHECK, QualityOverTimeCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import find_refusal_gap
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.readings import GapReason
-from auditor.domain.subjects import Subject
-from auditor.metrics.data.periods import split_periods
-from auditor.metrics.stats.differences import share_difference
+from auditor.metrics.data.period_performance import split_periods
 from auditor.metrics.stats.group_gaps import max_gap
+from auditor.metrics.stats.share_differences import share_difference
 
 EVALUATION, REFERENCE = DatasetRole.EVALUATION, DatasetRole.REFERENCE
 YEARS = ("2015", "2016", "2017", "2018")

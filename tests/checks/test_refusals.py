@@ -1,5 +1,6 @@
 """What a check refuses before it asks the model is what it ends in when it runs."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,6 +11,7 @@ from scored_subjects import read
 from auditor.checks.registry import discover_checks
 from auditor.checks.requirements import find_unmet_need
 from auditor.domain.checks import Check, find_refusal_gap
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.readings import Gap
 
 CHECKS = discover_checks()
@@ -35,6 +37,19 @@ def test_some_checks_refused() -> None:
         and find_refusal_gap(made(), subject()) is not None
     }
     assert refusing >= {"data.skew", "poisoning.susceptibility"}
+
+
+def test_what_predictions_alone_cannot_answer_is_refused_before_it_runs() -> None:
+    alone = SUBJECTS["binary"]()
+    only = replace(alone.datasets[DatasetRole.EVALUATION], inputs=None)
+    alone.datasets = {DatasetRole.EVALUATION: only}
+    for name in ("data.anomalies", "data.duplicates", "data.drift"):
+        check = CHECKS[name]()
+        told = find_refusal_gap(check, alone)
+        assert told is not None, name
+        (gap,) = read(check, alone)
+        assert isinstance(gap, Gap)
+        assert (gap.reason, gap.detail, gap.cure) == (told.reason, told.detail, told.cure)
 
 
 def test_a_check_refuses_by_a_gap_or_not_at_all() -> None:

@@ -12,6 +12,7 @@ from saturated_networks import noisy_rows
 from scored_subjects import measured, read
 from sklearn.ensemble import RandomForestClassifier
 
+from auditor.attacks.privacy.logit_recovery import is_saturated, reread_scores
 from auditor.attacks.privacy.membership_evidence import MembershipEvidence, PoolAnswers
 from auditor.attacks.privacy.membership_pool import MembershipPool, gather_pool
 from auditor.attacks.privacy.membership_verdicts import (
@@ -20,11 +21,10 @@ from auditor.attacks.privacy.membership_verdicts import (
     examine_attack,
     overall_leak_verdict,
 )
-from auditor.attacks.privacy.score_temperature import is_saturated, reread_scores
 from auditor.checks.privacy.membership import CHECK as MEMBERSHIP
 from auditor.checks.privacy.obfuscation import CHECK as OBFUSCATION
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.readings import BiasDirection, Gap, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.metrics.stats.recalibration import fit_temperature
 
 WORDS = {"attack": "all", "shadows": "all"}

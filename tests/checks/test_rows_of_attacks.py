@@ -32,6 +32,7 @@ from auditor.checks.hardware.timing_leak import TimingLeakCheck
 from auditor.checks.measure import compute_readings, get_check_parameters
 from auditor.checks.poisoning.training_scan import TrainingScanCheck
 from auditor.checks.privacy.attribute import AttributeInferenceCheck
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Check
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item, encode_evidence
@@ -39,8 +40,7 @@ from auditor.domain.json import encode_canonical
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.readings import Measurement
 from auditor.domain.records import CheckObservation
-from auditor.domain.row_evidence import IDS, find_row_evidence
-from auditor.domain.subjects import Subject
+from auditor.domain.row_evidence import IDS
 from auditor.trust.disclosure import (
     EvidenceCommitment,
     RowEncoding,
@@ -127,7 +127,7 @@ def figures(one: ObservedCheck) -> list[Measurement]:
 @pytest.mark.parametrize("kind", EVERY)
 def test_what_goes_by_row_has_a_row_for_each_id(kind: str) -> None:
     one = seen(kind)
-    told, rows = find_row_evidence(one.check), count_evidence_rows(one.evidence)
+    told, rows = one.check.by_row, count_evidence_rows(one.evidence)
     assert rows
     assert IDS in told.each & set(one.evidence)
     for item in told.each & set(one.evidence):
@@ -139,7 +139,7 @@ def test_what_goes_by_row_has_a_row_for_each_id(kind: str) -> None:
 @pytest.mark.parametrize("kind", ADDING)
 def test_what_rows_add_up_to_is_the_figure_itself(kind: str) -> None:
     one = seen(kind)
-    adds = find_row_evidence(one.check).adds
+    adds = one.check.by_row.adds
     assert adds is not None
     found, known = figures(one), 0
     for added in adds(one.evidence):
@@ -154,7 +154,7 @@ def test_what_rows_add_up_to_is_the_figure_itself(kind: str) -> None:
 def test_what_tells_of_no_row_names_none(kind: str) -> None:
     one = seen(kind)
     ids = {str(name) for name in np.asarray(one.evidence[IDS]).tolist()}
-    for name in find_row_evidence(one.check).apart & set(one.evidence):
+    for name in one.check.by_row.apart & set(one.evidence):
         item = one.evidence[name]
         said = (
             encode_canonical(item).decode()
@@ -170,7 +170,7 @@ def shown(one: ObservedCheck, kept: np.ndarray) -> dict[str, Item]:
     bound: dict[str, EvidenceCommitment] = {
         part.commitment.digest: part.commitment for part in parts
     }
-    told, found = find_row_evidence(one.check), dict[str, Item]()
+    told, found = one.check.by_row, dict[str, Item]()
     for name, item in one.evidence.items():
         whole = bound[sealed.observation.evidence[name]].header.form is RowEncoding.WHOLE
         header, rows = split_item_rows(item, None if whole else count_evidence_rows(one.evidence))
@@ -188,13 +188,13 @@ def test_shares_that_are_counted_can_be_counted_on_the_rows_that_are_shown(kind:
     assert rows
     kept = np.arange(0, rows, 2)
     part = shown(one, kept)
-    counted = find_row_evidence(one.check).counted
+    counted = one.check.by_row.counted
     found = {
         (item.metric, str(dict(item.params))): item.value
         for item in figures(ObservedCheck(one.observation, one.check, part))
         if item.metric in counted
     }
-    adds = find_row_evidence(one.check).adds
+    adds = one.check.by_row.adds
     assert adds is not None
     expected = {
         (item.metric, str(dict(item.params))): pytest.approx(item.values[kept].mean())

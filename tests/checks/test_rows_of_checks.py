@@ -18,7 +18,8 @@ from auditor.domain.disclosure import NAMING, strip_row_details
 from auditor.domain.evidence import Evidence
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.readings import Measurement
-from auditor.domain.row_evidence import IDS, find_row_evidence
+from auditor.domain.row_evidence import IDS
+from auditor.domain.targets import TargetSpec
 from auditor.trust.disclosure import (
     EvidenceCommitment,
     RowEncoding,
@@ -28,9 +29,10 @@ from auditor.trust.disclosure import (
     split_item_rows,
 )
 from auditor.workflows.engine.local import observe_checks
+from auditor.workflows.engine.time_allowance import TimeAllowance
 
 CHECKS = discover_checks()
-DECLARED = sorted(name for name, check in CHECKS.items() if find_row_evidence(check).each)
+DECLARED = sorted(name for name, check in CHECKS.items() if check.by_row.each)
 SIZE = AuditSize(240, 2, {"0": 120, "1": 120}, {}, "1")
 KEY = bytes(32)
 
@@ -38,13 +40,19 @@ KEY = bytes(32)
 @cache
 def observed(name: str, subject: str) -> Result:
     check = instantiate_check(CHECKS[name], dict(CHECKS[name].presets.get(Budget.SMOKE, {})))
-    (result,) = observe_checks([check], SUBJECTS[subject](), lambda blob: None, Nobody(), SIZE)
+    (result,) = observe_checks(
+        [check],
+        SUBJECTS[subject](),
+        lambda blob: None,
+        Nobody(),
+        TimeAllowance(TargetSpec("cpu"), SIZE),
+    )
     return result
 
 
 @pytest.mark.parametrize("name", DECLARED)
 def test_what_a_check_says_of_its_rows_hangs_together(name: str) -> None:
-    told = find_row_evidence(CHECKS[name])
+    told = CHECKS[name].by_row
     assert IDS in told.each
     assert not told.each & told.apart
     assert told.counted <= set(CHECKS[name].emits)
@@ -56,7 +64,7 @@ def test_what_goes_by_row_has_a_row_for_each_id(name: str, subject: str) -> None
     result = observed(name, subject)
     if not isinstance(result, ObservedCheck):
         return  # the check says why it has nothing to say of this subject
-    told, rows = find_row_evidence(result.check), count_evidence_rows(result.evidence)
+    told, rows = result.check.by_row, count_evidence_rows(result.evidence)
     for item in told.each & set(result.evidence):
         header, parts = split_item_rows(result.evidence[item], rows)
         assert header.form is not RowEncoding.WHOLE, item
@@ -64,14 +72,12 @@ def test_what_goes_by_row_has_a_row_for_each_id(name: str, subject: str) -> None
 
 
 @pytest.mark.parametrize("subject", ["binary", "many_classes", "numbers"])
-@pytest.mark.parametrize(
-    "name", [name for name in DECLARED if find_row_evidence(CHECKS[name]).adds]
-)
+@pytest.mark.parametrize("name", [name for name in DECLARED if CHECKS[name].by_row.adds])
 def test_what_rows_add_up_to_is_the_figure_itself(name: str, subject: str) -> None:
     result = observed(name, subject)
     if not isinstance(result, ObservedCheck) or IDS not in result.evidence:
         return  # the check says why it has nothing to say of this subject
-    adds = find_row_evidence(result.check).adds
+    adds = result.check.by_row.adds
     assert adds is not None
     found = [item for item in compute_readings([result], 0.95) if isinstance(item, Measurement)]
     for added in adds(result.evidence):

@@ -7,8 +7,8 @@ from everything import binary
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditor.domain.check_subject import seeded_permutation
 from auditor.domain.datasets import Dataset, DatasetRole
-from auditor.domain.subjects import seeded_permutation
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(0, 70))

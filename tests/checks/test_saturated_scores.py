@@ -19,7 +19,7 @@ from auditor.domain.models import CompanionModel
 from auditor.domain.readings import BiasDirection, Gap
 from auditor.domain.tasks import Floats
 from auditor.metrics.stats.means import exact_log_losses, log_losses, log_odds, log_probabilities
-from auditor.metrics.stats.ranking import macro_auc
+from auditor.metrics.stats.roc_auc import macro_auc
 
 SURE = 400.0
 """Logits in the thousands: 400 times what is right."""

@@ -2,24 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from judging_cases import RULE, judge_one, measured
 
 from auditor.checks.measure import compute_readings
 from auditor.checks.registry import discover_checks
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
-from auditor.domain.checks import Metric, Need
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
+from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.findings import Outcome
 from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, VERDICT
-from auditor.domain.json import Json
 from auditor.domain.observed_checks import ObservedCheck
-from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
-from auditor.domain.records import CheckObservation
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.readings import (
+    BiasDirection,
+    BoundKind,
+    ConfidenceInterval,
+    Measurement,
+    Reading,
+    Unit,
+)
+from auditor.domain.records import CheckObservation, DuplicateRows
+from auditor.errors import BrokenCheckError
 from auditor.reports.wording import describe_bound
 
 CONCLUDING = {name: check for name, check in discover_checks().items() if VERDICT in check.emits}
@@ -34,7 +40,7 @@ ASKED = replace(
 
 
 @dataclass(frozen=True)
-class Said:
+class Said(Check):
     """A check that says what it is told to."""
 
     word: str = SHOWN
@@ -43,13 +49,9 @@ class Said:
     version: ClassVar[int] = 1
     title: ClassVar[str] = "What was said"
     needs: ClassVar[frozenset[Need]] = frozenset()
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
-        VERDICT: Metric("Whether a leak is shown", Unit.NONE, BoundKind.AT_LEAST, exact=True)
+        VERDICT: Metric("Leak detected", Unit.NONE, BoundKind.AT_LEAST, exact=True)
     }
-    controls: ClassVar[tuple[FrameworkControl, ...]] = ()
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
 
     def cost(self, size: AuditSize) -> CheckCost:
         return CheckCost()
@@ -115,3 +117,65 @@ def test_a_word_is_told_as_it_is_and_not_as_at_least_itself() -> None:
     assert describe_bound(measured(0.5, bound=BoundKind.AT_LEAST)) == "at least "
     message = judge_one(ASKED, reading(NOT_SEEN)).message
     assert "Found: no evidence at this power. A stronger search may show more." in message
+
+
+@dataclass(frozen=True)
+class Timed(Check):
+    """A check whose machine was busy, and that says how far."""
+
+    worst: float = 8.0
+    astray: str = BiasDirection.TOO_HIGH.value
+    doubted: bool = True
+
+    id: ClassVar[str] = "hardware.timed"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "A time"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    emits: ClassVar[Mapping[str, Metric]] = {"p50": Metric("Median time", Unit.SECOND)}
+
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost()
+
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
+        return {}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        time = Measurement.of(
+            ConfidenceInterval(2.0, 1.0, 3.0, confidence, "paper", 90),
+            "p50",
+            Unit.SECOND,
+            doubted=self.doubted,
+            astray=BiasDirection(self.astray) if self.astray else None,
+            worst_case=self.worst,
+        )
+        return (time,)
+
+
+def timed(check: Timed, **origin: Any) -> Measurement:  # noqa: ANN401 -- any field of an observation
+    """Return the time as it stands in a record."""
+    seen = replace(CheckObservation("cpu", check.id, check.version, {}, 7, {}), **origin)
+    (found,) = compute_readings([ObservedCheck(seen, check, {})], 0.95)
+    assert isinstance(found, Measurement)
+    return found
+
+
+def test_a_worst_case_stands_only_while_the_check_alone_doubts() -> None:
+    assert timed(Timed()).worst_case == 8.0
+    assert timed(Timed(), deterministic=False).worst_case is None
+    assert timed(Timed(), copies=DuplicateRows(100, 5)).worst_case is None
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        Timed(worst=2.9),
+        Timed(worst=float("inf")),
+        Timed(astray="too_low"),
+        Timed(astray="either"),
+        Timed(astray=""),
+        Timed(astray="", doubted=False),
+    ],
+)
+def test_a_worst_case_that_bounds_nothing_is_a_broken_check(check: Timed) -> None:
+    with pytest.raises(BrokenCheckError, match="its worst case is none"):
+        timed(check)

@@ -35,9 +35,9 @@ Command = Callable[..., Ended]
 def auditor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command in this process: arguments in, exit code and words out."""
 
-    def call(*arguments: object) -> Ended:
+    def call(*arguments: object, width: int = 200) -> Ended:
         monkeypatch.setattr(sys, "argv", ["auditor", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("COLUMNS", str(width))
         with pytest.raises(SystemExit) as stopped:
             main()
         captured = capsys.readouterr()

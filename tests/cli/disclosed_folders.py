@@ -203,7 +203,7 @@ PARTLY: Mapping[str, tuple[Change, str]] = {
         commitment(lambda told: told.update(leaves=239, shape=[239])),
         "is damaged",
     ),
-    "no commitment": (
+    "is not a commitment": (
         lambda folder: (folder / "evidence" / named(folder, "labels")).unlink(),
         "cannot be read",
     ),
@@ -255,7 +255,7 @@ FULLY: Mapping[str, tuple[Change, str]] = {
     "the same rows in other bytes": (written_otherwise, "not those that the record binds"),
     "no array": (
         lambda folder: rows(folder).write_bytes(b"x"),
-        "its rows are no array and no JSON",
+        "its rows are neither an array nor JSON",
     ),
     "no rows": (lambda folder: rows(folder).unlink(), "cannot be read"),
     "no key": (lambda folder: (folder / "disclosure.key").unlink(), "do not go together"),
@@ -264,8 +264,14 @@ FULLY: Mapping[str, tuple[Change, str]] = {
     "a key for fewer": (key(lambda told: told["blobs"].popitem()), ANOTHER),
     "a key for more": (key(lambda told: told["blobs"].update({"sha256:00": "sha256:00"})), ANOTHER),
     "an input more": (
-        key(lambda told: told["inputs"].update({"x": {"name": "x", "size": 1, "sha256": "x"}})),
+        key(
+            lambda told: told["inputs"].update({"x": {"name": "x", "size": 1, "sha256": "ab" * 32}})
+        ),
         ANOTHER,
+    ),
+    "an input of no digest": (
+        key(lambda told: told["inputs"].update({"x": {"name": "x", "size": 1, "sha256": "x"}})),
+        "is not of its form",
     ),
     "another input": (
         key(lambda told: next(iter(told["inputs"].values())).update(sha256="0" * 64)),

@@ -120,7 +120,7 @@ def each_record(of: Exports) -> Iterator[tuple[str, Files]]:
     yield record("with another verdict", lambda found: found.update(verdict="fail"))
     yield record("without findings", lambda found: found.update(findings=[]))
     yield record("of another model", lambda found: found["request"]["artifact"].update(name="x"))
-    yield record("that is no object of its schema", lambda found: found.clear())
+    yield record("that is not an object of its schema", lambda found: found.clear())
     raw = of.good[RECORD]
     yield "a record with a member twice", {**of.good, RECORD: b'{"id":"x",' + raw[1:]}
     yield "a record with NaN", {**of.good, RECORD: raw.replace(b'"seed":3', b'"seed":NaN', 1)}

@@ -51,7 +51,7 @@ def parquet(share: float) -> Break:
 
 X, Y = np.full((2, 3), 0.5), ["no", "yes"]
 DATA = {
-    "that is not there": Case((CSV, "does not exist", "Mend the path"), missing(CSV)),
+    "that is not there": Case((CSV, "does not exist", "Fix the path"), missing(CSV)),
     "of 0 bytes": Case((CSV, "0 bytes", "Write the data again"), written(CSV, b"")),
     "with a header alone": Case((CSV, "no rows", "Write the data again"), table()),
     "of blank lines": Case((CSV, "header"), written(CSV, "\n\n\n")),

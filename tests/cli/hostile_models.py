@@ -116,7 +116,7 @@ def folder_in_place(path: Path) -> None:
 
 MODELS = {
     "that is not there": Case(
-        (f"audit.yaml:3: model.artifact: {MODEL} does not exist", "Mend the path"), missing(MODEL)
+        (f"audit.yaml:3: model.artifact: {MODEL} does not exist", "Fix the path"), missing(MODEL)
     ),
     "of 0 bytes": Case((MODEL, "is empty", "Export"), written(MODEL, b"")),
     "of random bytes": Case(

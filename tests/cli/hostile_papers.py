@@ -23,15 +23,21 @@ FILES = {
     "of 0 bytes": Case((FILE, "no settings", "key: value"), written(FILE, b"")),
     "of a list": Case((FILE, "no settings", "key: value"), written(FILE, "- a\n- b\n")),
     "of one word": Case((FILE, "no settings", "key: value"), written(FILE, "hello\n")),
-    "that is not YAML": Case((f"{FILE}:9", "Mend"), line("evaluation: {", "evaluation: {{")),
-    "indented with tabs": Case((f"{FILE}:8", "Mend"), line("  evaluation:", "\tevaluation:")),
+    "that is not YAML": Case((f"{FILE}:9", "Fix the"), line("evaluation: {", "evaluation: {{")),
+    "indented with tabs": Case(
+        (f"{FILE}:8", "Indent with spaces"), line("  evaluation:", "\tevaluation:")
+    ),
     "that is not UTF-8": Case((FILE, "UTF-8", "byte"), written(FILE, b"model: \xff\xfe\n")),
-    "with null bytes": Case((FILE, "Mend"), line("line", "li\0ne")),
+    "with null bytes": Case((FILE, "Fix the"), line("line", "li\0ne")),
     "with a setting twice": Case(
         (FILE, "'seed'", "line 12", "twice"), line("seed: 3", "seed: 3\nseed: 4")
     ),
     "with an unknown setting": Case(
-        (f"{FILE}:10", "budgt", "no such setting; nearest is: budget. Mend"),
+        (
+            f"{FILE}:10",
+            "budgt",
+            "there is no such setting; nearest is: budget. Fix the lines named.",
+        ),
         line("budget:", "budgt:"),
     ),
     "with a number for a name": Case(
@@ -82,7 +88,7 @@ FILES = {
     ),
     "with a folder for a policy": Case(("'.'", "Write the path"), line("policy.yaml", '"."')),
     "without a model": Case(
-        (FILE, "model", "missing", "Mend"),
+        (FILE, "model", "missing", "Fix the"),
         line("model: {name: line, version: 1.0.0, artifact: model.onnx}\n", ""),
     ),
     "without data": Case(
@@ -122,7 +128,7 @@ FILES = {
         line("seed: 3", "seed: 3\nrecipe: {path: a.py}"),
     ),
     "with a recipe that is no code": Case(
-        (f"{FILE}:12", "recipe.path", "no Python file", ".py"),
+        (f"{FILE}:12", "recipe.path", "is not a Python file", ".py"),
         line("seed: 3", "seed: 3\nrecipe: {path: test.npz, allow: true}"),
     ),
     "with a pipeline": Case(
@@ -133,17 +139,19 @@ FILES = {
         (f"{FILE}:4", "regression", "task.tolerance is not set", "classification"),
         line("kind: classification", "kind: regression"),
     ),
-    "of a hundred million aliases": Case((FILE, "100,000", "Mend"), written(FILE, LAUGH)),
-    "nested without end": Case((FILE, "nested", "Mend"), written(FILE, "model: " + "[" * 50_000)),
+    "of a hundred million aliases": Case((FILE, "100,000", "Fix the"), written(FILE, LAUGH)),
+    "nested without end": Case(
+        (FILE, "nested", "Fix the"), written(FILE, "model: " + "[" * 50_000)
+    ),
     "with a Python object": Case(
-        (f"{FILE}:12", "Mend"),
+        (f"{FILE}:12", "Fix the"),
         line("seed: 3", "seed: 3\nclaims: !!python/object/apply:os.system [id]"),
     ),
     "with a bomb of an integer": Case(
         (FILE, "line 11", "digits"), line("seed: 3", "seed: 1" + "0" * 6000)
     ),
     "whose schema is not there": Case(
-        (f"{FILE}:5", "input.features: schema.yaml does not exist", "Mend the path"),
+        (f"{FILE}:5", "input.features: schema.yaml does not exist", "Fix the path"),
         line("domain: [0.0, 1.0]", "features: schema.yaml"),
     ),
     "whose key is not there": Case(
@@ -154,7 +162,7 @@ FILES = {
 RULES = {
     "that is not there": Case((POLICY, "no policy", "Write the path"), missing(POLICY)),
     "of 0 bytes": Case((POLICY, "no settings", "key: value"), written(POLICY, b"")),
-    "that is not YAML": Case((f"{POLICY}:8", "Mend"), rule("- id: accuracy", "- id: {accuracy")),
+    "that is not YAML": Case((f"{POLICY}:8", "Fix the"), rule("- id: accuracy", "- id: {accuracy")),
     "that is not UTF-8": Case((POLICY, "UTF-8"), written(POLICY, b"rules: \xff\n")),
     "of a hundred million aliases": Case((POLICY, "100,000"), written(POLICY, LAUGH)),
     "without rules": Case(

@@ -198,7 +198,7 @@ RECORDS = {
         command=JUDGE,
     ),
     "that reaches out of its folder": Case(
-        ("evidence", "../dev/zero", "no digest"), reaching_out, 1, command=VERIFY
+        ("evidence", "../dev/zero", "which is not a digest"), reaching_out, 1, command=VERIFY
     ),
     "with a pipe for evidence": Case(
         ("evidence/", "not a regular file"), piped_evidence, 1, command=VERIFY
@@ -217,10 +217,10 @@ RECORDS = {
         f"whose evidence is {name}: {command[0]}": Case(words, forged(raw), code, command=command)
         for name, raw, said in (
             ("another's", b"[]", ("quality.accuracy on cpu", "not what that check sees")),
-            ("no JSON", b"{", ("no array and no JSON",)),
-            ("a cut array", b"\x93NUMPY", ("no array and no JSON",)),
-            ("nested without end", b"[" * 100_000, ("no array and no JSON",)),
-            ("an array that promises too much", PROMISE, ("no array and no JSON",)),
+            ("no JSON", b"{", ("neither an array nor JSON",)),
+            ("a cut array", b"\x93NUMPY", ("neither an array nor JSON",)),
+            ("nested without end", b"[" * 100_000, ("neither an array nor JSON",)),
+            ("an array that promises too much", PROMISE, ("neither an array nor JSON",)),
         )
         for command, code in ((VERIFY, 1), (JUDGE, 2))
         for words in (
@@ -233,12 +233,12 @@ RECORDS = {
         command=VERIFY,
     ),
     "that is a file": Case(
-        ("not a record's folder", "auditor audit"),
+        ("neither a record folder nor a bundle.zip", "auditor audit"),
         lambda _: None,
         command=("verify", "model.onnx", "--key", KEY),
     ),
     "that nobody wrote": Case(
-        ("nowhere", "not a record's folder"),
+        ("nowhere", "cannot be read", "the output folder of `auditor audit`, its bundle.zip"),
         lambda _: None,
         command=("verify", "./nowhere", "--key", KEY),
     ),
@@ -264,7 +264,7 @@ RECORDS = {
 P384 = ec.generate_private_key(ec.SECP384R1())
 KEYS = {
     "that is not there": Case(
-        ("signer.pub", "no key file", "auditor keys new"), missing(KEY), command=VERIFY
+        ("signer.pub", "cannot be read", "auditor keys new"), missing(KEY), command=VERIFY
     ),
     "of 0 bytes": Case(("signer.pub", "Name a public key"), written(KEY, b""), command=VERIFY),
     "of garbage": Case(
@@ -329,7 +329,7 @@ SIGNATURES = {
         command=SIGNED,
     ),
     "of a model that is not there": Case(
-        ("model.onnx", "No such file", "Name the model"), missing("model.onnx"), command=SIGNED
+        ("model.onnx", "No such file", "the model file"), missing("model.onnx"), command=SIGNED
     ),
     "of a model that was emptied": Case(
         ("model.onnx", "empty"), written("model.onnx", b""), command=SIGNED

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from auditor.checks.registry import discover_checks
-from auditor.cli.console import show_record
+from auditor.cli.record_output import show_record
 from auditor.domain.budgets import Budget
 from auditor.domain.findings import Finding, Outcome
 from auditor.domain.policies import AssuranceLevel, MetricLimits, Policy, Rule, RuleEffect, Severity

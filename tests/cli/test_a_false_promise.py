@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auditor.targets.recipe import is_sandbox_available
+from auditor.targets.training_recipe import is_sandbox_available
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits" / "audit-privacy.yaml"
 Command = Callable[..., Any]

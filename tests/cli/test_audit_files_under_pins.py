@@ -29,9 +29,8 @@ from auditor.domain.json import compute_digest, encode_canonical
 from auditor.domain.policies import Policy
 from auditor.errors import AuditorError
 from auditor.inputs.auditfile.schema import AuditFileSchema
-from auditor.policy.evaluate.pins import find_pin_violations
+from auditor.policy.evaluate.pin_violations import find_pin_violations
 from auditor.workflows.prepare import (
-    AuditOverrides,
     PreparedAudit,
     Resolvers,
     conceal_rows,
@@ -128,12 +127,9 @@ class Pinned:
     def prepared(self, document: object) -> tuple[PreparedAudit, Any]:
         """Read an audit file as ``audit`` does, and return what checks and rules are given."""
         raw = yaml.safe_dump(document, sort_keys=False).encode()
-        asked = read_overridden_audit_file(
-            raw, "audit.yaml", AuditOverrides(only=("quality.accuracy",)), self.parts
-        )
-        with prepare_audit(
-            asked, build_path_resolver(self.folder / "audit.yaml"), AuditOverrides(), self.parts
-        ) as read:
+        asked = read_overridden_audit_file(raw, "audit.yaml", self.parts)
+        locate = build_path_resolver(self.folder / "audit.yaml")
+        with prepare_audit(asked, locate, self.parts) as read:
             found = read if asked.disclosure is None else conceal_rows(read, bytes(32))[0]
             return found, given(found)
 

@@ -36,6 +36,19 @@ def test_an_audit_verifies_its_copy_as_the_signer_hashed_it(
     assert auditor("verify", out, "--key", home / "signer.pub").code == 0
 
 
+@pytest.mark.parametrize("name", ["digits", "docstrings", "loans"])
+def test_a_rule_on_the_signature_passes_and_the_record_is_judged_so_again(
+    name: str, auditor: Callable[..., Any], tmp_path: Path, home: Path
+) -> None:
+    out, file = tmp_path / "out", EXAMPLES / name / "audit.yaml"
+    auditor("audit", file, "--budget", "ci", "--only", "provenance.signature", "--out", out)
+    findings = json.loads((out / "record.json").read_bytes())["findings"]
+    outcomes = [it["outcome"] for it in findings if it["measure"].startswith("provenance.signat")]
+    assert outcomes == ["passed"]
+    verified = auditor("verify", out, "--key", home / "signer.pub")
+    assert verified.code == 0, verified.said
+
+
 @pytest.mark.parametrize("page", ADVICE)
 def test_a_model_is_signed_as_the_examples_say_where_audits_have_run(
     page: str, auditor: Callable[..., Any], finished: Path

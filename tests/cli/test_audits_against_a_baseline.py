@@ -207,8 +207,8 @@ def test_a_gate_and_a_comment_take_a_baseline_that_they_name_and_no_other(
     example, named = held.parent, record_in(held)["request"]["baseline"]
     said = ("comment", held, "--key", held / "signer.pub")
     ended = auditor(*gate_of(example))
-    assert (ended.code, "Gate: shut (baseline)" in ended.said) == (1, True), ended.said
-    assert f"not-worse rests on the baseline {named}" in ended.said
+    assert (ended.code, "Gate: closed (baseline)" in ended.said) == (1, True), ended.said
+    assert f"not-worse depends on the baseline {named}" in ended.said
     assert "not believed" in auditor(*said).said
     for against in (named, released):
         assert auditor(*gate_of(example, "--baseline", against)).code == 0
@@ -267,4 +267,4 @@ def test_in_ci_the_command_line_says_which_baseline_counts(
     named = compute_digest((released / "record.json").read_bytes())
     assert f"AUDITOR_VERDICT={'pass' if counts else 'fail'}" in told
     assert (f"AUDITOR_BASELINE={named}" in told) is counts
-    assert ("that the audit file alone lets count" in ended.said) is not counts
+    assert ("that only the audit file allows" in ended.said) is not counts

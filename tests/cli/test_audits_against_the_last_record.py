@@ -42,7 +42,7 @@ def test_a_first_audit_goes_on_without_one_and_says_so(auditor: Command, inside:
     assert "No baseline: no record of line on cpu that holds is kept here" in ended.said
     assert named_in(inside / "first") is None
     page = (inside / "first" / "report.html").read_text()
-    assert "held against no earlier one" in page
+    assert "not compared with an earlier one" in page
     assert 'id="since"' not in page
     assert "and none is given" not in auditor("plan", asked, *ONLY, "--format", "json").said
     other = auditor("audit", asked, *ONLY, "--baseline", "./last", "--out", "second")
@@ -73,11 +73,11 @@ def test_report_and_summary_say_what_moved_since_the_last_record(
     assert "<h2>Since line 1.0.0</h2>" in page
     assert "Got worse" in page
     assert "Baseline record" in page  # in the graph of the lineage
-    assert "held against no earlier one" not in page
+    assert "not compared with an earlier one" not in page
     assert "## Since line 1.0.0\n" in summary
     assert "| Got worse | Accuracy | quality.accuracy/accuracy | cpu |" in summary
     assert "It is right often enough, cpu: Passed before, Failed now" in summary
-    assert "What else differs:" in summary
+    assert "Other differences:" in summary
     said = auditor("lineage", "worse").said
     assert f"baseline:{record_of(worse.parent / 'out').removeprefix('sha256:')[:12]}" in said
     assert auditor("verify", worse, "--key", worse / "signer.pub").code == 0

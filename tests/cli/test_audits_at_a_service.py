@@ -31,7 +31,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditAttempt
 from auditor.service.domain.submissions import SubmissionState
-from auditor.workflows.reproduce import check_reproduction
+from auditor.workflows.reproduced_readings import check_reproduction
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(sys.executable).with_name("auditor")
@@ -145,9 +145,8 @@ def test_an_audit_at_a_service_is_the_one_that_runs_here(
     assert [item.to_json() for item in here.findings] == [
         item.to_json() for item in there_was.findings
     ]
-    steps = {
-        step.name: step for step in check_reproduction(here, there_was, discover_checks().values())
-    }
+    found = check_reproduction(here, there_was, discover_checks().values())
+    steps = {step.name: step for step in found.steps}
     assert steps["request"].result.value == "holds"
     assert "equal" in steps["quality.accuracy on cpu"].detail
     assert there_was.assurance is AssuranceLevel.A1
@@ -184,7 +183,7 @@ def test_an_audit_against_a_record_of_the_service_is_the_one_that_runs_here(
     refused = auditor(*AUDITED, *there, "--baseline", f"sha256:{'0' * 64}")
     assert (refused.code, "the project has no record" in refused.said) == (2, True)
     key = auditor(*AUDITED, *there, "--baseline", named, "--baseline-key", "before/signer.pub")
-    assert (key.code, "--baseline-key is not for a service" in key.said) == (2, True)
+    assert (key.code, "--baseline-key does not work with a service" in key.said) == (2, True)
 
 
 def hold(url: str) -> tuple[str, str]:
@@ -210,7 +209,7 @@ def test_rows_that_the_auditor_holds_are_named_and_never_read_here(
     Path("test.csv").unlink()
     sealed = (*AUDITED, "--sealed", *there)
     unknown = auditor(*sealed, "--sealed-set", "rows-of-nobody")
-    assert (unknown.code, "has no sealed set rows-of-nobody" in unknown.said) == (2, True)
+    assert (unknown.code, "unknown sealed set rows-of-nobody" in unknown.said) == (2, True)
     done = auditor(*sealed, "--sealed-set", name)
     assert done.code == 0, done.said
     record = record_in(Path("out"))
@@ -274,7 +273,7 @@ def test_a_policy_that_asks_for_a_sealed_audit_wants_the_ledger_that_drew_its_se
     for shut in ((), ("--ledger-key", str(tmp_path / "own" / "ledger.pub"))):
         ended = auditor(*gate, *believed, *shut)
         assert ended.code == 1, ended.said
-        assert "sealed" in ended.said.rpartition("Gate: shut (")[2], ended.said
+        assert "sealed" in ended.said.rpartition("Gate: closed (")[2], ended.said
         told = auditor("comment", "out", *believed, *shut)
         assert "\N{WHITE HEAVY CHECK MARK}" not in told.out
     opened = auditor(*gate, *believed, *ledger)
@@ -303,7 +302,7 @@ def test_a_wrong_key_and_an_address_where_nobody_listens_are_told_apart(
     monkeypatch.setenv("AUDITOR_API_KEY", "auk_0000000000000000_" + "a" * 43)
     wrong = auditor(*AUDITED, "--server", served.url)
     assert wrong.code == 2
-    assert "that is no key of this service. Set AUDITOR_API_KEY" in wrong.said
+    assert "this is not an API key of this service. Set AUDITOR_API_KEY" in wrong.said
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     nobody = auditor(*AUDITED, "--server", f"http://127.0.0.1:{port}")
@@ -371,7 +370,7 @@ def test_whoever_waits_gets_the_record_though_the_service_is_killed_meanwhile(
 
 
 def named(said: str) -> str:
-    return said.partition("Handed in as ")[2].split()[0]
+    return said.partition("Submitted as ")[2].split()[0]
 
 
 @pytest.fixture
@@ -390,7 +389,7 @@ def test_a_worker_of_its_own_carries_out_what_waits_for_its_target(
     served = idle_service
     idle = auditor(*AUDITED, *there)
     assert idle.code == 2
-    assert "nobody works for cpu" in idle.said
+    assert "no worker for cpu is online" in idle.said
     environment = {**os.environ, "AUDITOR_HOME": str(served.home)}
     with (served.home.parent / "worker").open("wb") as log:
         command = [str(COMMAND), "worker", "--target", "cpu"]
@@ -426,7 +425,7 @@ def test_a_record_that_a_service_did_not_sign_or_of_something_else_is_not_writte
     assert "does not verify: signature" in forged.said
     unasked = asked(mine, "--budget", "ci")
     assert unasked.code == 2
-    assert "something else: the budget differ" in unasked.said
+    assert "another request: the budget differ" in unasked.said
     assert not (inside / "fetched").exists()
     assert asked(mine).code == 0
     assert record_in(inside / "fetched") == record_in(inside / "out")

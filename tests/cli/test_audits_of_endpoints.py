@@ -266,7 +266,7 @@ def once_kept(home: Path, digest: str, deed: Callable[[], None]) -> threading.Th
         name = digest.removeprefix("sha256:")
         while not list(home.rglob(name)) and time.monotonic() < end:
             time.sleep(0.02)
-        time.sleep(0.5)
+        time.sleep(2.0)  # the cheap checks end first, also on a busy machine
         deed()
 
     thread = threading.Thread(target=wait, daemon=True)

@@ -130,7 +130,7 @@ def test_a_policy_in_place_of_the_files_need_not_have_the_rules_of_its_risks(
     other.write_text((example / "policy.yaml").read_text().replace("id: accuracy", "id: right"))
     audit = declared.parent / "audit.yaml"
     assert auditor("audit", audit, "--policy", other, "--out", out, *ONLY).code == 0
-    assert "is no rule of this policy" in (out / "report.html").read_text()
+    assert "is not a rule of this policy" in (out / "report.html").read_text()
     assert auditor("reproduce", out).code == 0
 
 
@@ -138,7 +138,7 @@ def test_a_policy_in_place_of_the_files_need_not_have_the_rules_of_its_risks(
     ("old", "new", "said"),
     [
         ("name: line,", "name: other,", "holds other, and not line, which the audit file audits"),
-        ("[accuracy]", "[acuracy]", "'acuracy', which is no rule of the policy"),
+        ("[accuracy]", "[acuracy]", "'acuracy', which is not a rule of the policy"),
     ],
 )
 def test_what_contradicts_the_audit_is_refused_before_anything_runs(
@@ -178,16 +178,17 @@ def test_init_begins_a_dossier_that_the_audit_takes_as_it_stands(
 def test_the_dossier_is_written_signed_and_told_in_every_rendering(
     auditor: Command, declared: Path
 ) -> None:
-    annex = (declared / "annex-iv.md").read_text()
-    assert "Sorts letters by town." in annex
-    assert "R-2: Letters are read" in annex
+    page = declared.parent / "annex-iv.md"
+    assert auditor("export", declared, "--format", "annex-iv", "--out", page).code == 0
+    assert "Sorts letters by town." in page.read_text()
+    assert "R-2: Letters are read" in page.read_text()
     for name in ("report.html", "summary.md"):
         assert "Letters are read" in (declared / name).read_text()
-    raw, key = (declared / "annex-iv.md").read_bytes(), declared / "signer.pub"
-    (declared / "annex-iv.md").write_bytes(raw.replace(b"Missing", b"Present"))
+    raw, key = (declared / "summary.md").read_bytes(), declared / "signer.pub"
+    (declared / "summary.md").write_bytes(raw.replace(b"Missing", b"Present") + b"\n")
     ended = auditor("verify", declared, "--key", key)
     assert ended.code == 1
-    assert "annex-iv.md is not the file that was signed" in ended.said
+    assert "summary.md is not the file that was signed" in ended.said
 
 
 def test_no_dossier_is_written_or_can_be_slipped_in_where_nobody_asks_for_one(

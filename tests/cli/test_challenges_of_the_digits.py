@@ -11,13 +11,13 @@ import pytest
 
 from auditor.attacks.evasion.evidence import recount_rows
 from auditor.checks.evasion.linf import LinfEvasionCheck
+from auditor.domain.check_subject import CheckShard
 from auditor.domain.record_json import read_record
-from auditor.domain.subjects import CheckShard
 from auditor.inputs.materialize import materialize_inputs
 from auditor.reports.folder import RECORD, RecordFolder
-from auditor.workflows.engine.subject import open_subject
-from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
-from auditor.workflows.reproduce import build_reproduction_overrides
+from auditor.workflows.engine.audit_subject import open_subject
+from auditor.workflows.prepare import prepare_audit
+from auditor.workflows.reproduce import read_recorded_audit_file
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.wiring import OPENERS, build_input_finder, build_record_resolvers
 from auditor.workflows.workspace import open_workspace
@@ -89,11 +89,9 @@ def crafted(folder: Path, eps: float) -> dict[str, np.ndarray]:
     ):
         fetch = build_input_finder(place.store.blobs, None)
         laid = materialize_inputs(record.request.inputs, fetch, Path(scratch))
-        parts, overrides = build_record_resolvers(record, old), build_reproduction_overrides(record)
-        asked = read_overridden_audit_file(
-            fetch(record.request.audit_file), "audit file", overrides, parts
-        )
-        with prepare_audit(asked, laid.locate, overrides, parts) as prepared:
+        parts, raw = build_record_resolvers(record, old), fetch(record.request.audit_file)
+        asked = read_recorded_audit_file(raw, record.request, parts)
+        with prepare_audit(asked, laid.locate, parts) as prepared:
             spec, brought = record.request.targets[0], prepared.materials
             with open_subject(spec, brought, OPENERS, twin=lambda _: True) as subject:
                 strong = LinfEvasionCheck(

@@ -5,12 +5,15 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from auditor.checks.registry import GROUP, check_origins, discover_checks
+from auditor.checks.registry import GROUP, add_checks, check_origins, discover_checks
+from auditor.domain.checks import Check, Metric, is_attack
+from auditor.domain.readings import Unit
 from auditor.domain.report_blocks import CheckOrigin
+from auditor.errors import BrokenCheckError
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks-of-your-own.md"
 FENCED = re.compile(r"^```(toml|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -59,3 +62,47 @@ def test_the_documented_check_is_audited_and_its_block_is_in_the_report(
     summary = (inside / "out" / "summary.md").read_text(encoding="utf-8")
     assert "- Margins of decisions on cpu, from toychecks 1.2.0" in summary
     assert auditor("verify", "out", "--key", "out/signer.pub").code == 0
+
+
+def make_check(*bases: type, **more: object) -> type[Check]:
+    """Return a check class with all that has no default, and what is given."""
+    told = {
+        "id": "toy.given",
+        "version": 1,
+        "title": "Given",
+        "needs": frozenset(),
+        "emits": {"share": Metric("Share", Unit.SHARE)},
+        **{name: lambda *_: () for name in ("cost", "observe", "figures")},
+    }
+    kept = {name: value for name, value in {**told, **more}.items() if value is not None}
+    return cast("type[Check]", type("Given", bases, kept))
+
+
+def test_classes_join_the_checks_that_were_found() -> None:
+    found = add_checks(discover_checks(), [make_check(Check)])
+    assert list(found) == sorted([*discover_checks(), "toy.given"])
+
+
+def test_a_check_that_has_the_shape_alone_gets_the_defaults() -> None:
+    check = add_checks({}, [make_check()])["toy.given"]
+    assert (check.uses, check.grid, check.by_example) == ((), {}, None)
+    assert check().refuses(cast("Any", None)) is None
+    assert not is_attack(check)
+
+
+def test_a_check_that_says_by_an_older_name_that_it_attacks_still_does() -> None:
+    assert is_attack(add_checks({}, [make_check(attacks=True)])["toy.given"])
+
+
+@pytest.mark.parametrize("base", [(), (Check,)])
+@pytest.mark.parametrize("name", ["emits", "figures"])
+def test_a_check_without_a_required_declaration_is_refused(
+    base: tuple[type, ...], name: str
+) -> None:
+    with pytest.raises(BrokenCheckError, match=f"lacks {name}"):
+        add_checks({}, [make_check(*base, **{name: None})])
+
+
+def test_an_id_that_is_taken_is_refused() -> None:
+    with pytest.raises(BrokenCheckError, match=r"claims the id 'quality\.accuracy'"):
+        add_checks(discover_checks(), [make_check(Check, id="quality.accuracy")])

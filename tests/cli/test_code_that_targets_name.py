@@ -243,7 +243,10 @@ def test_targets_of_a_file_that_others_can_write_are_not_opened(
 
 def test_a_service_takes_no_code_from_the_command_line(auditor: Command, inside: Path) -> None:
     ended = auditor(*AUDIT, "--server", "http://127.0.0.1:9", "--allow-target-code")
-    assert (ended.code, "--allow-target-code is not for a service" in ended.said) == (2, True)
+    assert (ended.code, "--allow-target-code does not work with a service" in ended.said) == (
+        2,
+        True,
+    )
 
 
 @pytest.mark.usefixtures("unconfined")
@@ -272,7 +275,10 @@ def test_an_audit_file_cannot_take_the_sandbox_of_a_recipe_away(
     assert "--allow-unsandboxed" in ended.said
     assert auditor(*AUDIT, "--allow-unsandboxed").code == 0
     there = auditor(*AUDIT, "--server", "http://127.0.0.1:9", "--allow-unsandboxed")
-    assert (there.code, "--allow-unsandboxed is not for a service" in there.said) == (2, True)
+    assert (there.code, "--allow-unsandboxed does not work with a service" in there.said) == (
+        2,
+        True,
+    )
 
 
 CODE = st.sampled_from([dict(item) for item in NAMING.values() if "runtime" not in item])

@@ -50,7 +50,7 @@ def test_twenty_easy_rows_forty_times_each_open_nothing(
     assert {item["outcome"] for item in record["findings"]} == {"unknown"}
     accuracy = next(it for it in record["readings"] if it.get("metric") == "accuracy")
     assert accuracy["doubted"]
-    assert "800 evaluation rows are copies of 20 distinct ones" in accuracy["details"]["doubt"]
+    assert "780 of 800 evaluation rows repeat another row" in accuracy["details"]["doubt"]
     assert accuracy["low"] < 0.9
     robust = [it for it in record["readings"] if it.get("metric") == "robust_accuracy"]
     assert robust
@@ -61,4 +61,4 @@ def test_twenty_easy_rows_forty_times_each_open_nothing(
     gate = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", "out")
     shut = auditor(*gate, "--key", home / "signer.pub")
     assert shut.code == 1
-    assert "Gate: shut (verdict)" in shut.said
+    assert "Gate: closed (verdict)" in shut.said

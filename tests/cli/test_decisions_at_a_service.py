@@ -110,12 +110,12 @@ def test_an_audit_is_waived_approved_by_two_opened_and_found_wrong(
     anna = (*leave, "--approver", "anna", "--key", "anna/decision.key", "--out", "w.json")
     eve = (*leave, "--approver", "eve", "--key", "eve/decision.key", "--out", "e.json")
     refused = auditor(*eve, *server)
-    assert (refused.code, "is the key of nobody in this project" in refused.said) == (2, True)
+    assert (refused.code, "is not the key of a person in this project" in refused.said) == (2, True)
     made = auditor(*anna, *server)
     assert made.code == 0, made.said
     stands = caller.audit()
     fresh = stands["records"][0]["digest"]
-    assert f"Judged again there: {fresh} (pass)" in made.said
+    assert f"Re-evaluated there: {fresh} (pass)" in made.said
     assert (stands["standing"], stands["verdict"]) == ("awaiting approval", "fail")
     shut = auditor(*asked)
     assert (shut.code, "0 of 2 approvals of this record are there" in shut.said) == (1, True)

@@ -54,8 +54,11 @@ def test_evidence_that_is_not_by_row_is_shown_on_the_owners_word_alone(
         (("full", "--withhold", "none.txt"), "the evidence names no row 'r999'"),
         (("full", "--withhold", "empty.txt"), "no row is named"),
         (("full", "--withhold", "missing.txt"), "missing.txt cannot be read"),
-        (("full",), "rows are named in one way"),
-        (("full", "--withhold", "ids.txt", "--rows", "ids.txt"), "rows are named in one way"),
+        (("full",), "exactly one of --rows and --withhold is needed"),
+        (
+            ("full", "--withhold", "ids.txt", "--rows", "ids.txt"),
+            "exactly one of --rows and --withhold is needed",
+        ),
         (("full", "--withhold", "ids.txt", "--also", "ghost"), "the record has nothing of 'ghost'"),
     ],
     ids=["unknown", "empty", "missing", "neither", "both", "ghost"],

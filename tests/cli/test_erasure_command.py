@@ -99,7 +99,7 @@ def test_an_erased_record_is_neither_reproduced_nor_judged_nor_disclosed(
 def test_who_names_no_record_is_told(auditor: Command, erased: Path) -> None:
     ended = auditor("erase", "aud-nobody", "--yes")
     assert ended.code == 4
-    assert "the store has no record 'aud-nobody'" in ended.said
+    assert "record 'aud-nobody' is not in the store" in ended.said
 
 
 def test_nothing_is_erased_without_a_yes(

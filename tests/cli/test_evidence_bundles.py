@@ -125,17 +125,23 @@ def test_a_bundle_and_its_folder_hold_step_by_step(
         results = {step["name"]: step["result"] for step in steps}
         asked = ("paths", "key", "signature", "files", "evidence", "record", "verdict",
                  "properties", "test result", "ledger", "artifact")  # fmt: skip
-        assert results == {**dict.fromkeys(asked, "ok"), "figures": "not checked"}
+        left = dict.fromkeys(("figures", "report.html"), "not checked")
+        assert results == {**dict.fromkeys(asked, "ok"), **left}
 
 
 def test_a_failing_record_verifies_too_and_says_that_it_fails(
-    offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path
-) -> None:
+    offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     (tmp_path / "b.zip").write_bytes(pack_bundle(exports.failing))
     code, steps = offline(tmp_path / "b.zip", *trusted)
     assert code == 0
     assert next(step for step in steps if step["name"] == "record")["detail"].startswith(
         "the verdict fail "
+    )
+    assert OFFLINE.main([str(tmp_path / "b.zip"), *trusted]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "It holds; report.html was NOT compared with the record, whose verdict is fail"
     )
 
 
@@ -177,7 +183,7 @@ def test_without_a_ledger_key_the_ledger_is_said_to_be_unchecked(
     code, steps = offline(tmp_path / "b.zip", *trusted[:2])
     assert code == 0
     assert {step["name"] for step in steps if step["result"] == "not checked"} == {
-        "figures", "ledger"
+        "figures", "ledger", "report.html"
     }  # fmt: skip
 
 
@@ -296,7 +302,9 @@ def test_the_verifier_in_a_bundle_needs_nothing_but_cryptography(
     assert absent.returncode == 1
     good = run("b.zip", *trusted)
     assert (good.returncode, good.stderr) == (0, "")
-    assert good.stdout.endswith("Every step that was asked for holds.\n")
+    assert good.stdout.endswith(
+        "\nIt holds; report.html was NOT compared with the record, whose verdict is pass\n"
+    )
     forged = forged_files(exports)
     for name in (
         "report.html changed",

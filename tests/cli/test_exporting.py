@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import RecordError, UsageError
-from auditor.reports.folder import KNOWN, LEDGER, PROOF, RECORD, RecordFolder
+from auditor.reports.folder import LEDGER, PROOF, RECORD, RecordFolder, known_files
 from auditor.reports.formats.bundle_zip import pack_bundle, unpack_bundle
 from auditor.reports.formats.verification_guide import read_offline_verifier
 
@@ -90,7 +90,10 @@ def test_a_file_that_is_there_is_not_overwritten(auditor: Command, finished: Pat
 @pytest.mark.parametrize("source", ["aud-000000000000000000000000", "nowhere", "model.onnx"])
 def test_what_is_no_record_is_not_exported(auditor: Command, finished: Path, source: str) -> None:
     ended = auditor("export", source, "--out", "b.zip")
-    assert (ended.code, "neither a folder nor the id" in ended.said) == (2, True)
+    assert (ended.code, "neither a folder nor the ID of a record in the store" in ended.said) == (
+        2,
+        True,
+    )
     assert not (finished / "b.zip").exists()
 
 
@@ -154,7 +157,7 @@ def test_what_is_unpacked_is_gone_afterwards(tmp_path: Path) -> None:
 
 def test_the_page_on_publishing_names_every_file_and_every_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "publishing.md").read_text()
-    assert {name for name in KNOWN if f"`{name}" not in page} == set()
+    assert {name for name in known_files() if f"`{name}" not in page} == set()
     codes = set(re.findall(r'refuse\(\s*"([A-Z_]+)"', read_offline_verifier().decode()))
     assert len(codes) > 10
     assert {code for code in codes | {"NOT_TRUSTED"} if f"`{code}`" not in page} == set()
@@ -173,3 +176,19 @@ def test_the_single_verifier_keeps_its_own_rules() -> None:
         if isinstance(node, ast.FunctionDef):
             told = (ast.get_docstring(node, clean=False) or "").count("\n") + 1
             assert (node.end_lineno or 0) - node.lineno - told < MOST_LINES_OF_A_FUNCTION, node.name
+
+
+def test_one_format_comes_out_of_the_folder_and_of_the_store_as_the_folder_holds_it(
+    auditor: Command, finished: Path
+) -> None:
+    for number, source in enumerate(("out", record_id(finished / "out"))):
+        ended = auditor("export", source, "--format", "junit", "--out", f"{number}.xml")
+        assert ended.code == 0, ended.said
+        made = (finished / f"{number}.xml").read_bytes()
+        assert made == (finished / "out" / "junit.xml").read_bytes()
+
+
+def test_a_format_that_has_nothing_to_show_writes_no_file(auditor: Command, finished: Path) -> None:
+    ended = auditor("export", "out", "--format", "annex-iv", "--out", "annex.md")
+    assert ended.code == 2
+    assert not (finished / "annex.md").exists()

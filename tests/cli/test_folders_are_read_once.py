@@ -71,7 +71,7 @@ def test_a_comparison_shows_the_records_that_were_verified(
         ended = auditor("compare", "before", "out", *KEY, "--out", "page.html")
     assert done.is_set()
     assert ended.code == 0, ended.said
-    assert "May be deployed" not in (inside / "page.html").read_text()
+    assert "Approved for deployment" not in (inside / "page.html").read_text()
 
 
 def test_what_is_judged_again_is_what_was_verified(

@@ -25,7 +25,7 @@ def test_what_a_rule_waits_for_is_told_and_the_rest_is_counted() -> None:
     said = shown(ASKED, GAP, other, other, width=100)
     assert "No labels" in said
     assert "No earlier data" not in said
-    assert "2 figures that no rule asks for are not there" in said
+    assert "2 figures that no rule requires are missing" in said
 
 
 def test_a_check_that_crashed_is_told_though_no_rule_asks_for_it() -> None:

@@ -73,7 +73,7 @@ def test_a_file_that_never_ran_opens_no_gate(
     for asked in (GATE, (*GATE, "--target", target)):
         ended = auditor(*asked)
         assert ended.code == 1, ended.said
-        assert "Gate: shut (artifact)" in ended.said
+        assert "Gate: closed (artifact)" in ended.said
     assert auditor(*GATE, "--fail-on", "failed").code == 1
 
 
@@ -85,7 +85,7 @@ def test_a_target_that_ran_the_file_opens_its_gate_beside_an_endpoint(
     assert auditor(*GATE, "--target", "cpu").code == 0
     for asked in (GATE, (*GATE, "--target", "prod")):
         ended = auditor(*asked)
-        assert (ended.code, "Gate: shut (artifact)" in ended.said) == (1, True), ended.said
+        assert (ended.code, "Gate: closed (artifact)" in ended.said) == (1, True), ended.said
 
 
 def subjects(folder: Path) -> dict[str, list[str]]:
@@ -108,7 +108,7 @@ def test_everything_that_shows_the_record_speaks_of_the_endpoint(
     for name in ("report.html", "summary.md"):
         head = (inside / "out" / name).read_text().partition("How it was run")[0]
         assert said in head, name
-        assert "May be deployed" not in head, name
+        assert "Approved for deployment" not in head, name
     shown = auditor("comment", "out", "--key", "out/signer.pub")
     assert said in shown.said
     assert "\N{WHITE HEAVY CHECK MARK}" not in shown.out
@@ -150,7 +150,7 @@ def test_an_earlier_record_whose_statements_name_the_file_verifies_and_opens_no_
     ended = auditor("verify", "out", "--key", "out/signer.pub")
     assert (ended.code, ended.out.count("another version of auditor worded")) == (0, 3), ended.said
     ended = auditor(*GATE)
-    assert (ended.code, "Gate: shut (artifact)" in ended.said) == (1, True), ended.said
+    assert (ended.code, "Gate: closed (artifact)" in ended.said) == (1, True), ended.said
     assert "ENDPOINT" in standalone(inside, "--artifact", inside / "model.onnx")[1]
 
 
@@ -202,9 +202,9 @@ def test_a_deployment_without_a_file_passes_as_before_and_opens_no_gate_on_bytes
     ended = audited("prod", artifact=False)
     assert ended.code == 0
     assert "speaks for the endpoint, not for the file" not in ended.said
-    assert "May be deployed" in (inside / "out" / "summary.md").read_text()
+    assert "Approved for deployment" in (inside / "out" / "summary.md").read_text()
     shut = auditor(*GATE)
-    assert (shut.code, "Gate: shut (artifact)" in shut.said) == (1, True)
+    assert (shut.code, "Gate: closed (artifact)" in shut.said) == (1, True)
 
 
 SAME = """\
@@ -290,7 +290,7 @@ def test_a_server_that_knows_the_rows_opens_nothing(
     outcomes = {item["rule"]: item["outcome"] for item in record["findings"]}
     assert outcomes == {"accuracy": "passed", "same": "passed", "same-moved": "failed"}
     shut = auditor(*GATE)
-    assert (shut.code, "Gate: shut (artifact, verdict)" in shut.said) == (1, True), shut.said
+    assert (shut.code, "Gate: closed (artifact, verdict)" in shut.said) == (1, True), shut.said
 
 
 @pytest.mark.slow
@@ -305,4 +305,4 @@ def test_parity_that_shows_less_opens_nothing(
     ended = audited("prod", leave=None if asked == "no leave" else LEAVE, **more)
     assert ended.code == 0, ended.said
     shut = auditor(*GATE)
-    assert (shut.code, "Gate: shut (artifact)" in shut.said) == (1, True), shut.said
+    assert (shut.code, "Gate: closed (artifact)" in shut.said) == (1, True), shut.said

@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from auditor.cli.progress_bars import show_hashing
+from auditor.cli.hashing_progress import show_hashing
 
 
 def test_a_terminal_is_told_how_many_of_all_bytes_were_hashed() -> None:

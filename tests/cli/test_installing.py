@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from auditor.cli import main
-from auditor.cli.console import show_gaps
 from auditor.cli.main import adapt_install_hints, format_requirement
+from auditor.cli.record_output import show_gaps
 from auditor.domain.readings import Gap, GapReason
-from auditor.errors import equals_but_for_install_wording, suggest_install, update_install_wording
+from auditor.errors import suggest_install, update_install_wording
 
 CURE = "Install auditor's extra `client` from where auditor came."
 EARLIER = "Run `pip install 'auditor[client]'`."
@@ -98,16 +98,6 @@ def test_words_of_earlier_records_are_shown_as_those_of_today() -> None:
         f"{suggest_install('a,b')}, and audit again."
     )
     assert adapt_install_hints(EARLIER) == adapt_install_hints(CURE)
-
-
-def test_a_record_of_an_earlier_version_says_the_same_of_an_extra_and_of_nothing_else() -> None:
-    today = {"cure": f"{suggest_install('art')}.", "reason": "needs_extra"}
-    for said in ("Install it: pip install 'auditor[art]'.", "Run `pip install 'auditor[art]'`."):
-        assert equals_but_for_install_wording(today, {**today, "cure": said})
-    for other in ("Install it: pip install 'auditor[text]'.", "pip install art."):
-        assert not equals_but_for_install_wording(today, {**today, "cure": other})
-    assert not equals_but_for_install_wording(today, {**today, "reason": "not_defined"})
-    assert not equals_but_for_install_wording(today, None)
 
 
 def test_texts_without_an_extra_are_left_alone() -> None:

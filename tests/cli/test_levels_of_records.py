@@ -11,7 +11,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.targets import EvidenceLevel, Fingerprint
 from auditor.reports.folder import RECORD
 from auditor.selftest.record_forgery import RecordForgery
-from auditor.service.web.records import read_record_facts
+from auditor.service.web.record_facts import read_record_facts
 from auditor.trust.keys.files import load_signer
 
 Command = Callable[..., Any]
@@ -138,7 +138,7 @@ def test_a_policy_asks_how_the_model_was_isolated(
         if item["rule"] == "policy.least_isolation"
     )
     assert (finding["outcome"], finding["effect"]) == ("unknown", "deny")
-    assert "Asked: isolation namespaces at least. Found: isolation limits." in finding["message"]
+    assert "Required: isolation namespaces or more. Found: isolation limits." in finding["message"]
     assert "not recorded as isolated" in (finished / "less" / "report.html").read_text()
     assert verify("less").code == 0
     assert auditor(*GATE[:-4], "--record", "less", *GATE[-2:], "--policy", asked).code == 1

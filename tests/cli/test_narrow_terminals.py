@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 from shown_records import LONG, rule, shown
 
-from auditor.cli.console import show_rows
+from auditor.cli.console import fill_table, show_rows
 from auditor.domain.json import Json
+from auditor.domain.number_text import DASH
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import Gap, GapReason, Measurement, Unit
-from auditor.reports.numbers import DASH
 
 GAP = Gap(
     reason=GapReason.NEEDS_TWIN,
@@ -47,6 +48,26 @@ def test_names_in_lists_stay_whole_unless_they_leave_no_room() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+ROWS = [["accuracy", "passed (warn) by a margin", f"98 % (96{DASH}100 %)", "at least 80 %"]]
+
+
+def printed(width: int, whole: tuple[str, ...]) -> str:
+    written = io.StringIO()
+    heads = ("rule", "outcome", "found", "asked")
+    fill_table(Console(file=written, width=width), Table(), heads, ROWS, whole)
+    text = written.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    return text
+
+
+def test_figures_stay_whole_as_long_as_other_columns_have_room_for_their_words() -> None:
+    assert ROWS[0][2] not in printed(52, ())
+    assert ROWS[0][2] in printed(52, ("found",))
+    assert ROWS[0][3] in printed(64, ("found", "asked"))
+    assert ROWS[0][2] not in printed(40, ("found",))
+    assert "accuracy" in printed(40, ("found",))
+
+
 @pytest.mark.parametrize(
     ("measure", "limits", "said"),
     [
@@ -73,7 +94,7 @@ def test_what_is_asked_has_its_unit_where_nothing_was_found(
 def test_a_question_asks_for_yes_or_no(require: str, said: str) -> None:
     text = shown(rule("hardware.saturation/at_risk", require=require), GAP, width=120)
     assert require not in text
-    assert f"needs_twin {said}" in " ".join(text.split())
+    assert f"needs twin {said}" in " ".join(text.split())
 
 
 def test_a_doubted_figure_says_so_beside_its_value() -> None:
@@ -92,8 +113,8 @@ def test_a_suspected_order_of_classes_is_told_under_the_table() -> None:
 @pytest.mark.parametrize(
     ("limits", "low", "high", "said"),
     [
-        (MetricLimits(least=0), -87.0, -0.2, "(-87.0 to -0.2)"),
-        (MetricLimits(most=2), 2.3, 88.7, f"(2.3{DASH}88.7)"),
+        (MetricLimits(least=0), -87.0, -0.2, "(-87 to -0.2)"),
+        (MetricLimits(most=2), 2.3, 88.7, f"(2.3{DASH}89)"),
         (MetricLimits(least=0), -87.0, -1e-9, " to -0.000000001)"),
         (None, -87.0, -0.2, "(-87 to 0)"),
     ],

@@ -20,7 +20,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from test_forged_records import Place, others, places
 
-from auditor.cli.trust_options import RecordTrustOptions
 from auditor.domain.artifacts import digest_files
 from auditor.domain.json import encode_canonical
 from auditor.domain.policies import AssuranceLevel
@@ -34,6 +33,7 @@ from auditor.trust.signatures.keys import KeySigner
 from auditor.trust.signatures.records import sign_record
 from auditor.workflows.gate import GateQuestion, check_gate
 from auditor.workflows.verify.folder import SHOWN
+from auditor.workflows.verify.trusted_record import RecordTrustOptions
 from auditor.workflows.wiring import build_resolvers
 
 Command = Callable[..., Any]

@@ -50,8 +50,23 @@ def test_an_audit_that_declares_nothing_easier_says_nothing_of_it(
         held = auditor(*gate, "--data", named)
         assert (held.code, "Gate: open" in held.said) == (0, True), held.said
     shut = auditor(*gate, "--data", "model.onnx")
-    assert (shut.code, "Gate: shut (data)" in shut.said) == (1, True)
+    assert (shut.code, "Gate: closed (data)" in shut.said) == (1, True)
     assert auditor(*gate, "--data", "sha256:" + "0" * 64).code == 1
+
+
+def test_a_column_that_looks_like_a_group_and_is_named_none_stands_in_the_request(
+    auditor: Command, inside: Path
+) -> None:
+    head, *rows = (inside / "test.csv").read_text().splitlines()
+    table = [f"{head},gender", *(f"{row},{'fm'[at % 2]}" for at, row in enumerate(rows))]
+    (inside / "test.csv").write_text("\n".join(table) + "\n")
+    text = (inside / "audit.yaml").read_text()
+    assert "groups: [town]" in text
+    for named, there in (("[town], slices: [gender]", ["gender"]), ("[town, gender]", None)):
+        (inside / "audit.yaml").write_text(text.replace("[town]", named, 1))
+        ended = auditor(*AUDITED)
+        assert ended.code == 0, ended.said
+        assert record(inside)["request"].get("uncompared") == there
 
 
 def test_what_makes_rules_easier_stands_beside_the_verdict(
@@ -61,7 +76,7 @@ def test_what_makes_rules_easier_stands_beside_the_verdict(
     ended = auditor(*AUDITED)
     assert ended.code == 0
     assert record(inside)["request"]["declared"] == {"task.threshold": 0.2}
-    said = "declares what can make rules easier to keep: task.threshold: 0.2."
+    said = "decision threshold (task.threshold): 0.2"
     assert said in ended.said
     assert auditor("comment", "out", "--key", home / "signer.pub", "--out", "note.md").code == 0
     for name in ("out/summary.md", "out/report.html", "note.md"):
@@ -88,7 +103,7 @@ def test_what_is_not_as_pinned_is_undecided_and_shuts_the_gate(
     assert auditor("verify", "out", "--key", home / "signer.pub").code == 0
     gate = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", "out")
     shut = auditor(*gate, "--key", home / "signer.pub")
-    assert (shut.code, "Gate: shut (verdict, pins)" in shut.said) == (1, True), shut.said
+    assert (shut.code, "Gate: closed (verdict, pins)" in shut.said) == (1, True), shut.said
 
 
 def test_what_is_as_pinned_passes(auditor: Command, inside: Path, home: Path) -> None:

@@ -60,7 +60,7 @@ def test_what_does_not_come_back_is_said(auditor: Command, finished: Path, home:
     (finished / "out" / PAPER).write_bytes(b"x")
     assert "`auditor export` cannot publish it again" in auditor(*AGAIN, "out").said
     shutil.rmtree(home)
-    assert "no copy of it is in your store" in auditor(*AGAIN, "out").said
+    assert "your store has no copy of it" in auditor(*AGAIN, "out").said
     (finished / "out" / RECORD).write_bytes(b"{}")
     ended = auditor(*AGAIN, "out")
     assert (ended.code, "Replaced a record that cannot be read" in ended.said) == (0, True)
@@ -93,7 +93,7 @@ def test_a_store_that_cannot_be_read_is_said(
     auditor: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("auditor.cli.output_folder.open_existing_store", failing)
-    assert "whether your store has it cannot be told" in auditor(*AGAIN, "out").said
+    assert "your store could not be read to find a copy of it" in auditor(*AGAIN, "out").said
 
 
 def failing(_: object) -> RecordStore:

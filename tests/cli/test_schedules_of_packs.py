@@ -24,7 +24,7 @@ def add(folder: Path, *more: str) -> BaseException | None:
 def test_a_policy_in_a_file_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:
     refused = add(tmp_path)
     assert isinstance(refused, UsageError)
-    assert "the policy policy.yaml is a file" in refused.problem
+    assert "needs a policy pack of the service, and policy.yaml is a file" in refused.problem
     assert "policy: NAME" in refused.cure
 
 

@@ -44,7 +44,7 @@ def test_a_run_is_listed_with_its_audit_whole_and_what_came_of_it(
     assert max(map(len, shown.splitlines())) <= 80
     assert AUDIT in shown
     assert "july.csv came in /srv/batches" in shown
-    assert "go back to 1.0.0 on cpu" in " ".join(shown.replace("│", " ").split())
+    assert "return to 1.0.0 on cpu" in " ".join(shown.replace("│", " ").split())
 
 
 def test_a_run_that_made_no_audit_says_why(capsys: pytest.CaptureFixture[str]) -> None:

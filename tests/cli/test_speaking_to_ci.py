@@ -151,7 +151,7 @@ def test_a_policy_that_stops_nothing_fails_only_where_the_caller_says_so(
     assert lax.code == 0
     assert f"the policy's mode is {mode}" in lax.said
     assert not any(line.startswith("::error") for line in obeyed(lax.out))
-    assert "May not be deployed" in (runner / "GITHUB_STEP_SUMMARY").read_text()
+    assert "Not approved" in (runner / "GITHUB_STEP_SUMMARY").read_text()
     assert auditor(*AUDIT, "--fail-on", "failed").code == 1
 
 
@@ -229,7 +229,7 @@ def test_a_record_that_is_not_believed_is_red_whatever_may_fail(
     assert ended.code == 1
     assert any(line.startswith("::error ") for line in obeyed(ended.out))
     assert outputs(runner)["verdict"] == "fail"
-    assert "# Gate: shut" in (runner / "GITHUB_STEP_SUMMARY").read_text()
+    assert "# Gate: closed" in (runner / "GITHUB_STEP_SUMMARY").read_text()
 
 
 def test_a_record_that_is_not_believed_is_red_even_where_nothing_fails(
@@ -238,7 +238,7 @@ def test_a_record_that_is_not_believed_is_red_even_where_nothing_fails(
     unsigned(finished)
     ended = gate(auditor, home, "--fail-on", "never")
     assert ended.code == 0
-    assert "the exit code is 0 all the same: --fail-on never" in ended.said
+    assert "but the exit code is 0: --fail-on never" in ended.said
     assert any(line.startswith("::error ") for line in obeyed(ended.out))
     assert outputs(runner)["verdict"] == "fail"
 
@@ -265,9 +265,9 @@ def test_a_stale_record_is_red(auditor: Command, old: Path, runner: Path, home: 
 def test_the_comment_of_a_stale_record_is_red(auditor: Command, old: Path) -> None:
     key = ("--key", old / "signer.pub")
     fresh = auditor("comment", old / "out", *key)
-    assert "golden 1.0.0: may be deployed" in fresh.out
+    assert "golden 1.0.0: approved for deployment" in fresh.out
     stale = auditor("comment", old / "out", *key, "--max-age", "1h")
-    assert "golden 1.0.0: may be deployed" not in stale.out
+    assert "golden 1.0.0: approved for deployment" not in stale.out
     assert "freshness: it was measured at " in stale.out
 
 
@@ -276,12 +276,12 @@ def test_a_comment_is_green_only_for_a_record_that_is_believed(
 ) -> None:
     key = ("--key", home / "signer.pub")
     good = auditor("comment", "out", *key)
-    assert (good.code, "may be deployed" in good.out) == (0, True)
+    assert (good.code, "approved for deployment" in good.out) == (0, True)
     unsigned(finished)
     bad = auditor("comment", "out", *key, "--out", "comment.md")
     assert bad.code == 1
     written = (finished / "comment.md").read_text()
-    assert "may be deployed" not in written
+    assert "approved for deployment" not in written
     assert "not believed" in written
 
 

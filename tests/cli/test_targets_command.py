@@ -11,7 +11,7 @@ import pytest
 from auditor.cli.commands.targets import BY_FALLBACK
 from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.targets.catalogue import TargetTrial
+from auditor.targets.available_targets import TargetTrial
 
 Command = Callable[..., Any]
 AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy", "--out", "out")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from auditor.cli.console import show_rows
-from auditor.cli.terminal import create_console
-from auditor.cli.terminal_text import escape_markup, make_printable
+from auditor.reports.terminal import create_console
+from auditor.reports.terminal_text import escape_markup, make_printable
 from auditor.reports.wording import escape_invisible
 
 CHECK, GREEN = ":white_check_mark:", "[green]passed[/]"
@@ -33,6 +33,8 @@ def as_written(text: str) -> str:
 @example(CHECK, GREEN)
 @example("[red", "x]")
 @example("\\", "[bold]")
+@example("", "\\[")
+@example("\\[a", "b]")
 @example("\\\\[1]", "[/b]\\")
 @example("[link=https://example.org]", "a[/link]")
 def test_two_names_among_marks_of_ours_are_shown_as_they_are_written(one: str, two: str) -> None:

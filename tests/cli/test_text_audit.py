@@ -47,7 +47,7 @@ def test_checks_on_scores_and_words_measure_it_and_attacks_on_numbers_say_why_no
     key = folder / "out" / "signer.pub"
     assert auditor("verify", folder / "out", "--key", key).code == 0
     report = (folder / "out" / "report.html").read_text(encoding="utf-8")
-    assert "Accuracy under misspelt or exchanged words" in report
+    assert "Accuracy under misspelled or replaced words" in report
     assert "word 5" in report
 
 

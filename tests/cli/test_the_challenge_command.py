@@ -152,7 +152,7 @@ def test_many_real_examples_refute_the_verdict_and_shut_the_gate_for_good(
     assert auditor("verify", "out", "--key", "out/signer.pub").code == 0
     assert auditor("ledger", "verify").code == 0
     assert "REFUTED" in auditor("lineage", "out").said
-    assert "Records that rest on it: 1 (1 refuted)" in auditor("lineage", "test.csv").said
+    assert "Records that depend on it: 1 (1 refuted)" in auditor("lineage", "test.csv").said
     assert auditor("judge", "out", "--policy", "policy.yaml", "--out", "again").code == 2
 
 
@@ -324,7 +324,7 @@ def test_no_word_that_somebody_signed_ends_the_challenges_after_it(
     ended = auditor("challenge", "out", "--examples", offered)
     assert ended.code == 1, ended.err
     assert f"REFUTED: {len(rows)} examples hold" in ended.said
-    assert ended.said.count("An earlier challenge is left out") == 4
+    assert ended.said.count("An earlier challenge was skipped") == 4
     for words in ("neither whole in the folder", "shape (4,)", "NaN", "cannot be read"):
         assert words in ended.said
 

@@ -43,7 +43,8 @@ def test_an_audit_signs_with_a_locked_key_and_the_ledger_too(
 ) -> None:
     file = tmp_path / "password"
     file.write_text("secret\n")
-    assert "nobody is there to be asked" in auditor("keys", "new", "--encrypt").said
+    asked = auditor("keys", "new", "--encrypt").said
+    assert "needs a password, and there is no terminal to ask for one" in asked
     monkeypatch.setenv("AUDITOR_PASSWORD_FILE", str(file))
     for role in ("report", "ledger"):
         assert auditor("keys", "new", "--encrypt", "--role", role).code == 0

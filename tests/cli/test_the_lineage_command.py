@@ -48,7 +48,7 @@ def test_a_file_leads_to_the_verdicts_that_rest_on_it(
     name, verdict = verdict_of(finished)
     assert ended.code == 0
     assert f"{name} line 1.0.0 tiny 1.0.0 {verdict.upper()}" in ended.said
-    assert f"Records that rest on it: 1 (1 {verdict})" in ended.said
+    assert f"Records that depend on it: 1 (1 {verdict})" in ended.said
 
 
 def test_the_first_digits_are_enough_and_the_kind_may_stand_before_them(
@@ -56,7 +56,7 @@ def test_the_first_digits_are_enough_and_the_kind_may_stand_before_them(
 ) -> None:
     whole = sha256(finished / "test.csv")
     for asked in (whole, f"sha256:{whole[:10]}", whole[:8].upper(), f"file:{whole[:8]}"):
-        assert "Records that rest on it: 1" in auditor("lineage", asked).said
+        assert "Records that depend on it: 1" in auditor("lineage", asked).said
     assert auditor("lineage", f"policy:{whole[:8]}").code == 2
 
 
@@ -91,7 +91,7 @@ def test_a_folder_tells_what_it_rests_on_without_a_store(
     assert json.loads(auditor("lineage", "out", "--format", "json").out) == with_store
     ended = auditor("lineage", "out", "--down")
     assert ended.code == 2
-    assert "no store is kept here" in ended.err
+    assert "there is no store here" in ended.err
     assert not elsewhere.exists()
 
 
@@ -103,9 +103,9 @@ def test_a_judgement_rests_on_the_record_that_it_judges_again(
     auditor("judge", "out", "--policy", "strict.yaml", "--out", "again")
     first, _ = verdict_of(finished)
     assert first in auditor("lineage", "again").said
-    assert "Records that rest on it: 2 (1 fail, 1 pass)" in auditor("lineage", "test.csv").said
-    assert "Records that rest on it: 1 (1 fail)" in auditor("lineage", "strict.yaml").said
-    assert "Records that rest on it: 1 (1 fail)" in auditor("lineage", "--down", "out").said
+    assert "Records that depend on it: 2 (1 fail, 1 pass)" in auditor("lineage", "test.csv").said
+    assert "Records that depend on it: 1 (1 fail)" in auditor("lineage", "strict.yaml").said
+    assert "Records that depend on it: 1 (1 fail)" in auditor("lineage", "--down", "out").said
 
 
 def test_other_tools_read_the_graph(auditor: Command, finished: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_newcomer_comes_from_nothing_to_a_gate(tmp_path: Path) -> None:
     assert "Verdict: PASS under digits-gate 1.0.0, budget ci" in audited
     shut = [text for line, text in said.items() if EXITS.search(line)]
     assert len(shut) == 2
-    assert "nothing to remark" in said["auditor policies lint gate.yaml"]
+    assert "no warnings" in said["auditor policies lint gate.yaml"]
     assert (folder / "report" / "report.html").is_file()
     assert (folder / "ci-keys" / "signer.pub").is_file()
 

@@ -29,7 +29,7 @@ def test_every_command_of_the_page_runs(auditor: Command, inside: Path) -> None:
         only = ("--only", "quality.accuracy") if words[0] == "audit" else ()
         ended = auditor(*words, *only)
         assert ended.code == 0, f"{line}: {ended.said}"
-    assert "may be deployed" in (inside / "comment.md").read_text()
+    assert "approved for deployment" in (inside / "comment.md").read_text()
 
 
 def test_every_line_of_shell_is_one_that_is_known() -> None:

@@ -11,8 +11,8 @@ from auditor.cli.commands.projects import command
 from auditor.errors import UsageError
 from auditor.service.auth.api_keys import authenticate_key
 from auditor.service.domain.access import AccessRole, ApiKey
-from auditor.service.store.access import AuditLogStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.projects import AuditLogStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.workspace import open_workspace
 

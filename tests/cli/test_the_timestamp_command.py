@@ -89,7 +89,7 @@ def test_a_later_timestamp_covers_the_earlier_one(
     with served(second.answer) as url:
         words = ("timestamp", "add", stamped, "--url", url, *known, "--tsa-roots", second.root)
         ended = auditor(*words)
-        assert (ended.code, "Give --renew" in ended.said) == (2, True)
+        assert (ended.code, "Add another timestamp with --renew" in ended.said) == (2, True)
         ended = auditor(*words, "--renew", "--hash", "sha512", "--policy", OTHER_POLICY)
     assert ended.code == 0, ended.said
     both = (stamped / TIMESTAMP).read_bytes()
@@ -117,7 +117,7 @@ def test_an_answer_is_carried_by_hand(
     ended = auditor(*words, "--request", stale)
     assert (ended.code, "TIMESTAMP_NONCE" in ended.said) == (2, True)
     ended = auditor(*words, "--request", answer)
-    assert (ended.code, "is no request" in ended.said) == (2, True)
+    assert (ended.code, "is not a timestamp request" in ended.said) == (2, True)
     nowhere = (*words[:4], tmp_path / "nowhere", *words[5:])
     ended = auditor(*nowhere)
     assert (ended.code, "cannot be read" in ended.said) == (2, True)
@@ -176,11 +176,14 @@ def test_an_authority_that_fails_or_is_not_there_is_named(
 
 
 WRONG = {
-    "where the timestamp comes from": (("add", "out"), True),
-    "whose clock to believe": (("add", "out", "--url", "http://127.0.0.1:1"), False),
-    "no address": (("add", "out", "--url", "ftp://x"), True),
+    "the timestamp needs one source": (("add", "out"), True),
+    "verifying a timestamp needs a trusted authority": (
+        ("add", "out", "--url", "http://127.0.0.1:1"),
+        False,
+    ),
+    "is not an address of an authority": (("add", "out", "--url", "ftp://x"), True),
     "there is no": (("add", "out", "--url", "http://127.0.0.1:1", "--renew"), True),
-    "Get one": (("verify", "out"), True),
+    "Add one with": (("verify", "out"), True),
 }
 
 

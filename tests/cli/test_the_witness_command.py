@@ -137,7 +137,7 @@ def test_a_refusal_is_explained_and_nothing_is_kept(
 def test_an_address_where_nobody_is_or_that_is_none_is_refused(ask: Command) -> None:
     silent, none = ask("http://127.0.0.1:9/w"), ask("ftp://127.0.0.1/w")
     assert "does not answer" in silent.said
-    assert "is no address of a witness" in none.said
+    assert "is not an address of a witness" in none.said
     assert (silent.code, none.code) == (4, 2)
 
 

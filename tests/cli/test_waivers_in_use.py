@@ -13,14 +13,16 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
+from auditor._time import format_moment
 from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.json import compute_digest, encode_canonical
 from auditor.domain.record_json import read_record
 from auditor.domain.waivers import Waiver
 from auditor.reports.folder import EVIDENCE, RECORD, RecordFolder
-from auditor.reports.html.verdict import format_moment
+from auditor.reports.html.run_details import shorten_digest
 from auditor.trust.keys.files import create_key_pair, load_signer
 from auditor.trust.signatures.decisions import open_waiver, sign_waiver
+from auditor.trust.signatures.keys import read_public_key
 
 Command = Callable[..., Any]
 AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy")
@@ -54,7 +56,7 @@ def place(auditor: Command, inside: Path, home: Path, first: Path) -> Path:
             create_key_pair(inside / name, stem="decision")
         ended = auditor("waive", "out", *ANNA, "--out", "w.json")
         assert ended.code == 0, ended.said
-        assert "accuracy on cpu failed: Asked: accuracy of at least 97 %" in ended.said
+        assert "accuracy on cpu failed: Required: accuracy of at least 97 %" in ended.said
         assert auditor(*AUDITED, *TOLD, "--out", "waived").code == 0
         shutil.copytree(inside, first / "example")
         shutil.copytree(home, first / "home")
@@ -81,7 +83,9 @@ def test_a_waived_rule_passes_is_told_and_verifies(auditor: Command, place: Path
     (finding,) = record.findings
     assert (record.verdict, finding.outcome) == (Verdict.PASS, Outcome.WAIVED)
     assert finding.waiver == record.request.waivers[0].waiver == waiver().digest
-    assert "though it failed: The sensor is replaced soon." in finding.message
+    assert (
+        "The signer of the waiver RISK-1 writes: “The sensor is replaced soon”" in finding.message
+    )
     assert ("waiver", record.request.waivers[0].digest) in {
         (edge.role, edge.destination) for edge in record.lineage
     }
@@ -92,9 +96,47 @@ def test_a_waived_rule_passes_is_told_and_verifies(auditor: Command, place: Path
     assert auditor("ledger", "verify").code == 0
 
 
+def test_a_pass_by_waiver_is_one_by_exception_everywhere(auditor: Command, place: Path) -> None:
+    ended = auditor(*AUDITED, *TOLD, "--out", "again")
+    assert "Verdict: PASS (1 required rule failed and is waived) under" in ended.said
+    key = read_public_key((place / "anna/decision.pub").read_bytes()).identity
+    short = key.removeprefix("key:sha256:")[:12]
+    assert f"signed by key {short}" in ended.said
+    when = datetime.fromisoformat(waiver().expires)
+    headline = (
+        f"Approved by exception: 1 of 1 required rule failed and is waived until {when.day} "
+        f"{when:%B %Y} by key {short}, which names itself “anna@example.org”"
+    )
+    summary = (place / "waived" / "summary.md").read_text().replace("\\", "")
+    assert summary.startswith(f"# {headline}\n")
+    for text in (summary, (place / "waived" / "report.html").read_text()):
+        assert headline in text
+        assert (
+            f"signed by key {short}; only the audit file or the command line of the audit" in text
+        )
+        assert " is approved for deployment by exception on cpu" in text
+        assert (
+            "The signer names “anna@example.org” as the approver and “olga@example.org” as" in text
+        )
+        assert text.count("not the names that the waiver holds") == 1
+    page = (place / "waived" / "report.html").read_text()
+    assert 'class="verdict v-exception"' in page
+    assert "Approved for deployment" not in page
+    opened = auditor(*GATE, *MAY)
+    assert "every denying rule is kept or waived (1 waived: accuracy)" in opened.said
+    assert "Gate: open" in opened.said
+
+
 def test_every_output_tells_who_waived_what_until_when(auditor: Command, place: Path) -> None:
     until = waiver().expires
-    told = ("anna@example.org", "olga@example.org", "RISK-1", "The sensor is replaced soon", until)
+    written = format_moment(until)
+    told = (
+        "anna@example.org",
+        "olga@example.org",
+        "RISK-1",
+        "The sensor is replaced soon",
+        written,
+    )
     for name in ("report.html", "summary.md", "results.sarif", "junit.xml"):
         text = (place / "waived" / name).read_text().replace("\\", "")
         assert [word for word in told if word not in text] == [], name
@@ -115,8 +157,12 @@ def test_every_output_tells_who_waived_what_until_when(auditor: Command, place: 
     ]
     page = (place / "waived" / "report.html").read_text()
     assert '<section id="decisions">' in page
+    assert until not in page
+    # One waiver has one digest on the page: that of its file, as its commands and the ledger show
+    assert f"RISK-1 ({shorten_digest(f'sha256:{bundle}')})" in page
+    assert shorten_digest(waiver().digest) not in page
     assert (
-        f"until {format_moment(until)}, says key" in page
+        f"valid until {written}. Report signed by key" in page
     )  # the policy sets no end, and the waiver does
     assert "approvals/" in page
     assert '<section id="decisions">' not in (place / "out" / "report.html").read_text()
@@ -141,7 +187,7 @@ def test_in_ci_an_audit_file_does_not_say_alone_whose_waivers_count(
         file.write("waivers: [w.json]\nwaiver_keys: [anna/decision.pub]\n")
     ended = auditor(*AUDITED, *named, "--ci", "gitlab", "--out", "again")
     assert ended.code == code, ended.said
-    assert ("w.json) that the audit file alone lets count" in ended.said) is (code == 1)
+    assert ("w.json) that only the audit file allows" in ended.said) is (code == 1)
     assert f"AUDITOR_VERDICT={verdict}" in (place / "auditor.env").read_text()
 
 
@@ -157,10 +203,10 @@ def test_judging_again_takes_waivers_and_runs_no_model(auditor: Command, place: 
 
 def test_nobody_waives_but_who_was_named(auditor: Command, place: Path) -> None:
     ended = auditor(*AUDITED, "--waiver", "w.json", "--out", "no")
-    assert (ended.code, "nobody says who may waive" in ended.said) == (2, True)
+    assert (ended.code, "no key for waivers is named" in ended.said) == (2, True)
     ended = auditor(*AUDITED, "--waiver", "w.json", "--waiver-key", "bob/decision.pub")
     assert ended.code == 2
-    assert "w.json is signed by none of the 1 keys that may waive" in ended.said
+    assert "w.json is not signed by any of the 1 keys for waivers" in ended.said
     assert not (place / "no").exists()
 
 
@@ -201,11 +247,12 @@ def test_an_expired_waiver_and_a_foreign_one_waive_nothing_and_say_so(
     signed("other.json", artifact="sha256:" + "b" * 64)
     ended = auditor(*AUDITED, "--waiver", "old.json", "--waiver", "other.json", *MAY, "--out", "no")
     assert ended.code == 1
-    assert f"unused waiver RISK-1 of accuracy: expired, it expired on {ago(1)[:10]}" in ended.said
+    day = format_moment(ago(1)).partition(",")[0]
+    assert f"unused waiver RISK-1 of accuracy: expired, it expired on {day}" in ended.said
     assert "for something else, it is for another artifact, sha256:bbbb" in ended.said
     (finding,) = read_record((place / "no" / RECORD).read_bytes()).findings
     assert finding.outcome is Outcome.FAILED
-    assert f"expired on {ago(1)[:10]}" in finding.message
+    assert f"expired on {day}" in finding.message
     for name in ("report.html", "summary.md", "results.sarif", "junit.xml"):
         text = (place / "no" / name).read_text().replace("\\", "")
         assert "The waiver RISK-1 of accuracy waived nothing: it expired on" in text, name
@@ -218,11 +265,11 @@ def test_an_expired_waiver_and_a_foreign_one_waive_nothing_and_say_so(
     [
         (("--approver", " OLGA@example.org"), "who is the owner as well"),
         (("--approver", "anna", "--expires", "200d"), "more than 180 days"),
-        (("--approver", "anna", "--expires", "2y"), "--expires 2y is no age and no day"),
+        (("--approver", "anna", "--expires", "2y"), "--expires 2y is neither an age nor a date"),
         (("--approver", "anna", "--reason", "because"), "no reason"),
-        (("--approver", "anna", "--rule", "other"), "there is no such rule"),
+        (("--approver", "anna", "--rule", "other"), "the rule does not exist"),
         (("--approver", "anna", "--target", "gpu"), "no finding is on gpu"),
-        (("--owner", "otto"), "a waiver lacks --approver"),
+        (("--owner", "otto"), "the waiver lacks --approver"),
     ],
 )
 def test_what_no_waiver_may_be_is_not_signed(
@@ -239,7 +286,7 @@ def test_a_rule_that_was_kept_is_not_waived(auditor: Command, place: Path) -> No
     assert auditor("judge", "out", "--policy", "mild.yaml", "--out", "kept").code == 0
     ended = auditor("waive", "kept", *ANNA, "--out", "x.json")
     assert ended.code == 2
-    assert "nothing to waive of accuracy: accuracy passed on cpu" in ended.said
+    assert "no finding of accuracy to waive: accuracy passed on cpu" in ended.said
 
 
 def test_a_draft_written_by_hand_is_signed_as_it_stands(auditor: Command, place: Path) -> None:
@@ -257,7 +304,10 @@ def test_a_draft_written_by_hand_is_signed_as_it_stands(auditor: Command, place:
     ended = auditor(
         "waive", "--file", "draft.yaml", "--key", "anna/decision.key", "--out", "any.json"
     )
-    assert (ended.code, "It is for EVERY version of line." in ended.said) == (0, True), ended.said
+    assert (ended.code, "The waiver applies to EVERY version of line." in ended.said) == (
+        0,
+        True,
+    ), ended.said
     (place / "draft.yaml").write_text(yaml.safe_dump({**said, "owner": "ANNA@example.org"}))
     ended = auditor(
         "waive", "--file", "draft.yaml", "--key", "anna/decision.key", "--out", "e.json"
@@ -284,7 +334,7 @@ def test_a_draft_is_held_against_the_record_that_is_named_beside_it(
     assert signed["fits"].code == 0, signed["fits"].said
     assert "accuracy on cpu failed" in signed["fits"].said
     assert "is for another artifact" in signed["other"].said
-    assert "there is no such rule" in signed["kept"].said
+    assert "the rule does not exist" in signed["kept"].said
     assert "expired on 2020-02-01" in signed["past"].said
     assert {signed[name].code for name in ("other", "kept", "past")} == {2}
     assert not any((place / f"{name}.json").exists() for name in ("other", "kept", "past"))
@@ -296,7 +346,7 @@ def test_a_gate_asks_whose_waivers_count(auditor: Command, place: Path) -> None:
     shut = auditor(*GATE)
     assert (shut.code, "say whose waivers count" in shut.said) == (1, True)
     other = auditor(*GATE, "--waiver-key", "bob/decision.pub")
-    assert (other.code, "whom nobody here lets decide" in other.said) == (1, True)
+    assert (other.code, "not trusted for decisions here" in other.said) == (1, True)
     assert auditor(*GATE, *MAY).code == 0
 
 
@@ -361,12 +411,12 @@ def test_a_key_that_was_revoked_waives_no_more(auditor: Command, place: Path) ->
 def test_a_comment_takes_waivers_as_the_gate_does(auditor: Command, place: Path) -> None:
     comment = ("comment", "waived", "--key", "waived/signer.pub")
     nobodys = auditor(*comment).out
-    assert "model 1.0.0: may be deployed" not in nobodys
-    assert "may not be deployed on this record" in nobodys
+    assert "model 1.0.0: approved for deployment" not in nobodys
+    assert "not approved on this record" in nobodys
     assert "accuracy waived" in nobodys
     others = auditor(*comment, "--waiver-key", "bob/decision.pub").out
-    assert "may not be deployed on this record" in others
+    assert "not approved on this record" in others
     taken = auditor(*comment, *MAY).out
-    assert "may not be deployed" not in taken
+    assert "not approved" not in taken
     assert "| **Waived** |" in taken
-    assert "though it failed: The sensor is replaced soon" in taken
+    assert "though it failed. The signer of the waiver" in taken

@@ -71,7 +71,7 @@ def test_leave_for_one_place_waives_that_place_alone_and_names_it_everywhere(
 @pytest.mark.slow
 def test_leave_for_every_place_says_so_aloud(auditor: Command, place: Path) -> None:
     ended = auditor(*LEAVE)
-    assert (ended.code, "It is for EVERY place at which chosen is asked" in ended.said) == (0, True)
+    assert (ended.code, "The waiver applies to EVERY slice of chosen" in ended.said) == (0, True)
     assert "chosen[group=south] on cpu failed" in ended.said
 
 

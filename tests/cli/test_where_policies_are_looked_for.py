@@ -50,4 +50,4 @@ def test_the_commands_read_it_there_and_name_it(auditor: Command, outside: Path,
     ended = auditor(verb, AUDIT_FILE, "--policy", "policy.yaml")
     assert (ended.code, str(outside / "policy.yaml") in ended.said) == (2, True), ended.said
     absent = auditor(verb, AUDIT_FILE, "--policy", "absent.yaml")
-    assert (absent.code, f"{outside / 'absent.yaml'} is no file" in absent.said) == (2, True)
+    assert (absent.code, f"{outside / 'absent.yaml'} is not a file" in absent.said) == (2, True)

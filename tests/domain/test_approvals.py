@@ -9,9 +9,8 @@ from auditor.domain.approvals import (
     ApprovalAnswer,
     find_approval_mistakes,
     find_missing_fields,
-    read_approval,
 )
-from auditor.domain.json import JsonPart
+from auditor.domain.json import read_json
 from auditor.errors import RecordError
 
 BEGINS, ENDS = "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"
@@ -62,10 +61,10 @@ def test_a_time_that_cannot_be_read_never_counts() -> None:
 
 def test_an_approval_reads_back_from_what_it_says() -> None:
     for approval in (YES, FOR_EVER, replace(YES, answer=ApprovalAnswer.NO)):
-        assert read_approval(JsonPart(approval.to_json(), "approval")) == approval
+        assert read_json(Approval, approval.to_json(), "approval") == approval
     assert YES.to_json()["schema"] == "auditor/approval/v1"
     with pytest.raises(RecordError, match=r"approval.answer is not one of yes, no"):
-        read_approval(JsonPart({**YES.to_json(), "answer": "perhaps"}, "approval"))
+        read_json(Approval, {**YES.to_json(), "answer": "perhaps"}, "approval")
 
 
 def test_an_approval_says_who_said_what_and_why() -> None:

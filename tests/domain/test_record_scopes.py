@@ -272,3 +272,17 @@ def test_one_rule_may_bound_the_noise_and_another_the_crafted_rows() -> None:
     )
     whole = without("perturbed_flip_rate")(record())
     assert find_unbound_targets(replace(whole, findings=(*whole.findings, *two))) == {}
+
+
+def test_predictions_alone_are_told_apart_from_an_endpoint_and_from_a_file() -> None:
+    local = TargetSpec("cpu")
+    assert record(local, None).request.predictions_only
+    assert not record(PROD, None).request.predictions_only
+    assert not record(local).request.predictions_only
+
+
+def test_a_regression_is_known_by_the_tolerance_that_its_audit_file_declares() -> None:
+    request = record().request
+    assert request.task == "classification"
+    assert replace(request, declared={"task.threshold": 0.4}).task == "classification"
+    assert replace(request, declared={"task.tolerance": 0.4}).task == "regression"

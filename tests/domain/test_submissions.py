@@ -12,30 +12,39 @@ from auditor.domain.requests import InputFile
 from auditor.domain.source_locations import SourceFile, SourceLine, SourceLocations
 from auditor.errors import SubmissionError
 from auditor.service.domain.access import AccessRole, ApiKey
-from auditor.service.domain.submissions import Submission, SubmissionEvent
+from auditor.service.domain.submissions import AuditOrder, Submission, SubmissionEvent
 
 SUBMISSION = Submission(
     id="sub-" + "0a" * 12,
     project="default",
     submitter="key-1",
-    audit_file=compute_digest(b"audit"),
-    source="audit.yaml",
-    inputs=(InputFile("model.onnx", FileDigest("model.onnx", 5, "ab" * 32)),),
-    policy=compute_digest(b"policy"),
-    targets=("cpu", "edge"),
-    budget=Budget.SMOKE,
-    only=("quality.accuracy",),
-    places=SourceLocations(
-        SourceFile("ml/audit.yaml", SourceLine(1, 20), {"model": SourceLine(3, 8)})
-    ),
     submitted="2026-01-01T00:00:00Z",
+    order=AuditOrder(
+        audit_file=compute_digest(b"audit"),
+        source="audit.yaml",
+        inputs=(InputFile("model.onnx", FileDigest("model.onnx", 5, "ab" * 32)),),
+        policy=compute_digest(b"policy"),
+        targets=("cpu", "edge"),
+        budget=Budget.SMOKE,
+        only=("quality.accuracy",),
+        places=SourceLocations(
+            SourceFile("ml/audit.yaml", SourceLine(1, 20), {"model": SourceLine(3, 8)})
+        ),
+    ),
 )
+
+
+def ordering(**changes: object) -> Submission:
+    order = replace(SUBMISSION.order, **changes)  # type: ignore[arg-type]  # of real fields
+    return replace(SUBMISSION, order=order)
+
+
 EVENT = SubmissionEvent(
     submission=SUBMISSION.id, number=1, at="2026-01-01T00:00:00Z", kind="note", detail={"a": 1}
 )
 
 
-@pytest.mark.parametrize("value", [SUBMISSION, replace(SUBMISSION, budget=None, places=None)])
+@pytest.mark.parametrize("value", [SUBMISSION, ordering(budget=None, places=None)])
 def test_a_submission_reads_back_as_it_was(value: Submission) -> None:
     assert Submission.from_json(parse_json(encode_canonical(value.to_json()))) == value
 
@@ -47,7 +56,7 @@ def test_an_event_reads_back_as_it_was() -> None:
 def test_who_asks_and_when_is_no_part_of_what_is_asked() -> None:
     later = replace(SUBMISSION, id="sub-" + "1b" * 12, submitter="x", submitted="2027-01-01")
     assert later.asked == SUBMISSION.asked
-    assert replace(SUBMISSION, only=()).asked != SUBMISSION.asked
+    assert ordering(only=()).asked != SUBMISSION.asked
     assert replace(SUBMISSION, project="other").asked != SUBMISSION.asked
 
 

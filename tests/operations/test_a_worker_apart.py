@@ -12,7 +12,7 @@ from auditor.service.store.agents import SightingStore
 from auditor.store.blobs import FolderBlobStore
 from auditor.store.database import migrate
 from auditor.store.record_store import RecordStore
-from auditor.workflows.reproduce import check_reproduction
+from auditor.workflows.reproduced_readings import check_reproduction
 
 pytestmark = pytest.mark.slow
 ONLY = ("--only", "quality.accuracy", "--only", "quality.calibration")
@@ -21,9 +21,8 @@ ONLY = ("--only", "quality.accuracy", "--only", "quality.calibration")
 def same(here: AuditRecord, there: AuditRecord) -> None:
     """Assert that two records have the same readings and findings."""
     assert [it.to_json() for it in here.findings] == [it.to_json() for it in there.findings]
-    steps = {
-        step.name: step for step in check_reproduction(here, there, discover_checks().values())
-    }
+    found = check_reproduction(here, there, discover_checks().values())
+    steps = {step.name: step for step in found.steps}
     assert steps["request"].result.value == "holds"
     readings = {name: step for name, step in steps.items() if name.endswith("on cpu")}
     assert len(readings) == 2

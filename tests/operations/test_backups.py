@@ -15,7 +15,7 @@ from auditor.cli.commands.restore import command as restore
 from auditor.errors import StoreError, UsageError
 from auditor.service.domain.submissions import UploadedFile, UploadKind
 from auditor.service.server.assemble import HOOK_KEY
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.webhooks.signature import load_secret_key
 from auditor.store.backup import StoreBackup, create_backup, restore_backup
 from auditor.workflows.settings import AuditorSettings
@@ -66,7 +66,7 @@ def test_what_a_store_in_use_keeps_is_there_again_in_another_home(
     assert not any("disclosure" in name for name in kept)
     back = said(restore, other, folder)
     assert back.return_value == 0, back.stdout
-    assert "every upload and every record's list of files is there" in back.stdout
+    assert "all uploads and all file lists of records are present" in back.stdout
     with open_workspace(settings_in(other)) as again:
         assert again.made_keys == ()
         assert again.identity == place.identity

@@ -17,12 +17,12 @@ from auditor.domain.json import compute_digest, encode_canonical
 from auditor.domain.requests import InputFile
 from auditor.service.auth.api_keys import create_api_key
 from auditor.service.domain.access import AccessRole, ApiKey
-from auditor.service.domain.submissions import Submission
+from auditor.service.domain.submissions import AuditOrder, Submission
 from auditor.service.gate import GateRequest
 from auditor.service.jobs.executor import build_executor
 from auditor.service.server.assemble import assemble_service
 from auditor.service.server.options import ServiceOptions
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.database import migrate
 from auditor.store.record_store import RecordStore
 from auditor.targets.target_specs import NAMED
@@ -103,13 +103,15 @@ def handed_in(place: Workspace, key: ApiKey, example: Path, name: str) -> str:
         id=f"sub-{name * 24}",
         project=key.project,
         submitter=key.id,
-        audit_file=blobs.put((example / "audit.yaml").read_bytes()),
-        source="audit.yaml",
-        inputs=tuple(inputs),
-        policy=blobs.put(encode_canonical(policy.document)),
-        targets=("cpu",),
         submitted=utc_now(),
-        only=CHECKS,
+        order=AuditOrder(
+            audit_file=blobs.put((example / "audit.yaml").read_bytes()),
+            source="audit.yaml",
+            inputs=tuple(inputs),
+            policy=blobs.put(encode_canonical(policy.document)),
+            targets=("cpu",),
+            only=CHECKS,
+        ),
     )
     kept, new = ServiceStore(place.store).submit(submission, None, model="line")
     assert new

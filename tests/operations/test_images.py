@@ -88,7 +88,7 @@ def test_what_is_copied_into_the_image_is_enough_for_a_whole_wheel(tmp_path: Pat
     assert {
         "auditor/_data/alembic/env.py",
         "auditor/_data/policies/baseline.yaml",
-        "auditor/_data/web/templates/base.html.j2",
+        "auditor/service/web/templates/base.html.j2",
     } <= names
     extras = next(it.partition("=")[2] for it in told("ARG") if it.startswith("EXTRAS="))
     metadata = next(it for it in names if it.endswith("METADATA"))

@@ -5,26 +5,22 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
-from auditor.domain.policies import FrameworkControl, Policy
+from auditor.domain.policies import Policy
 from auditor.domain.readings import BoundKind, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.policy.control_catalogues import FrameworkCatalogue
 from auditor.policy.load import load_policy
 
 
 @dataclass(frozen=True, slots=True)
-class Counting:
+class Counting(Check):
     """What the checks below share: they cost nothing and see nothing."""
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset()
-    uses: ClassVar[tuple[str, ...]] = ()
-    controls: ClassVar[tuple[FrameworkControl, ...]] = ()
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
 
     def cost(self, size: AuditSize) -> CheckCost:
         return CheckCost(queries=size.rows)

@@ -31,6 +31,15 @@ def told(rule: Mapping[str, Any]) -> dict[str, str]:
     return dict(only.said)
 
 
+def test_an_explanation_says_when_a_doubted_figure_passes_fails_or_decides_nothing() -> None:
+    outside = "it breaks the limit on a side that its doubt does not explain (failed)."
+    assert told(changed())["Undecided"].endswith(
+        f"doubted, unless even its worst case keeps the limit (passed) or {outside}"
+    )
+    relative = {**changed(), "at_least": "baseline - 0.01"}
+    assert f"doubted, unless {outside[:-1]}" in told(relative)["Undecided"]
+
+
 def test_a_rule_is_told_with_its_limit_in_its_own_unit_and_the_param_that_sets_it() -> None:
     said = told(changed(rationale="It matters.", remediation="Improve it.", when="target == 'cpu'"))
     assert said["Asks"] == "Accuracy of at least 80 % (set by params.floor)."
@@ -49,7 +58,7 @@ def test_a_rule_that_no_attack_can_prove_is_told_never_to_pass() -> None:
     assert said["Withstood"].endswith("that is accepted.")
     assert "correction" not in said["Fails"]
     refused = told({key: value for key, value in ROBUST.items() if key != "accept"})
-    assert refused["Withstood"].endswith("so that it stays unknown.")
+    assert refused["Withstood"].endswith("so that it stays undecided.")
 
 
 def test_a_condition_and_a_claim_are_told_as_such() -> None:
@@ -59,7 +68,7 @@ def test_a_condition_and_a_claim_are_told_as_such() -> None:
     assert said["Asks"] == "The signature holds: yes."
     claimed = told(changed(at_least="claims.accuracy - 0.02"))
     assert "at least claims.accuracy - 0.02" in claimed["Asks"]
-    assert claimed["Unknown"].endswith("or nothing is claimed.")
+    assert claimed["Undecided"].endswith("or nothing is claimed.")
 
 
 def test_controls_are_told_with_their_titles() -> None:
@@ -171,7 +180,7 @@ def test_a_limit_from_a_baseline_is_told_and_narrows_like_a_number() -> None:
     rule = told(changed(at_least="baseline - 2 %"))
     assert "at least baseline - 0.02" in rule["Asks"]
     assert "the baseline's whole interval" in rule["Passes"]
-    assert rule["Unknown"].endswith("or no baseline has a figure that it can be held against.")
+    assert rule["Undecided"].endswith("or no baseline has a figure that it can be held against.")
     wide, close, number = (
         written(changed(at_least=limit)) for limit in ("baseline - 2 %", "baseline - 0.01", 0.9)
     )

@@ -26,6 +26,15 @@ from auditor.policy.lint_remarks import LintLevel
 from auditor.policy.load import lint_policy, load_policy
 
 
+def test_a_record_counts_for_three_years_at_most_and_lint_says_so() -> None:
+    for written_days, counted in (("1095d", 1095), ("36500d", 1095)):
+        head = HEAD.replace("owner: risk@example.org", f"owner: r@a.org, valid_for: {written_days}")
+        text = written(changed(), head=head)
+        assert loaded(text).valid_for_days == counted
+        said = " ".join(map(str, lint_policy(text, "p.yaml", CHECKS, CATALOGUES)))
+        assert ("counts for 1095 days at most" in said) == (written_days != "1095d")
+
+
 def test_a_policy_file_becomes_a_policy() -> None:
     head = HEAD.replace(
         "owner: risk@example.org",

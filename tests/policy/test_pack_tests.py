@@ -8,7 +8,7 @@ from auditor._resources import find_shipped_folder
 from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.readings import Measurement
 from auditor.policy.load import list_policies
-from auditor.policy.testing import PolicyTestResults, run_policy_tests
+from auditor.policy.run_policy_tests import PolicyTestResults, run_policy_tests
 from auditor.workflows.wiring import read_named_policy_tests
 
 FOLDER = find_shipped_folder("policies") / "tests"

@@ -13,7 +13,7 @@ from auditor.errors import PolicyError
 from auditor.policy.control_catalogues import FrameworkCatalogue, load_catalogues, read_catalogue
 from auditor.policy.lint_remarks import LintLevel
 from auditor.policy.load import find_policy_bytes, lint_policy, list_policies, load_policy
-from auditor.reports.html.control_catalogues import (
+from auditor.reports.html.control_names import (
     FRAMEWORKS,
     find_control_title,
     format_control_name,

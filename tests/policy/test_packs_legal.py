@@ -115,6 +115,6 @@ def test_an_explanation_says_what_is_left_to_whom_and_which_law_nobody_read() ->
     assert told["Law"].startswith("High-risk rules apply: 2027-12-02 (verified 2026-11-27")
     unread = written(RULE, head=with_metadata(legal=LEGAL.replace("2026-11-27", "unread")))
     assert (
-        "nobody has read it"
+        "not yet verified"
         in dict(explain_policy(loaded(unread), CHECKS, CATALOGUES)[0].said)["Law"]
     )

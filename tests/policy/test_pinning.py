@@ -3,8 +3,8 @@
 import pytest
 from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, loaded, written
 
+from auditor.domain.pinned_settings import AuditPins
 from auditor.domain.policies import Policy
-from auditor.domain.policy_pins import AuditPins
 from auditor.errors import PolicyError
 from auditor.policy.explain import explain_policy
 from auditor.policy.inherit import PolicySource

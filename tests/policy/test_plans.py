@@ -11,19 +11,18 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from auditor.checks.fairness.groups import GroupFairnessCheck
+from auditor.checks.quality.errors import RegressionErrorCheck
 from auditor.domain.budgets import (
     SECONDS_A_TRAINED_ROW,
     AuditSize,
-    Budget,
     CheckCost,
     CheckForecast,
     RowShortage,
 )
-from auditor.domain.checks import Metric, Need
+from auditor.domain.check_subject import CheckShard, Subject
+from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.json import Json
 from auditor.domain.policies import (
-    FrameworkControl,
     MetricLimits,
     Policy,
     Rule,
@@ -31,19 +30,17 @@ from auditor.domain.policies import (
     Severity,
 )
 from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.policy.plan import AuditPlan, PlanningContext, RuleProspect, plan_target
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Known(Check):
     """A check whose half widths are 1/sqrt(rows), so that plans can be worked out by hand."""
 
     id: ClassVar[str] = "quality.known"
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Known precision"
     needs: ClassVar[frozenset[Need]] = frozenset()
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "share": Metric("Share", Unit.SHARE, higher_is_better=True),
         "some_gap": Metric("Gap", Unit.SHARE, higher_is_better=False),
@@ -54,9 +51,6 @@ class Known:
         "speed": Metric("Speed", Unit.PER_SECOND, higher_is_better=True),
         "unseen": Metric("Unseen", Unit.SHARE, higher_is_better=True),
     }
-    controls: ClassVar[tuple[FrameworkControl, ...]] = ()
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
 
     def cost(self, size: AuditSize) -> CheckCost:
         return CheckCost(queries=10 * size.rows, passes=5 * size.rows, seconds=1.0)
@@ -129,6 +123,44 @@ def test_an_unknown_pace_makes_no_figure_up() -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting(Known):
+    """A check of known time, whatever the pace of the model."""
+
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost(seconds=120.0)
+
+
+def test_where_some_times_are_known_the_plan_takes_at_least_so_long() -> None:
+    waits = {**CHECKS, "quality.waiting": Waiting()}
+    assert plan_target(POLICY, waits, OUTLOOK).duration == "at least 2 min"
+    paced = replace(OUTLOOK, seconds_per_query=0.001, seconds_per_pass=0.002)
+    assert plan_target(POLICY, waits, paced).duration == "about 2 min"
+    untimed = replace(planned(RULE), checks=())
+    assert replace(untimed, checks=(replace(planned(RULE).checks[0], seconds=None),)).duration == (
+        "time unknown"
+    )
+
+
+def test_each_cure_stands_with_the_checks_and_rules_that_wait_for_it() -> None:
+    first, second = planned(RULE).checks * 2
+    gaps = [
+        Gap(reason=GapReason.NEEDS_EXTRA, detail="", cure=f"Install auditor[{extra}].")
+        for extra in ("art", "attacks")
+    ]
+    plan = planned(RULE)
+    waiting = (
+        replace(first, check="evasion.art", missing=gaps[0]),
+        replace(first, check="poisoning.art", missing=gaps[0]),
+        replace(second, missing=gaps[1]),
+    )
+    found = replace(plan, checks=waiting).missing_inputs
+    assert [(it.gap.cure, it.checks, it.rules) for it in found] == [
+        ("Install auditor[attacks].", ("quality.known",), ("share",)),
+        ("Install auditor[art].", ("evasion.art", "poisoning.art"), ()),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class Retrained(Known):
     """A check that trains 1,000 rows again by the owner's recipe."""
 
@@ -180,6 +212,20 @@ def test_the_half_width_is_compared_with_the_room_between_ideal_and_limit(
     assert prospect(metric, limits, rows) is outcome
 
 
+@pytest.mark.parametrize(
+    ("rows", "outcome"),
+    [(8, RuleProspect.NEVER), (40, RuleProspect.OPEN), (90, RuleProspect.LIKELY)],
+)
+def test_few_rows_leave_a_regressions_explained_variance_open(
+    rows: int, outcome: RuleProspect
+) -> None:
+    rule = replace(RULE, check="quality.errors", metric="r2", limits=MetricLimits(least=0.5))
+    outlook = replace(OUTLOOK, size=AuditSize(rows=rows, classes=1))
+    policy = replace(POLICY, rules=(rule,))
+    (found,) = plan_target(policy, {"quality.errors": RegressionErrorCheck()}, outlook).rules
+    assert found.foreseen.prospect is outcome
+
+
 def test_an_accepted_bound_can_withstand() -> None:
     assert prospect("robust", MetricLimits(least=0.5), accept=True) is RuleProspect.LIKELY
 
@@ -220,6 +266,19 @@ def test_rules_that_do_not_apply_are_named_so() -> None:
     loans = replace(OUTLOOK, model={"tags": ["people"]})
     assert planned(people, loans).rules[0].foreseen.prospect is RuleProspect.LIKELY
     assert planned(people).rules[0].foreseen.prospect is RuleProspect.UNFORESEEN
+
+
+def test_rules_are_counted_by_whether_they_are_asked_and_can_be_decided() -> None:
+    people = replace(RULE, when='model.tags.exists(t, t == "people")')
+    digits = replace(OUTLOOK, model={"tags": []})
+    loans = replace(OUTLOOK, model={"tags": ["people"]})
+    counted = [
+        (len(plan.applicable), len(plan.decidable))
+        for plan in (planned(people, digits), planned(people, loans), planned(people))
+    ]
+    # Whether the last one is asked is unknown: it counts as asked, and not as decided.
+    assert counted == [(0, 0), (1, 1), (1, 0)]
+    assert planned(people).to_json()["decidable"] == 0
 
 
 def test_a_rule_of_another_target_is_not_asked_and_of_no_target_unanswerable() -> None:

@@ -8,8 +8,8 @@ from pack_cases import CHECKS, changed, loaded, written
 from auditor.domain.findings import Outcome
 from auditor.domain.readings import BoundKind, Gap, Measurement
 from auditor.errors import PolicyError
-from auditor.policy.test_cases import read_policy_tests
-from auditor.policy.testing import PolicyTestResults, PolicyTests, run_policy_tests
+from auditor.policy.policy_test_reader import read_policy_tests
+from auditor.policy.run_policy_tests import PolicyTestResults, PolicyTests, run_policy_tests
 
 ROBUST: dict[str, Any] = {
     "id": "robust",
@@ -162,7 +162,7 @@ def test_coverage_says_which_outcomes_each_rule_was_seen_with() -> None:
     [
         (case("{outcomes: {absent: passed}}"), r"t\.yaml:11: mine has no rule 'absent'"),
         (case("{outcomes: {'accurate@gpu': passed}}"), r"t\.yaml:11: .*no target 'gpu'"),
-        (case("{outcomes: {'accurate[': passed}}"), r"t\.yaml:11: .*no name of a finding"),
+        (case("{outcomes: {'accurate[': passed}}"), r"t\.yaml:11: .*is not a name of a finding"),
         (case("{outcomes: {accurate: kept}}"), r"t\.yaml:11: cases\.0\.expect\.outcomes"),
         (case("{}"), r"t\.yaml:11: .*expect a `verdict` or `outcomes`"),
         (case("{verdict: pass}", "use: [bad]"), "stands twice"),

@@ -122,7 +122,7 @@ def put_out(written: str) -> dict[str, str]:
     """Read the outputs of a step."""
     found = OUTPUT.finditer(written)
     return {it[1]: it[3] if it[1] else it[5] for it in found if it[1]} | {
-        it[4]: it[5] for it in OUTPUT.finditer(written) if it[4]
+        it[4]: it[5].rstrip("\n") for it in OUTPUT.finditer(written) if it[4]
     }
 
 

@@ -140,7 +140,7 @@ def test_a_model_that_passes(runner: Runner, workspace: Path, tmp_path: Path) ->
     )
     assert not job.failed, job.said
     assert obeyed(job.said) == []
-    assert "# May be deployed" in job.summary
+    assert "# Approved for deployment" in job.summary
     assert job.outputs["verdict"] == "pass"
     assert job.outputs["record"].startswith("sha256:")
     assert (workspace / job.outputs["report"]).is_file()
@@ -170,7 +170,7 @@ def test_a_model_that_fails_is_shown_all_the_same(runner: Runner, workspace: Pat
     assert job.codes["Audit"] == 1
     (line,) = obeyed(job.said)
     assert line.startswith("::error file=models/digits/ours.yaml,line=5,title=accurate%3A ")
-    assert "# May not be deployed" in job.summary
+    assert "# Not approved" in job.summary
     assert job.outputs["verdict"] == "fail"
     shown = job.use("github/codeql-action/upload-sarif")
     (result,) = json.loads((workspace / shown["sarif_file"]).read_text())["runs"][0]["results"]
@@ -182,7 +182,7 @@ def test_a_model_that_fails_is_shown_all_the_same(runner: Runner, workspace: Pat
     assert asked[2] == "repos/octo/models/issues/7/comments"
     assert written[2:5] == ["--method", "POST", "repos/octo/models/issues/7/comments"]
     comment = Path(written[-1].removeprefix("body=@")).read_text()
-    assert "may not be deployed" in comment
+    assert "not approved" in comment
 
 
 @pytest.mark.slow

@@ -23,7 +23,11 @@ ALLOWED = {
     "files of more than 800 lines": 0,
     "functions of more than 50 lines": 0,
     "folders that say something by themselves": 0,
+    "classes with plan, observe and conclude": 2,
 }
+
+MOST_OF_A_CALL = (164, 39)
+"""So many functions, and modules, does a call of the service enter below its use case."""
 
 Law = Callable[[Any], Collection[object]]
 LAWS: dict[str, Law] = {
@@ -35,6 +39,7 @@ LAWS: dict[str, Law] = {
     "files of more than 800 lines": lambda it: house.long_files(it, 800),
     "functions of more than 50 lines": lambda it: house.long_functions(it, 50),
     "folders that say something by themselves": house.speaking_folders,
+    "classes with plan, observe and conclude": house.process_classes,
 }
 
 CONTRACT = """
@@ -43,6 +48,7 @@ type = "layers"
 layers = ["cli", "store | targets", "errors"]
 containers = ["auditor"]
 """
+VERBS = "".join(f"\n    def {verb}(self): ..." for verb in ("plan", "observe", "conclude"))
 LONG = "def f():\n    '''One.'''\n" + "    g()\n" * 50
 BROKEN: dict[str, tuple[dict[str, str], list[object]]] = {
     "modules at the root": ({"desks.py": "", "cli/main.py": ""}, ["desks.py"]),
@@ -73,6 +79,10 @@ BROKEN: dict[str, tuple[dict[str, str], list[object]]] = {
     "folders that say something by themselves": (
         {"store/__init__.py": "from auditor.store.tables import Table", "cli/__init__.py": ""},
         ["store/__init__.py"],
+    ),
+    "classes with plan, observe and conclude": (
+        {"a.py": f"class Whole:{VERBS}\nclass Part:{VERBS.rpartition(chr(10))[0]}"},
+        ["a.py:Whole"],
     ),
 }
 
@@ -105,16 +115,35 @@ def test_the_classes_that_stand_for_a_request_are_those_that_are_there() -> None
 
 def test_a_class_of_a_request_is_found_by_its_name_or_its_file(tmp_path: Path) -> None:
     made = built(
-        tmp_path, {"a.py": "class AuditRequest: ...", "preparing.py": "class Prepared: ..."}
+        tmp_path, {"a.py": "class AuditRequest: ...", "client/orders.py": "class Order: ..."}
     )
     found = [item for items in house.request_classes(made).values() for item in items]
-    assert sorted(found) == ["a.py:AuditRequest", "preparing.py:Prepared"]
+    assert sorted(found) == ["a.py:AuditRequest", "client/orders.py:Order"]
     assert (
-        house.request_classes(built(tmp_path / "b", {"other.py": "class Prepared: ..."}))[
-            "with all that it needs at hand"
+        house.request_classes(built(tmp_path / "b", {"other.py": "class Order: ..."}))[
+            "as a client sends it"
         ]
         == []
     )
+
+
+@pytest.mark.parametrize(
+    ("holder", "repeats"),
+    [
+        ("class Submission:\n    id: str\n    order: AuditOrder", []),
+        ("class Submission:\n    policy: str = ''\n    order: AuditOrder", ["Submission"]),
+        ("class Submission(AuditOrder):\n    id: str", ["Submission"]),
+    ],
+)
+def test_what_holds_a_request_repeats_none_of_it(
+    holder: str, repeats: list[str], tmp_path: Path
+) -> None:
+    text = f"class AuditOrder:\n    policy: str\n\n\n{holder}\n"
+    assert house.repeating_holders(built(tmp_path, {"a.py": text})) == repeats
+
+
+def test_no_class_repeats_the_request_that_it_holds() -> None:
+    assert house.repeating_holders(HOUSE) == []
 
 
 def test_floors_are_counted_along_the_longest_way_and_circles_share_one(tmp_path: Path) -> None:
@@ -206,6 +235,9 @@ def test_one_audit_one_call_and_one_verification_can_be_walked() -> None:
     assert {what: it for what, it in found.items() if isinstance(it, str)} == {}
     assert all(it.functions > it.modules > 10 for it in found.values())
     assert found["post"].inner < (found["post"].functions, found["post"].modules)
+    functions, modules = found["post"].inner
+    assert functions <= MOST_OF_A_CALL[0]
+    assert modules <= MOST_OF_A_CALL[1]
 
 
 def test_the_script_prints_its_table_as_json_too(tmp_path: Path, capsys: Any) -> None:  # noqa: ANN401

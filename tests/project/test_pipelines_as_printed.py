@@ -31,7 +31,7 @@ TOOLS = {
 
 
 def printed() -> list[tuple[str, str]]:
-    page = (ROOT / "web" / "templates" / "start.html.j2").read_text(encoding="utf-8")
+    page = (ROOT / "auditor/service/web/templates/start.html.j2").read_text(encoding="utf-8")
     found = [("start", SECRET.sub(r"\1", text)) for text in PAGE.findall(page)]
     for name in ("ci", "tokens"):
         text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")

@@ -1,9 +1,11 @@
 """What people must know before they run something is said where they look for it."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,10 +27,21 @@ def test_the_page_on_security_says_what_a_recipe_without_a_sandbox_can_do() -> N
 @pytest.mark.parametrize(
     "page",
     ["README.md", "docs/index.md", "docs/first-gate.md", "docs/ci.md", "docs/service.md",
-     "web/templates/start.html.j2"],
+     "auditor/service/web/templates/start.html.j2"],
 )  # fmt: skip
 def test_pages_that_install_auditor_say_that_it_is_not_published_yet(page: str) -> None:
     said = told(page)
     first = re.search(r"pip install '[^']*\[", said)
     assert first
     assert "not on PyPI yet" in said[: first.start() + 150]
+
+
+def test_the_versions_of_python_that_are_promised_are_those_that_ci_tests() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    tested = jobs["test"]["strategy"]["matrix"]["python"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version = re.compile(r"Programming Language :: Python :: (3\.\d+)")
+    assert [it for line in project["classifiers"] for it in version.findall(line)] == tested
+    assert project["requires-python"] == f">={tested[0]}"
+    _, row = told("README.md").split("| platforms |")
+    assert re.findall(r"3\.\d+", row.partition("|")[0]) == tested

@@ -25,7 +25,7 @@ WORKFLOWS = (
     *sorted((ROOT / ".github" / "workflows").glob("*.y*ml")),
     ROOT / "action.yml",
     *sorted((ROOT / "docs").rglob("*.md")),
-    ROOT / "web" / "templates" / "start.html.j2",
+    ROOT / "auditor/service/web/templates/start.html.j2",
 )
 
 

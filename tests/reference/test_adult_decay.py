@@ -20,9 +20,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from auditor.checks.data.decay import DecayCheck
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.readings import Gap, GapReason, Measurement
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("adult")]

@@ -152,15 +152,23 @@ MOVED: Evidence = {
     "example_budget": ["fog, severity 5", "jpeg_noise, severity 1"],
     "mean_change": RNG.uniform(size=(8, 8)) / 8,
 }
-MOVED_BLOBS = {encode_evidence(item).digest: encode_evidence(item).raw for item in MOVED.values()}
+ROWS: Evidence = {
+    "example_clean": np.array([[534.6, 0.0717718, 78.9934]]),
+    "example_adversarial": np.array([[525.485, 0.0659123, 85.1596]]),
+    "features": ["mean_area", "mean_fractal_dimension", "mean_concave_points"],
+}
+"""Examples of a table, whose features have long names."""
+MOVED_BLOBS = {
+    blob.digest: blob.raw for blob in map(encode_evidence, (*MOVED.values(), *ROWS.values()))
+}
 
 
-def shown_by(check: str) -> CheckObservation:
+def shown_by(check: str, examples: Evidence = MOVED) -> CheckObservation:
     return CheckObservation(
         target="cpu",
         check=check,
         version=1,
         params={},
         seed=1,
-        evidence={name: encode_evidence(item).digest for name, item in MOVED.items()},
+        evidence={name: encode_evidence(item).digest for name, item in examples.items()},
     )

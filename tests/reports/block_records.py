@@ -3,7 +3,6 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +26,7 @@ from auditor.domain.report_blocks import (
     Reads,
     ReportBlock,
 )
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
 
 TOY = "toy.margins"
 TOYCHECKS = CheckOrigin("toychecks", "1.2.0")
@@ -133,17 +132,16 @@ def every_part(measurements: Sequence[Measurement], evidence: Reads) -> ReportBl
 
 def toy(block: object, *, version: int = 1, module: str = "toychecks.margins") -> type[Check]:
     """Return a check of another package; ``block`` is what its class has under that name."""
-    told: dict[str, object] = {} if block is None else {"block": block}
-    shown = SimpleNamespace(
-        id=TOY,
-        version=version,
-        title="Margins",
-        emits={"margin": Metric("Mean margin", Unit.SHARE)},
-        controls=(),
-        __module__=module,
-        **told,
-    )
-    return cast("type[Check]", shown)
+    told = {
+        "id": TOY,
+        "version": version,
+        "title": "Margins",
+        "needs": frozenset(),
+        "emits": {"margin": Metric("Mean margin", Unit.SHARE)},
+        "block": staticmethod(block) if callable(block) else block,
+        "__module__": module,
+    }
+    return cast("type[Check]", type("Toy", (Check,), told))
 
 
 def inputs_with(

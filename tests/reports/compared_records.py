@@ -8,9 +8,9 @@ from auditor.checks.registry import discover_checks
 from auditor.domain.findings import Outcome
 from auditor.domain.readings import Measurement, Reading
 from auditor.domain.records import AuditRecord
-from auditor.policy.compare import RecordSide, compare_records
+from auditor.policy.record_comparison import RecordSide, compare_records
 from auditor.reports.html.comparison import ComparisonView
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
 
 
 def _lower(reading: Reading) -> Reading:

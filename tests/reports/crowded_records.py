@@ -9,7 +9,7 @@ from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Reading
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import TargetSpec
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
 
 LENGTH = 1_500
 OUTCOMES = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.WAIVED, Outcome.PASSED)

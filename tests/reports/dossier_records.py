@@ -17,7 +17,7 @@ from auditor.domain.ai_system import (
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import FrameworkControl, ManualDuty, Policy, Severity
 from auditor.domain.records import AuditRecord
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
 
 SYSTEM = AiSystem(
     name="sorting desk",

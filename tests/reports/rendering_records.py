@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 
+from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.checks import Check, Metric
@@ -35,17 +35,21 @@ from auditor.domain.readings import (
 from auditor.domain.records import AuditRecord, CheckObservation
 from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
 from auditor.domain.targets import Fingerprint, ModelInterface, TargetSpec
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
 
 SIGNER = compute_digest(b"the signer's public key")
 LINF = "evasion.linf"
 HOSTILE = '<script>alert("x")</script>\u202e|`*_[a](javascript:b)\x07&amp;'
 
 
+REAL = discover_checks()
+
+
 def _check(check: str, title: str, **emits: Metric) -> type[Check]:
-    known = {"id": check, "version": 1, "title": title, "emits": emits, "controls": (), "grid": {}}
-    shown = SimpleNamespace(**known)
-    return cast("type[Check]", shown)
+    """Return a check that tells less than the one of that id, and is presented as it."""
+    real, told = REAL[check], {"id": check, "version": 1, "title": title, "emits": emits}
+    less = {"controls": (), "grid": {}, "__module__": real.__module__}
+    return cast("type[Check]", type("Shown", (real,), {**told, **less}))
 
 
 CHECKS: Mapping[str, type[Check]] = {
@@ -132,16 +136,16 @@ CHECKS: Mapping[str, type[Check]] = {
             for check, title in (
                 (
                     "evasion.l2",
-                    "Accuracy under an attack whose changes are small in sum of squares",
+                    "Accuracy under L2 attacks (small Euclidean distance)",
                 ),
-                ("evasion.l0", "Accuracy under an attack that changes a few places at will"),
-                ("evasion.art", "Accuracy under attacks of the Adversarial Robustness Toolbox"),
-                ("evasion.tabular", "Accuracy under an attack by rows that could exist"),
+                ("evasion.l0", "Accuracy under L0 attacks (a few features changed freely)"),
+                ("evasion.art", "Accuracy under attacks from the Adversarial Robustness Toolbox"),
+                ("evasion.tabular", "Accuracy under attacks with realistic table rows"),
             )
         ),
         _check(
             "evasion.certified",
-            "Accuracy that is proved to withstand every bounded attack",
+            "Certified accuracy against every bounded attack",
             clean_accuracy=Metric("Accuracy before any change", Unit.SHARE),
             certified_accuracy=Metric("Share of rows proved right", Unit.SHARE, BoundKind.AT_LEAST),
             min_breaking_eps=Metric(
@@ -150,22 +154,22 @@ CHECKS: Mapping[str, type[Check]] = {
         ),
         _check(
             "evasion.corruption",
-            "Accuracy under noise, blur, weather and faulty data",
-            clean_accuracy=Metric("Accuracy on the same rows, not corrupted", Unit.SHARE),
+            "Accuracy under noise, blur, weather and data faults",
+            clean_accuracy=Metric("Accuracy on the same rows without corruption", Unit.SHARE),
             accuracy=Metric("Accuracy under one kind of corruption", Unit.SHARE),
-            mean_accuracy=Metric("Accuracy on average over kinds and severities", Unit.SHARE),
+            mean_accuracy=Metric("Mean accuracy over all kinds and severities", Unit.SHARE),
             worst_kind_accuracy=Metric("Accuracy under the worst kind", Unit.SHARE),
         ),
         _check(
             "evasion.spatial",
-            "Accuracy under the worst rotation, shift or light",
+            "Accuracy under the worst rotation, shift or lighting",
             clean_accuracy=Metric("Accuracy before any change", Unit.SHARE),
             robust_accuracy=Metric("Accuracy under the worst view", Unit.SHARE, BoundKind.AT_MOST),
             mean_accuracy=Metric("Accuracy over random views", Unit.SHARE),
         ),
         _check(
             "evasion.masking",
-            "Signs that gradients mislead the attacks that follow them",
+            "Signs of gradient masking",
             believable=Metric("Gradients can be believed", Unit.NONE, exact=True),
         ),
     )
@@ -610,10 +614,11 @@ def inputs_of(
     show_examples: bool = True,
     blob: Callable[[str], bytes] = BLOBS.__getitem__,
 ) -> ReportInputs:
+    seen = {item.check for item in record.readings}
     return ReportInputs(
         record=record,
         policy=policy,
-        checks=CHECKS,
+        checks={**{name: REAL[name] for name in seen & REAL.keys()}, **CHECKS},
         blob=blob,
         show_examples=show_examples,
     )

@@ -25,7 +25,7 @@ from auditor.domain.targets import (
     Fingerprint,
     TargetSpec,
 )
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
 
 CPU_EP = "CPUExecutionProvider"
 NODES = {"Conv": 6, "DequantizeLinear": 32, "QuantizeLinear": 18, "Gemm": 1}

@@ -10,13 +10,13 @@ from rendering_records import FAILING, HOSTILE_RECORD, PASSING, POLICY, inputs_o
 from auditor.domain.policies import EnforcementMode
 from auditor.domain.records import AuditRecord
 from auditor.domain.source_locations import SourceFile, SourceLine, SourceLocations
+from auditor.reports.finding_locations import SourceLocation
 from auditor.reports.formats.github import (
     AnnotationLevel,
     CiAnnotation,
     build_annotations,
     format_workflow_commands,
 )
-from auditor.reports.locations import SourceLocation
 
 PLACES = SourceLocations(
     SourceFile("audit.yaml", SourceLine(1, 1)),

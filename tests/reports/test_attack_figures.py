@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rendering_records import FAILING, POLICY, RULES, SILENT, inputs_of
 
+from auditor.domain.number_text import NORMS, format_change_size, sort_norms
 from auditor.domain.policies import MetricLimits
 from auditor.domain.records import AuditRecord
 from auditor.reports.figures.panel import FigurePanel, FigureSection
 from auditor.reports.figures.robustness import choose_telling_budget
 from auditor.reports.html.measurements import build_figure_sections
-from auditor.reports.numbers import NORMS, format_change_size, sort_norms
 
 ATTACK, FAULTS = "Under attack", "Under noise, faults and other views"
 
@@ -34,49 +34,49 @@ def drawn(found: FigurePanel) -> str:
 def test_each_norm_has_one_panel_with_every_attack_of_it() -> None:
     titles = [item.title for item in section(ATTACK).panels]
     assert titles[:4] == [
-        "Accuracy under attack: every number changed a little",
-        "Accuracy under attack: changes small in sum of squares",
-        "Accuracy under attack: a few places changed at will",
-        "Accuracy under attack: an attack by rows that could exist",
+        "Accuracy under attack: L∞ (every feature changes a little)",
+        "Accuracy under attack: L2 (small Euclidean distance)",
+        "Accuracy under attack: L0 (a few features change freely)",
+        "Accuracy under attack: attacks with realistic table rows",
     ]
-    linf = panel("Accuracy under attack: every number")
+    linf = panel("Accuracy under attack: L∞")
     assert [row[0] for row in linf.rows if row[1] == "0.1"] == [
         "Bounded attack with gradients (APGD)",
         "Bounded attack by queries alone (Square)",
-        "attacks of the Adversarial Robustness Toolbox, FastGradientMethod",
-        "attacks of the Adversarial Robustness Toolbox, HopSkipJump",
+        "attacks from the Adversarial Robustness Toolbox, FastGradientMethod",
+        "attacks from the Adversarial Robustness Toolbox, HopSkipJump",
         "proved, crown",
     ]
 
 
 def test_several_attacks_of_one_check_are_one_line_through_the_strongest() -> None:
-    linf = panel("Accuracy under attack: every number")
+    linf = panel("Accuracy under attack: L∞")
     assert linf.drawing is not None
     assert "Adversarial Robustness Toolbox: 60 % at 0.1" in linf.drawing.description
     assert "70 %" not in linf.drawing.description
 
 
 def test_a_proof_of_the_same_model_is_the_lower_edge_and_says_which_rows_it_looked_at() -> None:
-    linf = panel("Accuracy under attack: every number")
+    linf = panel("Accuracy under attack: L∞")
     assert "curve proven" in drawn(linf)
     assert "zone" in drawn(linf)
     assert "The proof looked at 20 rows and attacks at 450" in linf.caption
 
 
 def test_what_is_certified_of_a_smoothed_classifier_stands_apart_and_says_so() -> None:
-    smoothed = panel("Accuracy that is certified for the smoothed")
+    smoothed = panel("Certified accuracy of the smoothed")
     assert "The model as it is deployed is not that classifier" in smoothed.caption
-    squares = panel("Accuracy under attack: changes small in sum of squares")
+    squares = panel("Accuracy under attack: L2 (small Euclidean distance)")
     assert "proven" not in drawn(squares)
     assert all("smoothing" not in row[0] for row in squares.rows)
 
 
 def test_a_doubted_curve_says_why_it_is_not_to_be_believed() -> None:
-    doubted = panel("Accuracy under attack: changes small", record=DOUBTED)
+    doubted = panel("Accuracy under attack: L2", record=DOUBTED)
     assert doubted.notes[0] == f"Hollow marks are not to be believed: {MASKED}."
     assert "mark doubted series-0" in drawn(doubted)
     assert "(doubted)" in doubted.rows[0][-1]
-    assert "mark doubted" not in drawn(panel("Accuracy under attack: changes small"))
+    assert "mark doubted" not in drawn(panel("Accuracy under attack: L2"))
 
 
 def test_whether_gradients_mislead_is_said_where_it_was_looked_at() -> None:
@@ -98,7 +98,7 @@ def test_limits_of_rules_are_marked_in_their_own_norm_only() -> None:
 
 
 def test_the_cheapest_attack_the_stages_needed_and_the_effort_are_said_in_one_paragraph() -> None:
-    (note,) = panel("Accuracy under attack: changes small in sum of squares").notes
+    (note,) = panel("Accuracy under attack: L2 (small Euclidean distance)").notes
     assert note == (
         "The cheapest attack that worked: climb, 20 steps, 2.44 queries and gradients a broken row "
         "at a budget of 0.5 ranges (L2) (108 rows broken). A policy needs no more than these "
@@ -108,22 +108,23 @@ def test_the_cheapest_attack_the_stages_needed_and_the_effort_are_said_in_one_pa
 
 
 def test_how_small_a_change_breaks_half_is_said_in_the_units_of_its_norm() -> None:
-    rows = {row[:2]: row[2] for row in panel("How small a change").rows}
+    rows = {row[:2]: row[2] for row in panel("Smallest change that breaks").rows}
     assert rows == {
-        ("every number changed a little", "Bounded attack with gradients (APGD)"): (
+        ("L∞ (every feature changes a little)", "Bounded attack with gradients (APGD)"): (
             "at most 0.113 of the range"
         ),
-        ("every number changed a little", "attacks of the Adversarial Robustness Toolbox"): (
-            "not found: 60 % still right at 2 of the range"
-        ),
         (
-            "changes small in sum of squares",
-            "an attack whose changes are small in sum of squares",
+            "L∞ (every feature changes a little)",
+            "attacks from the Adversarial Robustness Toolbox",
+        ): ("not found: 60 % still right at 2 of the range"),
+        (
+            "L2 (small Euclidean distance)",
+            "L2 attacks (small Euclidean distance)",
         ): "at most 0.55 ranges (L2)",
-        ("a few places changed at will", "an attack that changes a few places at will"): (
-            "at most 2 places"
+        ("L0 (a few features change freely)", "L0 attacks (a few features changed freely)"): (
+            "at most 2 features"
         ),
-        ("an attack by rows that could exist", "an attack by rows that could exist"): (
+        ("attacks with realistic table rows", "attacks with realistic table rows"): (
             "at most 0.05"
         ),
     }
@@ -141,7 +142,7 @@ def test_who_is_broken_is_asked_at_the_largest_budget_that_leaves_some(values: l
 
 
 def test_the_least_robust_classes_come_first_and_the_rest_is_counted() -> None:
-    by_class, by_sex = panel("Who is broken: by class"), panel("Who is broken: by sex")
+    by_class, by_sex = panel("Robust accuracy by class"), panel("Robust accuracy by sex")
     assert [row[0] for row in by_class.rows] == list(CLASSES)
     assert drawn(by_class).count('class="mark series-0"') == 14
     assert "3 more, none less robust, are in the table only." in by_class.caption
@@ -156,7 +157,7 @@ def test_one_class_alone_is_no_breakdown() -> None:
 
 
 def test_what_moves_is_a_share_of_broken_rows_and_how_far_where_it_moved() -> None:
-    rows = [row[1:] for row in panel("What an attacker moves").rows]
+    rows = [row[1:] for row in panel("Features that attacks change").rows]
     assert rows == [
         ("income", "50 %", "\N{MINUS SIGN}0.25"),
         ("purpose", "25 %", "another choice"),
@@ -173,7 +174,7 @@ def test_corruptions_are_a_table_of_figures_with_the_worst_kind_first() -> None:
     assert [cell.text for cell in fog] == ["95 %", "49 %", "72 %"]
     assert [cell.heat for cell in fog] == [0, 5, 3]
     assert noise[1].text == "no figure"
-    assert "Accuracy under the worst kind, fog: 72 % (60 %\N{EN DASH}80 %)." in faults.notes
+    assert "Accuracy under the worst kind, fog: 72 % (60\N{EN DASH}80 %)." in faults.notes
     assert "Not asked: unit error, missing (it is for tables)." in faults.notes
 
 
@@ -192,8 +193,8 @@ def test_the_log_names_every_attack_at_every_budget() -> None:
     assert log.title == "Log of the attacks (10 entries)"
     assert log.header[1:4] == ("Attack", "Budget (eps)", "Rows standing")
     assert log.rows[0] == (
-        "Accuracy under an attack whose changes are small in sum of squares",
-        "climb, 20 steps", "0.25", "195", "40", "195", "3900", "3", "0",
+        "Accuracy under L2 attacks (small Euclidean distance)",
+        "climb, 20 steps", "0.25", "195", "40", "195", "3,900", "3", "0",
     )  # fmt: skip
 
 

@@ -210,7 +210,7 @@ BROKEN = {
     "it fills the stack": (_fill_the_stack, "RecursionError$"),
     "it raises": (_raise, r"KeyError: '<script><object object at 0x…></script>\\nx+…$"),
     "it ends the program": (_leave, "SystemExit: 3$"),
-    "it is no function": (4, "BrokenCheckError: its `block` is no function"),
+    "it is not a function": (4, "BrokenCheckError: its `block` is not a function"),
     "it gives nothing": (
         lambda m, e: None,
         "BrokenCheckError: a NoneType was given, and no ReportBlock",
@@ -267,7 +267,10 @@ WRONG = {
         ),
         "some points have a band",
     ),
-    "no picture": (said(BlockImage(b"GIF89a", "a")), "a picture is no PNG file that can be read"),
+    "no picture": (
+        said(BlockImage(b"GIF89a", "a")),
+        "a picture is not a PNG file that can be read",
+    ),
     "a large picture": (said(BlockImage(png((1300, 4)), "a")), "1300 x 4 pixels"),
     "a heavy picture": (said(BlockImage(bytes(MOST_PICTURE_BYTES + 1), "a")), "of at most 60000"),
     "many pictures": (said(*[BlockImage(png(), "a")] * 5), "more than 4 pictures"),

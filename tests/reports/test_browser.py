@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from attacked_records import ATTACKED, DOUBTED
+from attacked_records import ATTACKED, DOUBTED, MOVED_BLOBS, ROWS, shown_by
 from block_records import every_part, inputs_with
 from compared_records import SAME_BESIDE, SINCE, WORSE_BESIDE
 from dossier_records import DECLARED
 from page_looks import (
+    BROKEN_FIGURES,
+    BROKEN_WORDS,
     LOOK,
     MEASURE,
     OPEN_ALL,
@@ -21,7 +23,7 @@ from page_looks import (
     WIDTHS,
     fetched_axe,
 )
-from rendering_records import EVERY_RECORD, FAILING, OPEN, PASSING, inputs_of
+from rendering_records import BLOBS, EVERY_RECORD, FAILING, OPEN, PASSING, inputs_of
 from target_records import CHIPS, EVERYWHERE, inputs_of_chips
 from webdriver import CHROMIUM, DRIVER, Browser, browser
 
@@ -35,7 +37,7 @@ OVERLAPS = """
 const over = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
   && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
 const found = [];
-for (const line of document.querySelectorAll("summary, .glance li, .facts div")) {
+for (const line of document.querySelectorAll("summary, .facts div")) {
   const boxes = [...line.children].map(item => item.getBoundingClientRect());
   boxes.forEach((a, i) => boxes.slice(i + 1).forEach(b => {
     if (over(a, b)) found.push(line.textContent);
@@ -43,10 +45,21 @@ for (const line of document.querySelectorAll("summary, .glance li, .facts div"))
 }
 arguments[arguments.length - 1](found);
 """
+FOR_POINTERS = "target-size"
+"""A rule of axe about what a finger can hit, which paper does not have."""
 HIDDEN_WORDS = """
 const found = [...document.querySelectorAll(".plot text")].filter(
   item => getComputedStyle(item).display === "none");
 arguments[arguments.length - 1](found.map(item => item.textContent));
+"""
+CUT = """
+const found = [...document.querySelectorAll(".panel > details .scroll")].filter(
+  item => item.scrollWidth > item.clientWidth + 1);
+arguments[arguments.length - 1](found.map(item => item.getAttribute("aria-label")));
+"""
+RISK_NUMBERS = """
+const found = [...document.querySelectorAll(".risks th[scope=row] > .small")];
+arguments[arguments.length - 1](found.map(item => getComputedStyle(item).display));
 """
 LOWEST = """
 const found = [...document.querySelectorAll(arguments[0])].slice(0, 9);
@@ -103,7 +116,9 @@ SHOWN = [
     "attacked",
     "doubted",
 ]
+MOVED = replace(ATTACKED, observations=(shown_by("evasion.l2", ROWS),))
 INPUTS = {
+    "rows": inputs_of(MOVED, blob={**BLOBS, **MOVED_BLOBS}.__getitem__),
     **{name: inputs_of(RECORDS[name]) for name in SHOWN},
     "declared": DECLARED,
     "blocks": inputs_with(every_part),
@@ -135,6 +150,14 @@ def test_axe_finds_no_violation(page: Browser, axe: str, width: int, dark: bool)
     assert page.run(axe + LOOK, RULES) == []
 
 
+def test_axe_finds_no_violation_on_paper(page: Browser, axe: str) -> None:
+    page.look(width=690, media="print")
+    for script in ("arguments[0](0);", OPEN_ALL):
+        page.run(script)
+        found = page.run(axe + LOOK, RULES)
+        assert [item for item in found if not item.startswith(FOR_POINTERS)] == []
+
+
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_nothing_in_a_title_lies_over_something_else(page: Browser, width: int) -> None:
     page.look(width=width)
@@ -150,11 +173,32 @@ def test_no_name_is_too_long_for_the_page(page: Browser, width: int) -> None:
     assert page.run(OUTSIDE) == []
 
 
+def test_no_opened_table_of_a_drawing_is_cut_on_a_wide_window(page: Browser) -> None:
+    page.look(width=1280)
+    page.run(OPEN_ALL)
+    assert page.run(CUT) == []
+
+
+def test_a_risk_stands_below_its_number_without_a_gap(opened: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(PAGES["declared"](), encoding="utf-8")
+    opened.open(path)
+    assert set(opened.run(RISK_NUMBERS)) == {"inline"}
+
+
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_no_text_lies_over_another(page: Browser, width: int) -> None:
     page.look(width=width)
     assert page.run(OPEN_ALL)
     assert page.run(TEXTS_OVER_TEXTS) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_no_word_is_broken(page: Browser, width: int) -> None:
+    page.look(width=width)
+    assert page.run(OPEN_ALL)
+    assert page.run(BROKEN_WORDS) == []
+    assert page.run(BROKEN_FIGURES) == []
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
@@ -176,8 +220,71 @@ def test_the_first_screen_says_what_where_under_what_who_and_until_when(
     path.write_text(render_html(inputs_of(FIRST_SCREEN[name])), encoding="utf-8")
     opened.look(width=size[0], height=size[1])
     opened.open(path)
-    bottom = opened.run(LOWEST, ".verdict h1, .because p:first-child, .facts > div")
+    bottom = opened.run(LOWEST, ".verdict h1, .because p:first-child, .opening > .facts > div")
     assert bottom <= size[1]
+
+
+SCREEN, MOST_SCREENS = 800, 8
+TYPICAL = replace(ATTACKED, findings=(PASSING.findings * 4)[:16])
+"""A pass with as many rules as a policy of ours has, and with figures of many attacks."""
+TALL = """
+arguments[arguments.length - 1](document.documentElement.scrollHeight);
+"""
+
+
+@pytest.fixture
+def typical(opened: Browser, tmp_path: Path) -> Browser:
+    path = tmp_path / "report.html"
+    path.write_text(render_html(inputs_of(TYPICAL)), encoding="utf-8")
+    opened.look(width=1280, height=SCREEN)
+    opened.open(path)
+    return opened
+
+
+def test_a_typical_pass_is_at_most_eight_screens_long(typical: Browser) -> None:
+    assert typical.run(TALL) <= MOST_SCREENS * SCREEN
+    typical.run(OPEN_ALL)
+    assert typical.run(TALL) > MOST_SCREENS * SCREEN  # so much is closed at first
+
+
+RAIL = """
+window.scrollTo(0, 2000);
+const done = arguments[arguments.length - 1], nav = document.querySelector("body > nav");
+requestAnimationFrame(() => requestAnimationFrame(() => {
+  const box = nav.getBoundingClientRect(), main = document.querySelector("main");
+  done([box.top, box.right <= main.getBoundingClientRect().left + 1]);
+}));
+"""
+FOCUSED = """
+arguments[arguments.length - 1](document.activeElement.getAttribute("href"));
+"""
+FOLLOWED = """
+const done = arguments[arguments.length - 1], card = document.querySelector("#finding-1");
+if (card.closest("details").open) done(false);
+document.querySelector("a[href='#finding-1']").click();
+requestAnimationFrame(() => requestAnimationFrame(() => done(card.closest("details").open)));
+"""
+
+
+def test_on_a_wide_window_the_contents_stay_beside_the_page(typical: Browser) -> None:
+    assert typical.run(RAIL) == [0, True]
+    typical.look(width=1000)
+    top, beside = typical.run(RAIL)
+    assert top < 0
+    assert not beside
+
+
+def test_keys_reach_every_part_of_the_contents(typical: Browser) -> None:
+    reached = []
+    while "#verify" not in reached and len(reached) < 30:
+        typical.press("Tab")
+        reached.append(typical.run(FOCUSED))
+    parts = ["#verdict", "#findings", "#figures", "#not-shown", "#frameworks", "#run", "#verify"]
+    assert [item for item in reached if item in parts][-len(parts) :] == parts
+
+
+def test_a_link_opens_the_card_that_it_leads_to(typical: Browser) -> None:
+    assert typical.run(FOLLOWED)
 
 
 def test_the_page_fetches_nothing(page: Browser) -> None:

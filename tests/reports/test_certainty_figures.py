@@ -9,10 +9,10 @@ from rendering_records import FAILING, inputs_of
 from scipy.special import expit, logit, softmax
 
 from auditor.checks.fairness.calibration import GroupCalibrationCheck
-from auditor.checks.quality.calibration import CalibrationCheck
+from auditor.checks.quality.calibration import NO_ADVICE, CalibrationCheck
 from auditor.domain.readings import Measurement, Reading
-from auditor.reports.figures.quality import NO_ADVICE, group_line_panels, reliability_panels
 from auditor.reports.formats.html import render_html
+from auditor.reports.html.check_blocks import no_evidence
 
 
 def placed(check: str, readings: Sequence[Reading]) -> list[Measurement]:
@@ -38,7 +38,7 @@ def binary(coolness: float) -> list[Measurement]:
 
 @pytest.mark.parametrize(("coolness", "advised"), [(1.0, False), (2.0, True)])
 def test_a_correction_is_advised_only_where_it_helps(coolness: float, advised: bool) -> None:  # noqa: FBT001 -- a parameter of the test
-    (panel,) = reliability_panels(inputs_of(FAILING), binary(coolness), "k")
+    (panel,) = CalibrationCheck.block(binary(coolness), no_evidence).parts
     assert "calibrated models that state the same show" in panel.caption
     assert (panel.notes == (NO_ADVICE,)) is not advised
     if advised:
@@ -58,9 +58,9 @@ def test_many_classes_have_a_diagram_each_and_a_table() -> None:
         "task": {"of": "top label", "classes": ["a", "b", "c"]},
     }
     found = placed("quality.calibration", CalibrationCheck().figures(evidence, 0.95))
-    _, classes = reliability_panels(inputs_of(FAILING), found, "k")
+    _, classes = CalibrationCheck.block(found, no_evidence).parts
     assert [row[0] for row in classes.rows] == ["a", "b", "c"]
-    assert classes.drawing is not None
+    assert classes.chart is not None
 
 
 def test_groups_are_drawn_with_their_lines_and_the_report_holds_them() -> None:
@@ -77,7 +77,7 @@ def test_groups_are_drawn_with_their_lines_and_the_report_holds_them() -> None:
         "task": {"of": "probability of yes"},
     }
     found = placed("fairness.calibration", GroupCalibrationCheck().figures(evidence, 0.95))
-    panels = list(group_line_panels(inputs_of(FAILING), found, "k"))
+    panels = GroupCalibrationCheck.block(found, no_evidence).parts
     assert [panel.title.rpartition(" by ")[2] for panel in panels] == ["sex", "sex", "race", "race"]
     assert [row[0] for row in panels[2].rows] == ["x", "y", "z"]
     record = replace(FAILING, readings=(*FAILING.readings, *found))
@@ -89,4 +89,4 @@ def test_malformed_details_draw_nothing() -> None:
         replace(item, details={**item.details, "bins": [1], "curve": "none", "if_calibrated": 3})
         for item in binary(1.0)
     ]
-    assert list(reliability_panels(inputs_of(FAILING), broken, "k")) == []
+    assert CalibrationCheck.block(broken, no_evidence).parts == ()

@@ -14,13 +14,13 @@ from auditor.domain.json import encode_canonical
 from auditor.domain.policies import EnforcementMode, FrameworkControl, Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.source_locations import SourceFile, SourceLine, SourceLocations
-from auditor.reports.formats.render_all import render_all
 from auditor.reports.formats.sarif import (
     MOST_ALERTS,
     MOST_RESULTS,
     render_code_scanning,
     render_sarif,
 )
+from auditor.reports.report_formats import render_all
 
 AUDIT_FILE = SourceFile(
     "models/audit.yaml",
@@ -158,7 +158,7 @@ def test_nothing_that_is_required_is_empty(record: AuditRecord, name: str) -> No
 
 def test_a_rule_has_help_in_markdown_and_the_source_of_a_framework_it_cites() -> None:
     rules = {rule["id"]: rule for rule in run(FAILING)["tool"]["driver"]["rules"]}
-    assert "**Evidence for:**" in rules["robust-linf"]["help"]["markdown"]
+    assert "**Touches:**" in rules["robust-linf"]["help"]["markdown"]
     assert rules["robust-linf"]["helpUri"].startswith("https://")
 
 

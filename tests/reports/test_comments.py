@@ -18,7 +18,7 @@ from rendering_records import (
     inputs_of,
 )
 
-from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import WaiverRef
@@ -29,7 +29,9 @@ from auditor.reports.formats.ci import (
     render_comment,
     render_unverified_comment,
 )
-from auditor.reports.html.verdict import find_verdict_expiry
+from auditor.reports.html.verdict import VerdictWording, describe_verdict, find_verdict_expiry
+from auditor.reports.signer_text import shorten_key
+from auditor.reports.waiver_text import list_exceptions
 from auditor.trust.signatures.decisions import open_waiver, sign_waiver
 
 GREEN = MARKS[Verdict.PASS]
@@ -53,7 +55,8 @@ def unclosed(written: str) -> int:
 def test_the_verdict_stands_under_the_hidden_line(record: AuditRecord) -> None:
     hidden, headline, *_ = comment(record).splitlines()
     assert hidden == build_comment_marker(record)
-    assert headline.startswith(f"## {MARKS[record.verdict]} ")
+    shown = Verdict.INCONCLUSIVE if list_exceptions(record) else record.verdict
+    assert headline.startswith(f"## {MARKS[shown]} ")
 
 
 def test_the_hidden_line_is_that_of_the_model_and_the_policy() -> None:
@@ -66,7 +69,8 @@ def test_the_hidden_line_is_that_of_the_model_and_the_policy() -> None:
 
 @every_record
 def test_only_a_pass_that_is_believed_is_green(record: AuditRecord) -> None:
-    assert (GREEN in comment(record)) == (record.verdict is Verdict.PASS)
+    kept = record.verdict is Verdict.PASS and not list_exceptions(record)
+    assert (GREEN in comment(record)) == kept
     doubted = comment(record, CommentContext(mistakes=("freshness: it is 91 days old",)))
     assert GREEN not in doubted
     assert "91 days" in doubted
@@ -84,7 +88,7 @@ def test_what_came_out_otherwise_than_in_the_base_is_listed() -> None:
     written = comment(FAILING, CommentContext(base=PASSING))
     assert "The verdict was **pass** and is **fail**." in written
     assert "| robust-linf | cpu | Withstood | Failed |" in written
-    assert "| calibrated | cpu | not asked | Not decided |" in written
+    assert "| calibrated | cpu | not asked | Undecided |" in written
     assert "| accurate |" not in written
 
 
@@ -161,3 +165,37 @@ def test_a_waived_rule_stands_among_what_is_not_kept_and_its_waiver_ends_the_ver
     inputs = replace(inputs_of(record), blob=lambda _: signed)
     assert find_verdict_expiry(inputs) == "1 December 2026, 00:00 UTC"
     assert "**Waived**" in render_comment(inputs, CommentContext())
+
+
+def test_a_headline_names_the_key_of_waivers_and_quotes_the_names_in_them() -> None:
+    signer = waiver_papers.new_signer()
+    pem = signer.public_pem()
+    waivers, findings = [], []
+    blobs = {compute_digest(pem): pem}
+    for ticket, approver in (("R-1", "Chief Risk Officer"), ("R-2", "European Central Bank")):
+        words = {"ticket": ticket, "approver": approver, "model": PASSING.request.name}
+        signed = sign_waiver(waiver_papers.read(**words), signer)
+        found = open_waiver(signed, "w.json")
+        blobs[compute_digest(signed)] = signed
+        ref = WaiverRef(compute_digest(signed), found.digest, compute_digest(pem), "w.json")
+        waivers.append(ref)
+        findings.append(
+            replace(PASSING.findings[0], rule=ticket, outcome=Outcome.WAIVED, waiver=found.digest)
+        )
+
+    def told(many: int, *more: Finding) -> VerdictWording:
+        request = replace(PASSING.request, waivers=tuple(waivers[:many]))
+        record = replace(PASSING, request=request, findings=(*findings[:many], *more))
+        return describe_verdict(replace(inputs_of(record), blob=blobs.__getitem__))
+
+    key = f"key {shorten_key(signer.identity)}"
+    assert told(1).headline.endswith(
+        f"until 1 May 2026 by {key}, which names itself “Chief Risk Officer”"
+    )
+    both = told(2)
+    assert both.headline.endswith(f"by {key}, which signed in 2 different names")
+    said = "signed waivers in 2 different names: “Chief Risk Officer”; “European Central Bank”."
+    assert any(text.endswith(said) for text in both.sentences)
+    failed = told(2, replace(PASSING.findings[0], rule="f", outcome=Outcome.FAILED))
+    assert "1 of 3 required rules failed. 2 more are waived." in failed.sentences
+    assert sum(text.startswith("Waived until 1 May 2026") for text in failed.sentences) == 2

@@ -13,12 +13,17 @@ from auditor.checks.measure import compute_readings, get_check_parameters, insta
 from auditor.checks.registry import discover_checks
 from auditor.domain.evidence import Evidence
 from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import Json
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability, Unit
 from auditor.domain.records import AuditRecord, CheckObservation
 from auditor.domain.requests import DatasetRef
-from auditor.policy.compare import RecordSide, compare_records
-from auditor.policy.comparison_result import ChangeBasis, ComparisonDirection, RecordComparison
+from auditor.policy.record_comparison import RecordSide, compare_records
+from auditor.policy.record_comparison_result import (
+    ChangeBasis,
+    ComparisonDirection,
+    RecordComparison,
+)
 
 CHECKS = discover_checks()
 ACCURACY = "quality.accuracy"
@@ -155,6 +160,90 @@ def test_neither_doubted_figures_nor_times_count_as_moved() -> None:
     assert (told["basis"], told["way"]) == (ChangeBasis.MOMENT, ComparisonDirection.SAME)
 
 
+@pytest.mark.parametrize(("factor", "way"), [(3.0, "same"), (100.0, "otherwise")])
+@pytest.mark.parametrize("metric", ["slowdown", "p99"])
+def test_a_figure_of_the_machine_never_got_worse(metric: str, factor: float, way: str) -> None:
+    """It moved only where both runs are as far apart as a reproduction warns of."""
+    ratio = replace(SHARE, check="hardware.reliability", metric=metric, unit=Unit.NONE)
+    later = replace(ratio, value=0.9 * factor, low=0.89 * factor, high=0.91 * factor)
+    found = against(side(ratio), side(later))
+    assert (figure(found, metric)["basis"], figure(found, metric)["way"]) == (
+        ChangeBasis.MOMENT,
+        way,
+    )
+    assert found.compared == found.proven == 0
+    assert not found.got_worse
+
+
+def declaring(*found: Reading, tags: tuple[str, ...] = (), **settings: Json) -> RecordSide:
+    """A record of an audit file that declares these settings of ``task``."""
+    plain = side(*found)
+    declared = {f"task.{name}": value for name, value in settings.items()}
+    request = replace(plain.record.request, declared=declared or None, tags=tags)
+    return replace(plain, record=replace(plain.record, request=request))
+
+
+def test_figures_under_another_setting_are_neither_better_nor_worse() -> None:
+    within = replace(SHARE, check="quality.errors", metric="within_tolerance")
+    copies = replace(SHARE, check="data.duplicates", metric="exact_share")
+    better = replace(within, value=0.99, low=0.98, high=1.0)
+    fewer = replace(copies, value=0.5, low=0.45, high=0.55)
+    found = against(
+        declaring(within, copies, tolerance=42),
+        declaring(better, fewer, tolerance=60, tags=("not-about-people",)),
+    )
+    assert [(it.name, it.before, it.after) for it in found.declared] == [
+        ("task.tolerance", "42", "60"),
+        ("tags", "not set", "not-about-people"),
+    ]
+    assert [(it.check, it.reason) for it in found.incomparable] == [
+        ("quality.errors", "task.tolerance 42 \N{RIGHTWARDS ARROW} 60")
+    ]
+    assert [it.after.metric for it in found.moved] == ["exact_share"]
+    assert found.moved[0].way is ComparisonDirection.BETTER
+    assert found.to_json()["conclusion"] == "declarations_changed"
+    assert not found.got_worse
+
+
+def test_a_setting_at_its_default_is_named_as_such() -> None:
+    found = against(declaring(SHARE), declaring(SHARE, threshold=0.3))
+    assert [it.reason for it in found.incomparable] == [
+        "task.threshold 0.5 \N{RIGHTWARDS ARROW} 0.3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "was", "now", "reason"),
+    [
+        ("positive", "yes", "no", "task.positive yes \N{RIGHTWARDS ARROW} no"),
+        ("favourable", "yes", "no", "task.favourable yes \N{RIGHTWARDS ARROW} no"),
+        ("movable", 7, 4, "movable inputs 7 \N{RIGHTWARDS ARROW} 4"),
+        ("eps_absolute", [2], [1], "largest change of an input 2 \N{RIGHTWARDS ARROW} 1"),
+    ],
+)
+def test_what_a_figure_itself_says_of_its_setting_makes_it_incomparable(
+    name: str, was: Json, now: Json, reason: str
+) -> None:
+    old, new = (replace(SHARE, check="evasion.linf", details={name: it}) for it in (was, now))
+    found = against(side(old), side(new))
+    assert [it.reason for it in found.incomparable] == [reason]
+    assert not found.moved
+
+
+def test_a_claim_and_a_parameter_of_the_policy_are_declared_too() -> None:
+    def claiming(accuracy: float, eps: Json) -> RecordSide:
+        one = side(SHARE, observations=[seen_by(3, eps=eps)])
+        request = replace(one.record.request, claims={"accuracy": accuracy})
+        return replace(one, record=replace(one.record, request=request))
+
+    found = against(claiming(0.8, [0.1]), claiming(0.9, [0.1, 0.2]))
+    assert [(it.name, it.before, it.after) for it in found.declared] == [
+        ("claims.accuracy", "0.8", "0.9"),
+        ("evasion.linf eps", "0.1", "0.1, 0.2"),
+    ]
+    assert not found.incomparable
+
+
 def test_a_signature_that_no_longer_verifies_got_worse() -> None:
     yes = replace(
         SHARE, check="provenance.signature", metric="verified", value=True, low=None, high=None
@@ -233,3 +322,21 @@ def test_what_was_asked_otherwise_is_named() -> None:
         RecordSide(before, POLICY, ()), RecordSide(replace(before, request=other), POLICY, ())
     )
     assert {item.name for item in found.differences} == {"version", "seed"}
+
+
+def test_what_another_fingerprint_differs_in_is_named() -> None:
+    cpu = FAILING.fingerprints["cpu"]
+    facts = {"runtime": {"version": "1.31.0"}, "machine": {"cpu": {"flags": ["avx2", "sse4_2"]}}}
+    newer = {"runtime": {"version": "1.32.0"}, "machine": {"cpu": {"flags": ["avx2"]}}}
+    sides = [
+        RecordSide(
+            replace(FAILING, fingerprints={"cpu": replace(cpu, identity_facts=it)}), POLICY, ()
+        )
+        for it in (facts, newer)
+    ]
+    named = {item.name: (item.before, item.after) for item in against(*sides).differences}
+    assert named["facts of target cpu"] == (
+        "runtime version 1.31.0, machine cpu flags sse4_2",
+        "runtime version 1.32.0",
+    )
+    assert set(named) == {"target cpu", "facts of target cpu"}

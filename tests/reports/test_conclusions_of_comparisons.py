@@ -11,7 +11,7 @@ from rich.console import Console
 from auditor.cli.compare_output import show_comparison
 from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.records import AuditRecord
-from auditor.policy.comparison_result import ComparisonConclusion
+from auditor.policy.record_comparison_result import ComparisonConclusion
 from auditor.reports.formats.comparison_html import render_comparison_html
 from auditor.reports.formats.comparison_markdown import render_comparison_markdown
 from auditor.reports.html.comparison import ComparisonView
@@ -68,3 +68,22 @@ def test_a_rule_that_is_lost_where_no_figure_moved_is_called_that() -> None:
     for text in told(shown):
         assert "Something got worse" not in text
         assert "A required rule is not kept any more; no figure got worse" in text
+
+
+def test_declarations_that_changed_stand_first_and_are_never_green() -> None:
+    asked = replace(PASSING.request, declared={"task.threshold": 0.3}, version="9")
+    shown = juxtaposed(PASSING, replace(PASSING, request=asked))
+    assert shown.comparison.conclusion is ComparisonConclusion.DECLARED
+    assert shown.comparison.undecided
+    assert not shown.comparison.got_worse
+    tagged = replace(PASSING, request=replace(PASSING.request, tags=("new",)))
+    assert not juxtaposed(PASSING, tagged).comparison.undecided
+    change = "task.threshold 0.5 \N{RIGHTWARDS ARROW} 0.3"
+    for text in told(shown):
+        assert "Nothing got worse" not in text
+        assert text.index("Declarations that changed") < text.index("Other differences")
+        assert change in " ".join(text.split())
+    terminal, page, _ = told(shown)
+    assert "nothing comparable got worse" in terminal
+    assert f"quality.accuracy, quality.calibration, fairness.groups on cpu: {change}" in terminal
+    assert '<header class="verdict v-pass">' not in page

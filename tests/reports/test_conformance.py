@@ -13,7 +13,7 @@ from rendering_records import EVERY_RECORD, FAILING, PREDICTIONS_ONLY, inputs_of
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import AssuranceLevel, FrameworkControl
 from auditor.domain.records import AuditRecord
-from auditor.reports.formats.render_all import render_all
+from auditor.reports.report_formats import render_all
 
 every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from rendering_records import FAILING, HOSTILE, inputs_of, measured
 
 from auditor.domain.readings import Measurement, Unit
+from auditor.domain.report_panels import PeriodPoint
 from auditor.reports.figures.panel import FigurePanel
 from auditor.reports.html.measurements import build_figure_sections
-from auditor.reports.plots.line_plots import PeriodPoint, draw_period_plot
+from auditor.reports.plots.line_plots import draw_period_plot
 
 LOOKS = [
     {"at": "2016", "n": 500, "error": 0.1, "low": 0.07, "high": 0.14, "log_evidence": -0.7},
@@ -90,7 +91,7 @@ def test_a_column_has_its_effect_and_its_p_value_in_one_row() -> None:
     (panel,) = panels(COLUMN, MOVED)
     assert panel.rows[0][1:] == (
         "20 %",
-        "10 %\N{EN DASH}30 %",
+        "10\N{EN DASH}30 %",
         "0.5 (0.3\N{EN DASH}0.7)",
         "below 0.0001",
     )

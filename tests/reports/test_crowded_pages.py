@@ -16,7 +16,7 @@ from auditor.reports.formats.ci import (
 )
 from auditor.reports.formats.html import KEPT, LEFT_OUT, ROOMS, PageLimits, fit_page, render_html
 from auditor.reports.formats.markdown import render_markdown
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import LONGEST_NAME
 
 MOST_OF_A_PAGE, MOST_OF_A_SUMMARY, MOST_OF_A_COMMENT = 2_000_000, 2**20, 65_536

@@ -67,7 +67,7 @@ def panels(*readings: Measurement) -> tuple[FigurePanel, ...]:
 def test_the_population_stands_beside_the_data() -> None:
     readings = RepresentativenessCheck().figures(COUNTS, 0.95)
     (found,) = panels(*seen("data.representativeness", *readings))
-    assert found.title == "Who is in the evaluation data, by sex"
+    assert found.title == "Composition of the evaluation data, by sex"
     assert found.drawing is not None
     assert "female: 30 %; population: 50 %; male: 70 %" in found.drawing.description
     assert [(row[0], row[3], row[4]) for row in found.rows] == [
@@ -92,7 +92,7 @@ def test_doubtful_labels_are_listed_and_how_many_more_there_are() -> None:
     )
     assert found.rows[0] == ("r0", "7", "1", "\N{MINUS SIGN}0.90")
     assert (len(found.rows), found.notes) == (12, ("8 more are in the record.",))
-    assert "20 % (10 %" in found.caption
+    assert "20 % (10\N{EN DASH}" in found.caption
 
 
 def test_leaked_rows_stand_beside_their_twins_with_what_they_are_worth() -> None:
@@ -104,7 +104,7 @@ def test_leaked_rows_stand_beside_their_twins_with_what_they_are_worth() -> None
     assert found.rows == (("e1", "t9"),)
     assert found.caption.startswith("at least 20 %")
     assert found.notes[0].startswith(
-        "Accuracy on these rows less that on rows that do not leak: 20 %"
+        "Accuracy on these rows minus that on rows that do not leak: 20 %"
     )
 
 

@@ -21,6 +21,7 @@ from rendering_records import (
 
 from auditor.domain.ai_system import NOTHING, SystemDossier, SystemTopic
 from auditor.domain.findings import Outcome
+from auditor.domain.number_text import DASH
 from auditor.domain.policies import FrameworkControl, ManualDuty
 from auditor.domain.readings import Measurement
 from auditor.reports.formats.annex_iv import (
@@ -36,10 +37,10 @@ from auditor.reports.formats.markdown import render_markdown
 from auditor.reports.html.controls import ControlFramework, list_frameworks
 from auditor.reports.html.coverage import ControlCoverage
 from auditor.reports.html.findings import build_cards, build_finding_references
+from auditor.reports.html.first_screen import describe_declared
 from auditor.reports.html.risks import RiskStatus, build_risk_rows
 from auditor.reports.html.verdict import find_verdict_expiry
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import DASH
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import escape_invisible
 
 Golden = Callable[[str, str], None]
@@ -87,6 +88,29 @@ def test_a_control_of_a_rule_that_was_not_asked_says_why() -> None:
     (row, _) = frameworks_of(told(replace(FAILING, findings=(left_out,))))["eu-ai-act"].rows
     assert row.evidenced is ControlCoverage.NOT_APPLICABLE
     assert row.reasons == ("The model is no classifier.",)
+
+
+def test_a_control_whose_rules_a_tag_switches_off_is_not_examined() -> None:
+    off = finding("fair-selection", Outcome.NOT_APPLICABLE, "`!model.tags.exists(…)` is false.")
+    rules = tuple(
+        replace(rule, when="!model.tags.exists(t, t == 'not-about-people')") for rule in RULES
+    )
+    request = replace(FAILING.request, tags=("not-about-people",))
+    record = replace(FAILING, findings=(off,), request=request)
+    inputs = replace(told(record), policy=replace(POLICY, rules=rules))
+    (row,) = frameworks_of(inputs)["nist-ai-rmf"].rows
+    assert row.evidenced is ControlCoverage.UNEXAMINED
+    contradiction = "This contradicts the data, which has groups or attributes of people: race."
+    assert row.reasons == (
+        "The author of the audit file declared the tag not-about-people.",
+        contradiction,
+    )
+    assert contradiction in [item.text for item in describe_declared(inputs)]
+    blind = tuple(item for item in record.readings if item.check != "fairness.groups")
+    alone = replace(record, findings=(replace(off, readings=()),), readings=blind)
+    assert all(
+        "contradicts" not in item.text for item in describe_declared(replace(inputs, record=alone))
+    )
 
 
 def test_a_control_that_a_rule_cites_and_no_finding_speaks_of_is_not_evidenced() -> None:
@@ -227,15 +251,15 @@ def test_open_risks_that_nobody_accepts_come_first_and_the_severest_of_them() ->
         ("R-kept", RiskStatus.ACCEPTED),
     ]
     said = {row.risk.id: row.said for row in rows}
-    assert said["R-open"] == "1 of 2 failed; nobody accepts what is left"
+    assert said["R-open"] == "1 of 2 failed; what is left is not accepted"
     assert said["R-gone"].startswith("1 of 1 not in this policy")
-    assert said["R-unseen"] == "No rule evidences it; nobody accepts what is left"
+    assert said["R-unseen"] == "No rule evidences it; what is left is not accepted"
     assert said["R-kept"] == "Every rule about it is kept"
 
 
 def test_a_rule_that_the_policy_lacks_evidences_nothing() -> None:
     text = Page(render_html(DECLARED)).text()
-    assert "no-such-rule: is no rule of this policy" in text
+    assert "no-such-rule: is not a rule of this policy" in text
 
 
 def test_a_risk_whose_rules_were_only_withstood_is_not_said_to_be_kept_for_good() -> None:
@@ -368,5 +392,5 @@ def test_a_waived_rule_holds_no_risk_down() -> None:
     (row,) = (row for row in rows if row.risk.id == "R-worse")
     assert (row.standing, row.said) == (
         RiskStatus.OPEN,
-        "1 of 1 waived; nobody accepts what is left",
+        "1 of 1 waived; what is left is not accepted",
     )

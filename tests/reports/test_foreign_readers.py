@@ -12,7 +12,7 @@ from rendering_records import EVERY_RECORD, inputs_of
 
 from auditor.domain.records import AuditRecord
 from auditor.reports.formats.junit import render_junit
-from auditor.reports.formats.render_all import render_all
+from auditor.reports.report_formats import render_all
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("readers")]
 

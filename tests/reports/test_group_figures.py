@@ -1,9 +1,9 @@
-from rendering_records import FAILING, inputs_of
-
+from auditor.checks.fairness.groups import GroupFairnessCheck
 from auditor.domain.json import Json
 from auditor.domain.readings import Measurement, Unit
-from auditor.reports.figures.fairness import group_panels
-from auditor.reports.figures.panel import FigurePanel
+from auditor.domain.report_panels import BlockPanel
+from auditor.reports.figures.panel import FigurePanel, to_figure_panel
+from auditor.reports.html.check_blocks import no_evidence
 
 
 def of(metric: str, value: float, group: str = "", **details: Json) -> Measurement:
@@ -25,7 +25,8 @@ def of(metric: str, value: float, group: str = "", **details: Json) -> Measureme
 
 
 def panels(*readings: Measurement) -> list[FigurePanel]:
-    return list(group_panels(inputs_of(FAILING), readings, "plot"))
+    parts = GroupFairnessCheck.block(readings, no_evidence).parts
+    return [to_figure_panel(part, "cpu", "k") for part in parts if isinstance(part, BlockPanel)]
 
 
 SMALL = {"b": {"n": 12, "of": "rows whose label is the favourable class", "would_decide": 390}}
@@ -35,9 +36,9 @@ DRAWN = {"value": 0.45, "low": 0.4, "high": 0.5, "method": "m"}
 def test_a_gap_names_its_groups_and_who_is_too_small_for_it() -> None:
     gap = of("tpr_gap", 0.2, highest="a", lowest="b", undecided_by=SMALL)
     (panel,) = panels(gap)
-    assert panel.title == "How far groups are apart: race"
+    assert panel.title == "Gaps between groups: race"
     (row,) = panel.rows
-    assert row[1:] == ("20 %", "10 %\N{EN DASH}40 %", "a", "b", "b")
+    assert row[1:] == ("20 %", "10\N{EN DASH}40 %", "a", "b", "b")
     (note,) = panel.notes
     assert "rows whose label is the favourable class: b has 12 (about 390 would decide)." in note
 
@@ -58,7 +59,7 @@ def test_what_cannot_be_had_and_who_is_left_out_is_told_once() -> None:
 def test_small_groups_are_marked_and_stand_beside_what_all_say_of_them() -> None:
     (panel,) = panels(of("tpr", 0.5, "a"), of("tpr", 0.9, "b", small=True, shrunk=DRAWN))
     assert [row[0] for row in panel.rows] == ["a", "b (small)"]
-    assert panel.rows[1][3] == "45 % (40 %\N{EN DASH}50 %)"
+    assert panel.rows[1][3] == "45 % (40\N{EN DASH}50 %)"
     assert panel.drawing is not None
     assert "drawn towards all groups" in str(panel.drawing.svg())
     assert "Squares" in panel.caption

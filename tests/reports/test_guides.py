@@ -18,7 +18,7 @@ from rendering_records import (
 from auditor.domain.artifacts import Artifact
 from auditor.domain.policies import AssuranceLevel
 from auditor.domain.records import AuditRecord
-from auditor.reports.formats.render_all import render_all
+from auditor.reports.report_formats import render_all
 
 HEX = re.compile(r"[0-9a-f]{64}")
 

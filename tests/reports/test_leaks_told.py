@@ -31,7 +31,7 @@ def panels(*readings: Reading) -> dict[str, FigurePanel]:
 def test_a_column_stands_with_what_the_imputer_knows() -> None:
     details = {"members_accuracy": 0.75, "members_baseline": 0.69}
     leak = reading("attribute", "advantage", 0.06, params={"column": "sex"}, details=details)
-    panel = panels(leak)["What it gives away of its members' columns"]
+    panel = panels(leak)["Attribute leak by column"]
     ((column, value, _, _, members, imputer),) = panel.rows
     assert (column, members, imputer) == ("sex", "75 %", "69 %")
     assert "6" in value
@@ -46,7 +46,7 @@ def test_copies_stand_by_growing_numbers_of_queries() -> None:
         )
         for value, queries in ((0.9, 1000), (0.85, 100))
     ]  # fmt: skip
-    panel = panels(*found)["How faithfully it is copied"]
+    panel = panels(*found)["Fidelity of the copies"]
     assert [row[0] for row in panel.rows] == ["100 by mixup", "1000 by mixup"]
     assert [row[-1] for row in panel.rows] == ["80 %", "80 %"]
 
@@ -56,7 +56,7 @@ def test_what_was_made_up_stands_with_its_p_value() -> None:
         "inversion", "member_proximity", 0.3, params={"attack": "scores", "prior": "none"},
         details={"p_value": 0.25}, doubted=True,
     )  # fmt: skip
-    panel = panels(near)["Whether made-up rows are near to members"]
+    panel = panels(near)["Distance of reconstructed rows to members"]
     assert panel.rows[0][0] == "scores"
     assert panel.rows[0][-1] == "0.25"
     assert "doubted" in panel.rows[0][3]

@@ -13,7 +13,7 @@ from rendering_records import EVERY_RECORD, FAILING, OPEN, PASSING, SILENT, inpu
 
 from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.records import AuditRecord
-from auditor.reports.formats.render_all import render_all
+from auditor.reports.report_formats import render_all
 
 every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
 FACETS = {

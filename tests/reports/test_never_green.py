@@ -1,6 +1,7 @@
 """No output for a CI system is green where nothing was decided."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,8 +20,8 @@ from auditor.reports.formats.github import build_annotations, format_workflow_co
 from auditor.reports.formats.gitlab import render_code_quality
 from auditor.reports.formats.junit import render_junit
 from auditor.reports.formats.markdown import render_markdown
-from auditor.reports.formats.render_all import render_all
 from auditor.reports.formats.sarif import render_code_scanning, render_sarif
+from auditor.reports.report_formats import render_all
 
 GAP = next(place for place, item in enumerate(FAILING.readings) if isinstance(item, Gap))
 
@@ -60,13 +61,20 @@ RED: Mapping[str, Callable[[AuditRecord], bool]] = {
     "code-scanning.sarif": lambda record: errors_of(render_code_scanning(inputs_of(record))),
     "junit.xml": broken,
     "code-quality.json": issues,
-    "summary.md": lambda record: "# May be deployed" not in render_markdown(inputs_of(record)),
+    "summary.md": lambda record: (
+        re.match("# Approved (for deployment|by exception)", render_markdown(inputs_of(record)))
+        is None
+    ),
     "annotations": lambda record: any(
         line.startswith("::error ")
         for line in format_workflow_commands(build_annotations(inputs_of(record)))
     ),
     "comment": lambda record: (
-        MARKS[Verdict.PASS] not in render_comment(inputs_of(record), CommentContext())
+        re.search(
+            f"## {MARKS[Verdict.PASS]}|approved by exception",
+            render_comment(inputs_of(record), CommentContext()),
+        )
+        is None
     ),
 }
 

@@ -9,11 +9,11 @@ import rendering_records as records
 from pages import Page
 from rendering_records import FAILING, FINDINGS, OPEN, READINGS, finding, index_of, inputs_of
 
+from auditor.checks.hardware.parity import LOOK
 from auditor.checks.registry import discover_checks
 from auditor.domain.findings import Outcome
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.records import AuditRecord
-from auditor.reports.explanations import LOOK
 from auditor.reports.formats.html import render_html
 from auditor.reports.formats.junit import render_junit
 from auditor.reports.formats.markdown import render_markdown
@@ -148,9 +148,9 @@ def test_no_plural_is_followed_by_is() -> None:
         for metric in check.emits.values()
         if metric.unit is Unit.SHARE
     }
-    border = "Border inputs decided alike each time"
+    border = "Border inputs with the same decision each time"
     many = ("Decisions that differ", "Calls without an answer", border)
-    one = ("Accuracy", "Share of rows proved right within a budget")
+    one = ("Accuracy", "Certified accuracy within a budget")
     assert {titles[title] for title in many} == {":"}
     assert {titles[title] for title in one} == {" is"}
     assert choose_verb("Log loss", Unit.NAT) == " is"
@@ -191,6 +191,15 @@ def test_what_is_too_costly_on_one_target_is_one_card_with_each_checks_own_sum()
         f"{records.CHECKS['evasion.l2'].title}: 80 s.",
     )
     assert (there.details, there.where) == (("70 s.",), " on cpu-4")
+
+
+def test_many_figures_of_one_check_are_counted() -> None:
+    gap = _gap("evasion.l2", "None.")
+    gaps = tuple(replace(gap, metric=f"measured_{number}") for number in range(5))
+    (few,) = build_gap_rows(inputs_of(replace(FAILING, findings=(), readings=gaps[:3])))
+    assert len(few.names) == 3
+    (many,) = build_gap_rows(inputs_of(replace(FAILING, findings=(), readings=gaps)))
+    assert many.names == (f"{records.CHECKS['evasion.l2'].title}: 5 figures",)
 
 
 def test_checks_that_lack_the_same_on_other_targets_name_theirs() -> None:

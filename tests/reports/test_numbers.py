@@ -7,8 +7,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rendering_records import measured
 
+from auditor.domain.number_text import (
+    format_measurement,
+    format_number,
+    format_percent,
+    format_scalar,
+)
 from auditor.domain.readings import BoundKind, Measurement, Unit
-from auditor.reports.numbers import format_measurement, format_number, format_percent, format_scalar
 
 shares = st.integers(0, 10**6).map(lambda parts: parts / 10**6)
 
@@ -26,23 +31,23 @@ def as_share(text: str) -> Decimal:
     [
         (
             share(0.41, 0.38, 0.44),
-            "41 % (38 %\N{EN DASH}44 %; 95 % confidence, n = 1000, Clopper\N{EN DASH}Pearson)",
+            "41 % (38\N{EN DASH}44 %; 95 % confidence, n = 1,000, Clopper\N{EN DASH}Pearson)",
         ),
-        (share(0.9756, 0.9565, 0.9878), "98 % (95 %\N{EN DASH}99 %; 95 % confidence, n = 1000, Cl"),
-        (share(0.9756, 0.9745, 0.9767), "97.6 % (97.4 %\N{EN DASH}97.7 %; 95 % confidence"),
-        (share(-0.02, -0.05, 0.01), "-2 % (-5 % to 1 %; 95 % confidence"),
-        (share(1.0), "100 % (n = 1000)"),
-        (share(0.123456), "12.35 % (n = 1000)"),
+        (share(0.9756, 0.9565, 0.9878), "98 % (95\N{EN DASH}99 %; 95 % confidence, n = 1,000, Cl"),
+        (share(0.9756, 0.9745, 0.9767), "97.6 % (97.4\N{EN DASH}97.7 %; 95 % confidence"),
+        (share(-0.02, -0.05, 0.01), "-2 % (-5 to 1 %; 95 % confidence"),
+        (share(1.0), "100 % (n = 1,000)"),
+        (share(0.123456), "12.35 % (n = 1,000)"),
         (measured("provenance.signature", "verified", value=True, n=1), "yes (n = 1)"),
         (
             measured("hardware.latency", "p50", 0.000214, 0.00021, 0.000219),
-            "214 µs (210 µs\N{EN DASH}219 µs",
+            "214 µs (210\N{EN DASH}219 µs",
         ),
-        (measured("hardware.latency", "p50", 1.5, 1.4, 1.7), "1.5 s (1.4 s\N{EN DASH}1.7 s"),
+        (measured("hardware.latency", "p50", 1.5, 1.4, 1.7), "1.5 s (1.4\N{EN DASH}1.7 s"),
         (measured("hardware.latency", "throughput", 8123.4, 7990.0, 8240.0), "8,123 per second ("),
         (
             measured("quality.accuracy", "nll", 0.0934, 0.0712, 0.1201),
-            "0.09 nat (0.07 nat\N{EN DASH}0.13 nat",
+            "0.09 nat (0.07\N{EN DASH}0.13 nat",
         ),
     ],
 )
@@ -55,7 +60,7 @@ def test_a_bound_says_from_what_it_was_rounded_outward() -> None:
     dash = "\N{EN DASH}"
     assert format_measurement(said).value == "90 %"
     assert format_measurement(said).whole.startswith(
-        f"90 % (rounded up from 89.04 %; 87 %{dash}91 %; 95 %"
+        f"90 % (rounded up from 89.04 %; 87{dash}91 %; 95 %"
     )
     least = replace(share(0.0096, 0.001, 0.02), bound=BoundKind.AT_LEAST)
     assert "(rounded down from 0.96 %; " in format_measurement(least).whole
@@ -69,6 +74,21 @@ def test_a_bound_says_from_what_it_was_rounded_outward() -> None:
             "rounded"
             not in format_measurement(replace(share(near, 0.3, 1.0), bound=BoundKind.AT_MOST)).whole
         )
+
+
+def test_one_end_close_to_a_limit_leaves_the_others_short() -> None:
+    close = format_measurement(share(0.661005, 0.624548, 0.699992), [0.7])
+    assert (close.value, close.interval) == ("66 %", "62\N{EN DASH}69.9992 %")
+
+
+@given(shares, shares, shares, shares)
+def test_a_written_figure_lies_in_its_written_interval(
+    a: float, b: float, c: float, limit: float
+) -> None:
+    low, value, high = sorted((a, b, c))
+    shown = format_measurement(share(value, low, high), [limit])
+    first, last = shown.interval.split("\N{EN DASH}")
+    assert as_share(first) <= as_share(shown.value) <= as_share(last)
 
 
 def test_a_figure_just_short_of_a_limit_is_not_rounded_onto_it() -> None:

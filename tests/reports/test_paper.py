@@ -51,7 +51,7 @@ def test_the_pdf_says_what_the_page_says(tmp_path: Path) -> None:
     assert len(pages) > 3
     assert all(f"Record {FAILING.digest}" in " ".join(page.split()) for page in pages)
     assert f"{len(pages)} / {len(pages)}" in text
-    assert "May not be deployed" in text
+    assert "Not approved" in text
     for finding in FAILING.findings:
         assert finding.title in text
         assert finding.message in text  # folded on screen where the finding is good

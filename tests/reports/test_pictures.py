@@ -109,9 +109,9 @@ def test_examples_that_contradict_each_other_are_not_shown() -> None:
     [
         ("linf", 0.0339, "a change of 0.0339 of the range"),
         ("l2", 0.5523, "a change of 0.552 ranges (L2)"),
-        ("l1", 1, "a change of 1 range in sum (L1)"),
-        ("l0", 1.0, "a change of 1 place"),
-        ("l0", 3.0, "a change of 3 places"),
+        ("l1", 1, "a change of 1 range (L1)"),
+        ("l0", 1.0, "a change of 1 feature"),
+        ("l0", 3.0, "a change of 3 features"),
     ],
 )
 def test_the_size_of_a_change_is_said_in_its_norms_own_words(

@@ -6,33 +6,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rendering_records import HOSTILE, measured
 
+from auditor.domain.number_text import format_measurement
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import Unit
-from auditor.reports.numbers import format_measurement
-from auditor.reports.plots.intervals import (
+from auditor.domain.report_panels import (
+    CurvePoint,
+    DiagramBin,
+    DiagramPoint,
     IntervalRow,
-    PlotStrip,
+    LimitMark,
+    RobustnessChart,
+    RobustnessCurve,
     ShareBar,
+    SmoothError,
+)
+from auditor.reports.plots.intervals import (
+    PlotStrip,
     StripSpan,
     draw_bars,
     draw_gauge,
     draw_interval_rows,
     draw_strips,
 )
-from auditor.reports.plots.reliability import (
-    DiagramBin,
-    DiagramPoint,
-    SmoothError,
-    draw_class_diagrams,
-    draw_reliability_diagram,
-)
-from auditor.reports.plots.robustness import (
-    CurvePoint,
-    LimitMark,
-    RobustnessChart,
-    RobustnessCurve,
-    draw_robustness_plot,
-)
+from auditor.reports.plots.reliability import draw_class_diagrams, draw_reliability_diagram
+from auditor.reports.plots.robustness import draw_robustness_plot
 from auditor.reports.plots.svg import (
     LETTER,
     PlotAxis,

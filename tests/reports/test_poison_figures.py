@@ -43,7 +43,7 @@ def test_success_is_drawn_over_the_rate_with_a_band_and_cost_stands_in_the_table
     assert "a patch in the corner: 40 % at 0.01, 90 % at 0.05" in panel.drawing.description
     assert drawn.count('class="band') == 2
     assert "no poison" in drawn
-    assert "decided as the attacker wants" in drawn
+    assert "attack success rate" in drawn
     assert panel.rows[-1][:3] == ("any labels flipped", "0.05", "accuracy lost")
     assert panel.notes == ("The last layer alone.",)
 

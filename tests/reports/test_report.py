@@ -81,14 +81,14 @@ def test_visible_text_holds_nothing_invisible(text: str) -> None:
 @pytest.mark.parametrize(
     ("record", "headline", "because"),
     [
-        (FAILING, "May not be deployed", "1 of 4 required rules is broken. 1 more could not be"),
+        (FAILING, "Not approved", "1 of 4 required rules failed. 1 more is undecided."),
         (
             PASSING,
-            "May be deployed",
-            "The policy accepts what became of 4 required rules: 2 passed, 1 withstood, 1 waived.",
+            "Approved by exception: 1 of 4 required rules did not pass and is waived",
+            "4 required rules: 2 passed, 1 withstood, 1 waived.",
         ),
-        (OPEN, "Not decided: may not be deployed", "1 of 2 required rules could not be decided"),
-        (SILENT, "Not decided: may not be deployed", "No required rule applies to this model"),
+        (OPEN, "Undecided: not approved", "1 of 2 required rules is undecided; none failed."),
+        (SILENT, "Undecided: not approved", "No required rule applies to this model"),
     ],
     ids=["fail", "pass", "inconclusive", "silent"],
 )
@@ -101,23 +101,45 @@ def test_the_verdict_comes_first_in_plain_words(
     assert lines[place + 2].startswith(because)
 
 
+HERE = "cpu (EPYC, onnxruntime 1.32.0)"
+
+
 @pytest.mark.parametrize(
     ("record", "sentence"),
     [
         (
             PASSING,
-            "digits-cnn 1.2.0 may be deployed on cpu under baseline 1.0.0 until 22 February 2027",
+            (
+                f"“digits-cnn 1.2.0” is approved for deployment by exception on {HERE}. Policy "
+                "“baseline 1.0.0”, valid until 22 February 2027, 15:58 UTC. Report signed by key"
+            ),
         ),
-        (FAILING, "digits-cnn 1.2.0 may not be deployed on cpu under baseline 1.0.0, says key"),
-        (OPEN, "digits-cnn 1.2.0 may not be deployed yet on cpu under baseline 1.0.0, says key"),
+        (
+            FAILING,
+            (
+                f"“digits-cnn 1.2.0” is not approved for deployment on {HERE}. Policy “baseline "
+                "1.0.0”. "
+                "Report signed by key"
+            ),
+        ),
+        (
+            OPEN,
+            (
+                f"“digits-cnn 1.2.0” is not yet approved for deployment on {HERE}. "
+                "Policy “baseline 1.0.0”. Report signed by key"
+            ),
+        ),
         (
             records.EVERY_RECORD["two-targets"],
-            "digits-cnn 1.2.0 may not be deployed on cpu and cpu-4 together under baseline 1.0.0",
+            (
+                "“digits-cnn 1.2.0” is not approved for deployment on EPYC, onnxruntime 1.32.0, "
+                "which the audit file calls “cpu” and “cpu-4”. Policy “baseline 1.0.0”. Report"
+            ),
         ),
     ],
     ids=["pass", "fail", "inconclusive", "two"],
 )
-def test_one_sentence_says_what_where_under_what_until_when_and_who(
+def test_the_first_sentences_say_what_where_under_what_until_when_and_who(
     record: AuditRecord, sentence: str
 ) -> None:
     lines = page_of(record).lines
@@ -127,14 +149,18 @@ def test_one_sentence_says_what_where_under_what_until_when_and_who(
 def test_a_policy_without_an_end_says_that_there_is_none() -> None:
     endless = replace(records.POLICY, valid_for_days=None)
     text = Page(render_html(inputs_of(PASSING, policy=endless))).text()
-    assert "under baseline 1.0.0, which sets no end to it, says key" in text
+    assert "Policy “baseline 1.0.0”, valid without an end date. Report signed by key" in text
 
 
 def test_what_would_decide_open_rules_stands_in_one_place() -> None:
     lines = page_of(FAILING).lines
     place = lines.index("What would decide what is open")
-    assert lines[place + 1].startswith("2 rules are open. About 1890 rows would decide 2 of them")
-    assert "What would decide what is open" not in page_of(PASSING).lines
+    assert lines[place + 1] == "2"
+    assert lines[place + 2].startswith(
+        "1 required rule and 1 advisory rule are open. "
+        "About 1,890 rows would decide 1 of the required rules"
+    )
+    assert "What would decide what is open" not in page_of(PASSING).text()
 
 
 def test_the_verdict_names_the_model_target_policy_key_and_time() -> None:
@@ -154,7 +180,7 @@ def test_the_verdict_names_the_model_target_policy_key_and_time() -> None:
 
 def test_what_withstood_is_never_called_robust_and_says_what_that_means() -> None:
     text = page_of(PASSING).text()
-    assert "Withstood is no proof" in text
+    assert "Withstood is not proof" in text
     assert "robust against" not in text.lower()
     assert "is robust" not in text.lower()
 
@@ -162,7 +188,7 @@ def test_what_withstood_is_never_called_robust_and_says_what_that_means() -> Non
 def test_a_policy_that_only_observes_says_that_its_verdict_stops_nothing() -> None:
     observing = replace(records.POLICY, mode=EnforcementMode.OBSERVE)
     text = Page(render_html(inputs_of(FAILING, policy=observing))).text()
-    assert "this verdict stops nothing" in text
+    assert "this verdict blocks no deployment" in text
 
 
 @every_record
@@ -176,27 +202,49 @@ def test_every_finding_has_a_card_and_every_gap_a_cure(record: AuditRecord) -> N
         assert " ".join(escape_invisible(cure).split()) in text
 
 
-def test_the_worst_finding_comes_first_and_only_bad_ones_stand_open() -> None:
+def test_the_worst_finding_comes_first_and_only_those_that_decided_stand_open() -> None:
     page = page_of(FAILING)
     shown = [a for tag, a in page.elements if tag == "details" and "card" in a.get("class", "")]
     outcomes = [a["class"].removeprefix("card o-") for a in shown]
     assert outcomes == ["failed", "unknown", "unknown", *["passed"] * 3, "not_applicable"]
-    assert [("open" in a) for a in shown] == [True, True, True, False, False, False, False]
+    assert [("open" in a) for a in shown] == [True, *[False] * 6]
+
+
+@pytest.mark.parametrize(
+    ("record", "opened"), [(PASSING, 0), (OPEN, 1), (FAILING, 1)], ids=["pass", "open", "fail"]
+)
+def test_cards_stand_open_for_the_rules_beside_the_verdict_alone(
+    record: AuditRecord, opened: int
+) -> None:
+    cards = [a for _, a in page_of(record).elements if a.get("class", "").startswith("card o-")]
+    assert sum("open" in a for a in cards) == opened
 
 
 def test_a_bound_is_said_as_a_bound() -> None:
-    said = "Robust accuracy (eps = 0.1, norm = linf) is at most 41 %; the rule asks for at least"
+    said = "Robust accuracy (eps = 0.1, norm = linf) is at most 41 % (36\N{EN DASH}46 %); required:"
     assert said in page_of(FAILING).text()
 
 
+def test_a_rule_that_does_not_apply_is_told_in_words_and_without_empty_lines() -> None:
+    idle = replace(FAILING.findings[0], outcome=Outcome.NOT_APPLICABLE, readings=())
+    lines = page_of(replace(FAILING, findings=(idle,))).lines
+    assert "The rule does not apply to this model or its data." in lines
+    card = lines[lines.index("Required") :]
+    names = {"Asked", "Found", "How sure", "Settings", "On record"}
+    assert names & set(card[: card.index("Rule")]) == {"On record"}
+
+
 def test_what_would_decide_an_open_rule_is_said() -> None:
-    assert "About 1890 rows would decide it" in page_of(FAILING).text()
+    text = page_of(FAILING).text()
+    same = "would decide it if the figure stays the same; the rule would then"
+    assert f"About 1,890 rows {same} fail." in text
+    assert f"About 720 rows {same} pass." in text
 
 
 def test_how_sure_a_finding_is_fits_what_it_rests_on() -> None:
     assert "Passed: the condition holds." in page_of(FAILING).text()
-    assert "Failed: the whole interval breaks the limit." in page_of(FAILING).text()
-    assert "Not decided: there is no figure, and silence proves nothing." in page_of(OPEN).text()
+    assert "Failed: the whole confidence interval violates the limit." in page_of(FAILING).text()
+    assert "Undecided: there is no figure, and silence proves nothing." in page_of(OPEN).text()
 
 
 def test_an_audit_that_falls_short_of_the_policy_says_so() -> None:
@@ -204,7 +252,7 @@ def test_an_audit_that_falls_short_of_the_policy_says_so() -> None:
         OPEN.findings[1], rule="policy.least_budget", measure="policy/budget", readings=()
     )
     text = page_of(replace(OPEN, findings=(terms,))).text()
-    assert "Not decided: the audit itself falls short of what the policy asks." in text
+    assert "Undecided: the audit itself falls short of what the policy asks." in text
 
 
 def test_rows_are_shown_only_with_leave() -> None:
@@ -246,7 +294,7 @@ def test_a_record_with_thousands_of_readings_and_findings_stays_small() -> None:
 def test_no_control_is_called_met() -> None:
     text = page_of(FAILING).text().lower()
     assert "compliant" not in text
-    assert "partially evidenced" in text
+    assert "touched in part" in text
 
 
 @pytest.mark.parametrize("name", ["failing", "passing", "open", "attacked"])
@@ -271,7 +319,7 @@ def test_the_table_of_measurements_keeps_intervals_on_their_side_of_limits() -> 
     kept = replace(plain, low=limit.least + 1e-4)
     readings = (*FAILING.readings[:index], kept, *FAILING.readings[index + 1 :])
     row = build_measurement_rows(inputs_of(replace(FAILING, readings=readings)))[index]
-    assert row.interval.startswith("90.01 %")
+    assert row.interval.startswith("90.01\N{EN DASH}")
 
 
 def test_evidence_that_several_rows_rest_on_is_listed_once_in_a_row() -> None:
@@ -283,3 +331,11 @@ def test_evidence_that_several_rows_rest_on_is_listed_once_in_a_row() -> None:
     first, second = told[0], told[2]
     assert len({first, second, "as above", ""}) == 4
     assert told == [first, "as above", second, first, "as above", "as above", "", ""]
+
+
+def test_a_row_of_measurements_names_four_pieces_of_evidence_and_counts_the_rest() -> None:
+    many = tuple(f"sha256:{number}" for number in range(9))
+    one = records.measured("quality.accuracy", "accuracy", 0.93, 0.9, 0.99, evidence=many)
+    (row,) = build_measurement_rows(inputs_of(replace(FAILING, readings=(one,), findings=())))
+    assert row.evidence.count("sha256:") == 4
+    assert row.evidence.endswith(" and 5 more")

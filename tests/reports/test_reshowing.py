@@ -6,7 +6,7 @@ from block_records import TOY, every_part, inputs_with
 from auditor.domain.report_blocks import CheckOrigin
 from auditor.domain.verification_steps import StepResult
 from auditor.reports.folder import RecordFolder
-from auditor.reports.formats.render_all import render_all
+from auditor.reports.report_formats import render_all
 from auditor.workflows.verify.rendered_report import check_rendering
 
 NEWER = inputs_with(every_part, origins={TOY: CheckOrigin("toychecks", "1.3.0")})

@@ -69,6 +69,26 @@ def test_what_breaks_the_schema_is_named_by_its_place(change: Change, place: str
     assert found[0].startswith(place)
 
 
+@pytest.mark.parametrize("name", ["\ud800", "x" * 400])
+def test_a_text_that_is_no_unicode_or_long_is_a_mistake_and_no_crash(name: str) -> None:
+    (mistake,) = broken(lambda d: d["readings"][0].update(kind=name))
+    assert mistake.startswith("$")
+    assert len(mistake) < 400
+
+
+def test_a_document_of_many_levels_is_a_mistake_and_no_crash() -> None:
+    deep: Any = []
+    for _ in range(5_000):
+        deep = [deep]
+    (mistake,) = broken(lambda d: d["readings"][0].update(value=deep))
+    assert "ecursion" in mistake
+
+
+def test_a_digest_with_a_line_end_after_it_is_none() -> None:
+    found = broken(lambda d: d["request"]["policy"].update(digest=f"sha256:{'0' * 64}\n"))
+    assert [it.split(": ")[0] for it in found] == ["$.request.policy.digest"]
+
+
 @pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
 def test_every_shipped_policy_follows_the_published_schema(path: Path) -> None:
     assert find_schema_errors("policy", yaml.safe_load(path.read_text(encoding="utf-8"))) == []
@@ -105,3 +125,17 @@ def test_a_doubt_with_a_direction_is_published_and_read_again(astray: BiasDirect
     assert isinstance(again, Measurement)
     assert again.astray is astray
     assert ("astray" in as_json(record)["readings"][0]) == (astray is not None)
+
+
+@pytest.mark.parametrize("worst", [None, 0.7])
+def test_a_worst_case_is_published_and_read_again(worst: float | None) -> None:
+    doubted = replace(
+        measured("quality.accuracy", "accuracy", 0.5, 0.4, 0.6),
+        doubted=True, astray=BiasDirection.TOO_HIGH, worst_case=worst,
+    )  # fmt: skip
+    record = replace(FAILING, readings=(doubted,), findings=())
+    assert validate_record(as_json(record)) == []
+    (again,) = read_record(record.canonical()).readings
+    assert isinstance(again, Measurement)
+    assert again.worst_case == worst
+    assert ("worst_case" in as_json(record)["readings"][0]) == (worst is not None)

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from rendering_records import BLOBS, FAILING, inputs_of
 
 from auditor.checks.fairness.clusters import ErrorClusterCheck
 from auditor.checks.fairness.slices import ErrorSliceCheck
 from auditor.domain.evidence import Item, encode_evidence
 from auditor.domain.json import Json
+from auditor.domain.number_text import DASH
 from auditor.domain.readings import BoundKind, Measurement, Unit
 from auditor.domain.records import AuditRecord, CheckObservation
 from auditor.reports.figures.panel import FigurePanel
@@ -17,11 +19,10 @@ from auditor.reports.formats.html import render_html
 from auditor.reports.html.examples import ContactSheet, build_contact_sheets
 from auditor.reports.html.findings import describe_reading
 from auditor.reports.html.measurements import build_figure_sections
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import DASH
+from auditor.reports.rendering_inputs import ReportInputs
 
 POWER: Json = [{"share": 0.01, "rows": 81, "rate": 0.36, "lift": 1.9},
-               {"share": 0.2, "rows": 9, "rate": None, "lift": None}]  # fmt: skip
+               {"share": 0.2, "rows": 1620, "rate": None, "lift": None}]  # fmt: skip
 
 
 def reading(
@@ -82,13 +83,48 @@ def test_a_slice_is_told_by_what_it_is_how_bad_for_how_many_and_in_which_way() -
     assert "1 confirmed to be worse than the rest (holm at 0.05)" in told.caption
     first, cure = told.notes
     assert first == (
-        "1. city: far and sex: f. 40 % of the decisions are wrong (36 %\N{EN DASH}45 %), 6.0 times "
-        "the 6.7 % of all other rows. That is 100 of 1000 rows (10.0 %); 33 fewer would be wrong "
+        "1. city: far and sex: f. 40 % of the decisions are wrong (36\N{EN DASH}45 %), 6.0 times "
+        "the 6.7 % of all other rows. That is 100 of 1,000 rows (10.0 %); 33 fewer would be wrong "
         "if it did as well there as elsewhere. Of 40 mistakes, 30 say yes where no is right, 10 "
         "say no where yes is right."
     )
     assert cure.startswith("What to do:")
-    assert power.rows == (("1 %", "81", "36.0 %", "1.90"), ("20 %", "9", "none would be", DASH))
+    assert power.rows == (("1 %", "81", "36.0 %", "1.90"), ("20 %", "1,620", "none would be", DASH))
+
+
+def with_parameters(record: AuditRecord, check: str, **params: Json) -> AuditRecord:
+    seen = CheckObservation(
+        target="cpu", check=check, version=1, params=params, seed=1, evidence={}
+    )
+    return replace(record, observations=(*record.observations, seen))
+
+
+@pytest.mark.parametrize("check", [ErrorSliceCheck.id, ErrorClusterCheck.id])
+@pytest.mark.parametrize(
+    ("params", "shown_rows"),
+    [
+        ({"least_rows": 81}, ["81", "1,620"]),
+        ({"least_rows": 82}, ["1,620"]),
+        ({"least_share": 0.02}, ["1,620"]),
+        ({"least_rows": 50, "no_such": 1}, ["81", "1,620"]),
+    ],
+)
+def test_no_slice_is_shown_that_the_search_of_this_audit_does_not_admit(
+    check: str, params: Mapping[str, Json], shown_rows: list[str]
+) -> None:
+    _, power = panels(with_parameters(searched(check=check), check, **params))
+    assert [row[1] for row in power.rows] == shown_rows
+
+
+def test_where_the_search_admits_no_slice_of_the_table_the_reader_is_told_so() -> None:
+    record = with_parameters(searched(), ErrorSliceCheck.id, least_rows=2000)
+    (told,) = panels(record)
+    assert told.notes == (
+        (
+            "None was confirmed, which does not prove that there is none: the rows are too few to "
+            "show how bad a slice could be and stay unseen."
+        ),
+    )
 
 
 def test_the_worst_slice_is_named_where_its_figure_is_said() -> None:
@@ -115,7 +151,7 @@ def test_where_nothing_was_confirmed_the_reader_is_told_what_could_have_been_mis
     told, power = panels(searched())
     assert len(told.notes) == 1
     assert "does not prove that there is none" in told.notes[0]
-    assert "what would have been seen" in power.title
+    assert "detectable differences" in power.title
 
 
 def test_a_cluster_says_whence_it_comes_and_how_its_rows_are_labelled() -> None:

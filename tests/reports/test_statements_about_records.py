@@ -7,10 +7,20 @@ from typing import Any
 
 import pytest
 import rendering_records as records
+import waiver_papers
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
-from rendering_records import EVERY_RECORD, FAILING, OPEN, PASSING, POLICY, SILENT
+from rendering_records import (
+    EVERY_RECORD,
+    FAILING,
+    FINDINGS,
+    OPEN,
+    PASSING,
+    POLICY,
+    SILENT,
+    inputs_of,
+)
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.evidence import encode_evidence
@@ -18,14 +28,18 @@ from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.json import compute_digest
 from auditor.domain.policies import RuleEffect
 from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.domain.waivers import WaiverRef
 from auditor.reports.formats.attestations import (
     NOTHING,
     SupportingFiles,
     build_svr_statement,
     build_test_result_statement,
     build_vsa_statement,
+    find_first_waiver_end,
     find_supporting_files,
 )
+from auditor.reports.report_formats import render_all
+from auditor.trust.signatures.decisions import open_waiver, sign_waiver
 from auditor.trust.signatures.keys import KeySigner
 from auditor.trust.signatures.model_signing import ModelFileDigests, sign_model
 
@@ -187,3 +201,44 @@ def test_what_no_check_looked_at_is_no_input() -> None:
     record, _, _ = signed_record(holds=True)
     unseen = replace(record, observations=())
     assert find_supporting_files(unseen, {}.__getitem__) == NOTHING == SupportingFiles()
+
+
+def test_statements_about_a_pass_by_exception_end_with_its_waiver_and_name_it() -> None:
+    signed = sign_waiver(
+        waiver_papers.read(
+            rule="robust-linf",
+            model=PASSING.request.name,
+            artifact=PASSING.request.artifact.digest if PASSING.request.artifact else None,
+            policy=PASSING.request.policy.name,
+            created="2026-01-01T00:00:00Z",
+            expires="2026-06-01",
+        ),
+        waiver_papers.new_signer(),
+    )
+    found = open_waiver(signed, "w.json")
+    ref = WaiverRef(compute_digest(signed), found.digest, compute_digest(b"key"), "w.json")
+    waived = replace(FINDINGS[1], outcome=Outcome.WAIVED, waiver=found.digest)
+    record = replace(
+        PASSING,
+        request=replace(PASSING.request, waivers=(ref,)),
+        findings=(waived,),
+        finished="2026-05-10T12:00:00Z",
+    )
+    inputs = replace(inputs_of(record), blob=lambda _: signed)
+    policy = replace(inputs.policy, valid_for_days=90)
+    beside = replace(NOTHING, expires=find_first_waiver_end(record, inputs.blob))
+    vsa = build_vsa_statement(record, policy, beside)["predicate"]
+    assert isinstance(vsa, dict)
+    assert vsa["urn:auditor:ext:valid-for-days"] == 21
+    assert vsa["urn:auditor:ext:waivers-end"] == "2026-06-01T00:00:00Z"
+    assert "AUDITOR_PASS_BY_EXCEPTION" in vsa["verifiedLevels"]
+    svr = build_svr_statement(record, policy, beside)["predicate"]
+    assert isinstance(svr, dict)
+    assert {"AUDITOR_VALID_FOR_21_DAYS", "AUDITOR_PASS_BY_EXCEPTION",
+            "AUDITOR_RULE_WAIVED:robust-linf"} <= {*svr["properties"]}  # fmt: skip
+    short = build_svr_statement(record, replace(policy, valid_for_days=7), beside)["predicate"]
+    assert isinstance(short, dict)
+    assert "AUDITOR_VALID_FOR_7_DAYS" in short["properties"]
+    files = render_all(inputs)
+    for name in ("results.sarif", "junit.xml", "bom.cdx.json"):
+        assert b"1 required rule" in files[name] or b"1 of 1 required rule" in files[name], name

@@ -79,14 +79,14 @@ def test_where_every_document_is_signed_nothing_is_said_of_nobody() -> None:
     verified = INPUT | {"signature": "verified", "part": "base_model"}
     found = reading("provenance.lineage/confirmed", 1, inputs=[verified], in_all=1)
     page, _ = pages(found, unsigned)
-    assert "under a signature that holds" in page
+    assert "under a valid signature" in page
     assert "as base model" in page
     assert "nobody in particular" not in page
 
 
 def test_a_document_is_told_with_what_is_wrong_with_it() -> None:
     page, _ = pages(reading("provenance.lineage/unsigned", 1, documents=[PAPER], in_all=1))
-    assert "does not hold for anybody whom the audit trusts; SIGNATURE: it does not hold." in page
+    assert "is not valid for any trusted signer; SIGNATURE: it does not hold." in page
 
 
 def test_what_no_document_declares_is_told_by_its_part() -> None:
@@ -115,4 +115,4 @@ def test_what_stands_against_a_signature_is_told_with_the_policy_that_judged_it(
 
 def test_a_signature_against_which_nothing_stands_is_not_told_of() -> None:
     for page in pages(reading("provenance.signature/verified", 1, findings=[])):
-        assert "What was said of the signature" not in page
+        assert "Details of the signature" not in page

@@ -10,12 +10,12 @@ from rendering_records import BLOBS, FAILING, inputs_of
 
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.records import AuditRecord
-from auditor.policy.comparison_result import MetricPlace
+from auditor.policy.record_comparison_result import MetricPlace
 from auditor.reports.formats.html import render_html
 from auditor.reports.formats.markdown import render_markdown
 from auditor.reports.html.baseline_changes import MOST_MOVED, BaselineChanges, compare_with_baseline
-from auditor.reports.inputs import ReportInputs
 from auditor.reports.plots.intervals import draw_change_strip
+from auditor.reports.rendering_inputs import ReportInputs
 
 
 def told(inputs: ReportInputs) -> BaselineChanges:
@@ -49,7 +49,7 @@ def test_what_got_worse_stands_first_in_the_report_and_in_the_summary() -> None:
     summary = render_markdown(SINCE["since-worse"])
     assert summary.index("## Findings") < summary.index("## Since digits-cnn 1.2.0")
     assert f"| Got worse | {first.title} |" in summary
-    assert "What else differs: version, seed." in summary
+    assert "Other differences: version, seed." in summary
     assert "5 more figures moved." in summary
 
 
@@ -77,7 +77,7 @@ def test_findings_that_turned_stand_with_both_outcomes() -> None:
     assert ("Passed", "Failed") in {(row.before, row.after) for row in turned}
     better = told(SINCE["since-better"]).turned
     assert {row.before for row in better} == {"Failed"}
-    assert better[0].after == "Not decided"
+    assert better[0].after == "Undecided"
 
 
 def test_a_record_held_against_the_same_figures_says_that_none_moved() -> None:

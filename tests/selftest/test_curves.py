@@ -6,13 +6,8 @@ import pytest
 from toy_family import Toys
 
 from auditor.selftest.family_registry import discover_families
-from auditor.selftest.specimens import (
-    EACH,
-    GradedFamily,
-    SelftestScale,
-    build_strength_curve,
-    select_specimens,
-)
+from auditor.selftest.scale import SelftestScale
+from auditor.selftest.specimens import EACH, GradedFamily, build_strength_curve, select_specimens
 
 KNOWN = discover_families()
 GRADED = [name for name, family in KNOWN.items() if isinstance(family, GradedFamily)]

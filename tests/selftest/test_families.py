@@ -14,7 +14,8 @@ from auditor.errors import BrokenCheckError, UsageError
 from auditor.selftest.family_registry import discover_families, load_families, select_families
 from auditor.selftest.results import SpecimenOutcome
 from auditor.selftest.run import run_selftest
-from auditor.selftest.specimens import SelftestScale, Specimen
+from auditor.selftest.scale import SelftestScale
+from auditor.selftest.specimens import Specimen
 
 KNOWN = discover_families()
 GOOD = "from toy_family import Toys\nFAMILY = Toys(name='good')\n"

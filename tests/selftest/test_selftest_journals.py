@@ -14,7 +14,8 @@ from auditor.selftest.results import (
     read_result_rows,
 )
 from auditor.selftest.run import CommandResult, run_selftest
-from auditor.selftest.specimens import SelftestScale, Specimen
+from auditor.selftest.scale import SelftestScale
+from auditor.selftest.specimens import Specimen
 
 ROW = SpecimenResult(
     Specimen("toys", "turned", "line", 1, planted=True, strength=0.5),
@@ -49,10 +50,13 @@ def test_a_line_that_was_torn_off_is_taken_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("years of work", "line 2 of .* is no row of a selftest: JSONDecodeError"),
-        ("{}", "is no row of a selftest: KeyError"),
-        ("[]", "is no row of a selftest: TypeError"),
-        ('{"auditor": "0.0.1", "seen": "found"}', "is no row of a selftest: KeyError"),
+        ("years of work", "line 2 of .* is not a row of a selftest: JSONDecodeError"),
+        ("{}", "is not a row of a selftest: KeyError"),
+        ("[]", "is not a row of a selftest: TypeError"),
+        (
+            '{"auditor": "0.0.1", "seen": "found"}',
+            "is not a row of a selftest: RecordError: row has no field 'family'",
+        ),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, line: str, said: str) -> None:

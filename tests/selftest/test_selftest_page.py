@@ -8,7 +8,8 @@ import pytest
 
 from auditor.selftest.family_registry import discover_families
 from auditor.selftest.results import SpecimenOutcome, SpecimenResult, append_result_row
-from auditor.selftest.specimens import SelftestScale, select_specimens
+from auditor.selftest.scale import SelftestScale
+from auditor.selftest.specimens import select_specimens
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "write_selftest_page.py"
 CLAIMS = discover_families()["claims"]

@@ -11,7 +11,7 @@ from auditor.cli.isolated_command import IsolatedCommand
 from auditor.errors import UsageError
 from auditor.selftest.results import SelftestReport, SpecimenOutcome, SpecimenResult
 from auditor.selftest.run import run_selftest
-from auditor.selftest.specimens import SelftestScale
+from auditor.selftest.scale import SelftestScale
 
 Visit = dict[str, SpecimenResult]
 
@@ -58,7 +58,7 @@ def test_what_no_rule_sees_is_missed_and_the_reason_is_told(
 ) -> None:
     missed = rows(audited[0])["toys-harmless-line-1-planted"]
     assert missed.seen is SpecimenOutcome.MISSED
-    assert missed.why.startswith("accuracy passed: Asked: accuracy of at least 60 %.")
+    assert missed.why.startswith("accuracy passed: Required: accuracy of at least 60 %.")
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_a_clean_twin_of_which_nothing_was_measured_is_undecided_and_never_good(
     planted, clean = report.rows
     assert (planted.seen, clean.seen) == (SpecimenOutcome.MISSED, SpecimenOutcome.UNDECIDED)
     assert clean.outcomes == {"accuracy": "unknown"}
-    assert clean.why.startswith("accuracy unknown: Asked: accuracy of at least 0.6.")
+    assert clean.why.startswith("accuracy undecided: Required: accuracy of at least 0.6.")
     assert not SelftestReport("quick", (clean,), {}, 1.0).good
 
 

@@ -40,7 +40,8 @@ from auditor.selftest.pictures import (
     stamp_patch,
 )
 from auditor.selftest.recipes.neighbour_filter import find_agreeing_rows
-from auditor.selftest.specimens import SelftestScale, Specimen, SpecimenFamily
+from auditor.selftest.scale import SelftestScale
+from auditor.selftest.specimens import Specimen, SpecimenFamily
 from auditor.selftest.torch_training import (
     TrainingSettings,
     compute_logits,

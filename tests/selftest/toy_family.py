@@ -8,13 +8,8 @@ from pathlib import Path
 
 from small_audits import POLICY, linear_model, write_example
 
-from auditor.selftest.specimens import (
-    DeceptionRun,
-    SelftestScale,
-    Specimen,
-    SpecimenFamily,
-    SpecimenRun,
-)
+from auditor.selftest.scale import SelftestScale
+from auditor.selftest.specimens import DeceptionRun, Specimen, SpecimenFamily, SpecimenRun
 
 LOOSENED = ("policies", "diff", "policy.yaml", "later.yaml")
 

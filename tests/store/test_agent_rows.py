@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from auditor.domain.json import compute_digest
 from auditor.service.domain.access import AccessRole, ApiKey
 from auditor.service.domain.agents import Agent, AgentHello, ShardLease, ShardOffer
-from auditor.service.domain.submissions import ShardKey, Submission, SubmissionFailure
+from auditor.service.domain.submissions import AuditOrder, ShardKey, Submission, SubmissionFailure
 from auditor.service.store.agents import AgentStore, LeaseStore, keep_agent
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.database import migrate
 from auditor.store.record_store import RecordStore
 
@@ -23,9 +23,18 @@ KEY = ApiKey(
 )  # fmt: skip
 AGENT = Agent(id="a1", project="mine", name="x", targets=("npu",), public_key="…", enrolled=NOW)
 SUB = Submission(
-    id="sub-" + "0" * 24, project="mine", submitter="k", audit_file=compute_digest(b"a"),
-    source="a.yaml", inputs=(), policy=compute_digest(b"p"), targets=("npu",), submitted=NOW,
-)  # fmt: skip
+    id="sub-" + "0" * 24,
+    project="mine",
+    submitter="k",
+    submitted=NOW,
+    order=AuditOrder(
+        audit_file=compute_digest(b"a"),
+        source="a.yaml",
+        inputs=(),
+        policy=compute_digest(b"p"),
+        targets=("npu",),
+    ),
+)
 SHARD = ShardKey(submission=SUB.id, target="npu", check="quality.accuracy")
 TABLES = (
     "agents", "agent_hellos", "agent_signs", "agent_offers", "agent_leases", "agent_renewals",

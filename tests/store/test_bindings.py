@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.requests import AuditRequest, PolicyRef
-from auditor.domain.trust import ModelBinding
+from auditor.domain.trust_context import ModelBinding
 from auditor.store.record_store import RecordStore
 
 FIRST, SECOND = "ab" * 32, "cd" * 32

@@ -5,7 +5,7 @@ import pytest
 from auditor.errors import StoreError
 from auditor.service.domain.submissions import UploadedFile, UploadKind
 from auditor.service.store.agents import refuse_other_blobs
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.record_store import RecordStore
 
 NOW = "2026-01-01T00:00:00Z"

@@ -8,7 +8,7 @@ from ledger_toys import LOG
 from sqlalchemy import create_engine
 
 from auditor.errors import StoreError
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.store.tables import ProjectRow
 from auditor.store.record_store import RecordStore
 from auditor.workflows.ledger import log_key_roles
@@ -37,7 +37,7 @@ def test_a_mark_is_another_after_what_another_process_kept(store: RecordStore, u
     before = store.mark()
     writes = (
         "import sys; from auditor.store.record_store import RecordStore\n"
-        "from auditor.service.store.submissions import ServiceStore\n"
+        "from auditor.service.store.submission_history import ServiceStore\n"
         "from pathlib import Path\n"
         "store = RecordStore.open(sys.argv[1], Path(sys.argv[2]))\n"
         f"ServiceStore(store).add_project('far', {NOW!r})"

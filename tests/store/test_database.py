@@ -64,7 +64,7 @@ def test_a_database_that_is_to_be_left_as_it_is_is_brought_to_no_other_revision(
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     engine.dispose()
-    with pytest.raises(StoreError, match="stands at revision") as refused:
+    with pytest.raises(StoreError, match="is at revision") as refused:
         open_database(sqlite_url, as_it_is=True)
     assert refused.value.cure == "Run `auditor migrate`."
     assert revision(sqlite_url) == "0001"

@@ -16,8 +16,8 @@ from auditor.domain.lineage import LineageEdge
 from auditor.domain.records import AuditRecord, CheckObservation
 from auditor.domain.requests import AuditRequest, InputFile
 from auditor.errors import RecordError, StoreError
+from auditor.store.commitment_keys import SecretStore
 from auditor.store.record_store import RecordStore
-from auditor.store.secrets import SecretStore
 from auditor.trust.disclosure import (
     DisclosureKey,
     EvidenceLocation,

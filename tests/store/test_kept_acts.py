@@ -5,10 +5,15 @@ from ledger_toys import LOG, failures, hands
 from sqlalchemy import text
 
 from auditor.errors import StoreError, UsageError
-from auditor.service.audit_log import build_log_entry, build_operator_log_entry
-from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction
-from auditor.service.store.access import AuditLogStore, append_audit_log
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.domain.access import (
+    AccessRole,
+    ApiKey,
+    AuditLogAction,
+    build_log_entry,
+    build_operator_log_entry,
+)
+from auditor.service.store.projects import AuditLogStore, append_audit_log
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.record_store import RecordStore
 from auditor.workflows.ledger import log_key_roles
 

@@ -28,11 +28,12 @@ from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError
 from auditor.reports.folder import SIGNED
 from auditor.store.database import migrate
-from auditor.store.lineage import keep_lineage
+from auditor.store.lineage_graph import keep_lineage
 from auditor.store.record_store import RecordStore
 from auditor.trust.ledger.events import LINEAGE, LedgerEvent, LedgerEventType
 from auditor.trust.signatures.decisions import open_challenge, sign_challenge
 from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.sigstore_bundle import parse_bundle, sign_bundle
 from auditor.workflows.approvals import build_approval_files
 from auditor.workflows.challenge_status import list_stored_challenges, load_challenge_files
 
@@ -260,11 +261,13 @@ def test_a_challenge_whose_examples_are_no_digest_is_not_left_out(
     challenged: RecordStore, make_record: Make
 ) -> None:
     record = make_record()
-    raw = sign_challenge(replace(CHALLENGE, record=record.digest, examples="../../x"), SIGNER)
+    honest = sign_challenge(replace(CHALLENGE, record=record.digest), SIGNER)
+    said = parse_bundle(honest).envelope.payload
+    raw = sign_bundle(said.replace(CHALLENGE.examples.encode(), b"../../x"), SIGNER)
     with challenged.unit_of_work() as work:
         told = {"record": record.digest}
         work.append(LedgerEvent(LedgerEventType.CHALLENGE, compute_digest(raw), NOW, told), raw)
-    with pytest.raises(RecordError, match="no digest"):
+    with pytest.raises(RecordError, match="is not a digest"):
         load_challenge_files(record, challenged)
 
 

@@ -16,9 +16,9 @@ from auditor.cli.commands.migrate import command
 from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
 from auditor.service.domain.access import AccessRole, ApiKey
-from auditor.service.domain.submissions import Submission
-from auditor.service.store.attempts import AttemptStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.domain.submissions import AuditOrder, Submission
+from auditor.service.store.audit_attempts import AttemptStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.database import find_database_revision, migrate, preview_migration
 from auditor.store.migrations import RevisionStatus
 from auditor.store.record_store import RecordStore
@@ -79,10 +79,18 @@ def full(tmp_path: Path, make_record: Make) -> Rows:
         )
     )
     asked = Submission(
-        id=f"sub-{1:024x}", project="default", submitter="0" * 16, audit_file=compute_digest(b"a"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"b"), targets=("cpu",),
+        id=f"sub-{1:024x}",
+        project="default",
+        submitter="0" * 16,
         submitted=NOW,
-    )  # fmt: skip
+        order=AuditOrder(
+            audit_file=compute_digest(b"a"),
+            source="audit.yaml",
+            inputs=(),
+            policy=compute_digest(b"b"),
+            targets=("cpu",),
+        ),
+    )
     kept.submit(asked, None)
     AttemptStore(store).register(asked, record.request, NOW)
     found = rows(store.engine)
@@ -192,7 +200,7 @@ def test_the_command_says_from_where_to_where_and_whether_it_lags(home: Path) ->
     lag, code = said("--check")
     assert "auditor migrate" in lag
     assert code == 1
-    assert said() == (f"The database went from revision none to {newest}.\n", 0)
+    assert said() == (f"Migrated the database from revision none to {newest}.\n", 0)
     assert said("--check")[1] == 0
-    assert said() == (f"The database stands at revision {newest} already.\n", 0)
+    assert said() == (f"The database is already at revision {newest}.\n", 0)
     assert said("--sql") == ("\n", 0)

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import insert
 
 from auditor.domain.json import compute_digest
-from auditor.service.domain.submissions import Submission, SubmissionResult
+from auditor.service.domain.submissions import AuditOrder, Submission, SubmissionResult
 from auditor.service.store.people import ModelRecordQuery, RejudgementStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.record_store import RecordStore
 from auditor.store.tables import RecordRow, RequestRow
 
@@ -25,10 +25,17 @@ def keep(kept: ServiceStore, number: int, verdict: str) -> str:
     name, record = f"sub-{number:024x}", compute_digest(f"record {number}".encode())
     kept.submit(
         Submission(
-            id=name, project="mine", submitter="k", audit_file=ASKED, source="audit.yaml",
-            inputs=(), policy=ASKED, targets=("cpu",), submitted=AT,
-        ), None, model="line",
-    )  # fmt: skip
+            id=name,
+            project="mine",
+            submitter="k",
+            submitted=AT,
+            order=AuditOrder(
+                audit_file=ASKED, source="audit.yaml", inputs=(), policy=ASKED, targets=("cpu",)
+            ),
+        ),
+        None,
+        model="line",
+    )
     with kept.store.transaction() as session:
         session.execute(insert(RecordRow).values(
             digest=record, id=record, request_digest=ASKED, verdict=verdict, assurance="A1",

@@ -204,5 +204,5 @@ def test_the_environment_decides_where_blobs_lie(tmp_path: Path) -> None:
     assert (far.name, far.root, far.cache.most) == (
         "s3://bucket/some/place", tmp_path / "blobs-cache", 4096,
     )  # fmt: skip
-    with pytest.raises(UsageError, match="no number of bytes"):
+    with pytest.raises(UsageError, match="is not a number of bytes"):
         AuditorSettings.from_environment({**world, "AUDITOR_BLOBS_CACHE": "10G"})

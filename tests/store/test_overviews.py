@@ -5,6 +5,7 @@ from sqlalchemy import insert
 
 from auditor.domain.json import compute_digest
 from auditor.service.domain.submissions import (
+    AuditOrder,
     Submission,
     SubmissionEventKind,
     SubmissionFailure,
@@ -19,7 +20,7 @@ from auditor.service.store.audit_queries import (
     read_progress_events,
 )
 from auditor.service.store.people import RejudgementStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.record_store import RecordStore
 from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
 
@@ -33,9 +34,14 @@ def at(day: int) -> str:
 
 def handed_in(kept: ServiceStore, number: int, model: str) -> str:
     wanted = Submission(
-        id=f"sub-{number:024x}", project="mine", submitter="k", audit_file=ASKED,
-        source="audit.yaml", inputs=(), policy=ASKED, targets=("cpu", "npu"), submitted=at(number),
-    )  # fmt: skip
+        id=f"sub-{number:024x}",
+        project="mine",
+        submitter="k",
+        submitted=at(number),
+        order=AuditOrder(
+            audit_file=ASKED, source="audit.yaml", inputs=(), policy=ASKED, targets=("cpu", "npu")
+        ),
+    )
     return kept.submit(wanted, None, model=model)[0].id
 
 
@@ -65,7 +71,7 @@ def kept(store: RecordStore) -> ServiceStore:
         [("1", "pass"), ("2", "pass"), ("2", "fail"), ("3", "inconclusive")], 1
     ):
         decided(found, number, version, verdict)
-    failure = SubmissionFailure(problem="it broke", cure="mend it")
+    failure = SubmissionFailure(problem="it broke", cure="fix it")
     found.end(handed_in(found, 5, "broken"), SubmissionResult(ended=at(5), failure=failure))
     found.end(handed_in(found, 6, "line"), SubmissionResult(ended=at(6)))
     found.append(handed_in(found, 7, "next"), SubmissionState.RUNNING, {"targets": ["cpu"]}, at(7))

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
 from auditor.service.domain.people import BlindLabels, DecisionKind, Person, SignedDecision
-from auditor.service.domain.submissions import Submission, SubmissionResult
+from auditor.service.domain.submissions import AuditOrder, Submission, SubmissionResult
 from auditor.service.store.audit_queries import find_newest_record
 from auditor.service.store.people import (
     DecisionQuery,
@@ -20,7 +20,7 @@ from auditor.service.store.people import (
     keep_decision,
     list_statements,
 )
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.store.trends import TrendStore
 from auditor.store.record_store import RecordStore
 
@@ -129,10 +129,18 @@ def test_later_records_of_a_submission_are_found_in_its_own_project(
         for record in (first, second):
             work.save(record, b"bundle")
     submission = Submission(
-        id=f"sub-{1:024x}", project="mine", submitter="k1", audit_file=compute_digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",),
+        id=f"sub-{1:024x}",
+        project="mine",
+        submitter="k1",
         submitted=NOW,
-    )  # fmt: skip
+        order=AuditOrder(
+            audit_file=compute_digest(b"audit"),
+            source="audit.yaml",
+            inputs=(),
+            policy=compute_digest(b"policy"),
+            targets=("cpu",),
+        ),
+    )
     service.submit(submission, None)
     files = compute_digest(b"manifest")
     service.end(submission.id, SubmissionResult(ended=LATER, record=first.digest, files=files))

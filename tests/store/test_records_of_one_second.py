@@ -8,14 +8,14 @@ from auditor._time import generate_id
 from auditor.domain.budgets import Budget
 from auditor.domain.json import compute_digest, digest_json, encode_canonical
 from auditor.domain.requests import AuditRequest
-from auditor.service.domain.submissions import ID, Submission, SubmissionResult
+from auditor.service.domain.submissions import ID, AuditOrder, Submission, SubmissionResult
 from auditor.service.store.audit_queries import (
     AuditListQueries,
     AuditQuery,
     RecordQuery,
     find_newest_records,
 )
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.record_store import RecordStore
 from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
 
@@ -38,9 +38,18 @@ def test_names_given_at_once_are_many() -> None:
 def audited(kept: ServiceStore, request: str, number: int, verdict: str = "pass") -> str:
     """Keep an audit with a record, all of them of one second."""
     wanted = Submission(
-        id=generate_id("sub"), project="mine", submitter="k", audit_file=compute_digest(b"file"),
-        source="audit.yaml", inputs=(), policy=SOUGHT.policy, targets=("cpu",), submitted=NOW,
-    )  # fmt: skip
+        id=generate_id("sub"),
+        project="mine",
+        submitter="k",
+        submitted=NOW,
+        order=AuditOrder(
+            audit_file=compute_digest(b"file"),
+            source="audit.yaml",
+            inputs=(),
+            policy=SOUGHT.policy,
+            targets=("cpu",),
+        ),
+    )
     name, record = (
         kept.submit(wanted, None, model="line")[0].id,
         compute_digest(f"{number}".encode()),

@@ -19,10 +19,10 @@ from auditor.service.domain.schedules import (
     Schedule,
     ScheduledRunResult,
     ScheduleState,
-    ScheduleTrigger,
     SkipReason,
 )
-from auditor.service.domain.submissions import Submission, SubmissionResult
+from auditor.service.domain.submissions import AuditOrder, Submission, SubmissionResult
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.domain.webhooks import (
     DeliveryAttempt,
     DeliveryOutcome,
@@ -31,7 +31,7 @@ from auditor.service.domain.webhooks import (
 )
 from auditor.service.store.audit_queries import find_newest_record
 from auditor.service.store.schedules import RunStore, ScheduleStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.store.trends import TrendPointStore, TrendQuery, TrendStore
 from auditor.service.store.webhooks import EACH, DeliveryStore, WebhookStore
 from auditor.store.record_store import RecordStore
@@ -53,11 +53,18 @@ DUE = DueRun(key="cron 1", trigger=ScheduleTrigger.CRON, why="it came", change={
 
 def submission(number: int, project: str = "mine") -> Submission:
     return Submission(
-        id=f"sub-{number:024x}", project=project, submitter="k1",
-        audit_file=compute_digest(b"audit"), source="audit.yaml", inputs=(),
-        policy=compute_digest(b"policy"), targets=("cpu",),
+        id=f"sub-{number:024x}",
+        project=project,
+        submitter="k1",
         submitted=f"2026-01-{number:02d}T00:00:00Z",
-    )  # fmt: skip
+        order=AuditOrder(
+            audit_file=compute_digest(b"audit"),
+            source="audit.yaml",
+            inputs=(),
+            policy=compute_digest(b"policy"),
+            targets=("cpu",),
+        ),
+    )
 
 
 @pytest.fixture

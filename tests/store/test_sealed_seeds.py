@@ -15,9 +15,9 @@ from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.domain.waivers import WaiverRef
 from auditor.reports.html.verdict import describe_attempt
 from auditor.reports.schemas import validate_record
-from auditor.service.domain.submissions import Submission
-from auditor.service.store.attempts import AttemptStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.domain.submissions import AuditOrder, Submission
+from auditor.service.store.audit_attempts import AttemptStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.record_store import RecordStore
 from auditor.trust.ledger.events import LeafOpening
 from auditor.trust.ledger.notes import MemoryNoteSigner
@@ -36,10 +36,19 @@ def register(store: RecordStore, number: int, request: AuditRequest) -> AuditReq
     """Register a request as a sealed audit's, and return it as it is carried out."""
     kept = ServiceStore(store)
     submission = Submission(
-        id=f"sub-{number:024x}", project="mine", submitter="k1",
-        audit_file=compute_digest(b"audit"), source="audit.yaml", inputs=(),
-        policy=compute_digest(b"policy"), targets=("cpu",), submitted=NOW, sealed=True,
-    )  # fmt: skip
+        id=f"sub-{number:024x}",
+        project="mine",
+        submitter="k1",
+        submitted=NOW,
+        order=AuditOrder(
+            audit_file=compute_digest(b"audit"),
+            source="audit.yaml",
+            inputs=(),
+            policy=compute_digest(b"policy"),
+            targets=("cpu",),
+            sealed=True,
+        ),
+    )
     kept.submit(submission, None)
     AttemptStore(store).register(submission, request, NOW)
     return kept.registered(submission.id).request

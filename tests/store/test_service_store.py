@@ -10,12 +10,13 @@ from sqlalchemy import create_engine, delete, update
 from sqlalchemy import table as sa_table
 from sqlalchemy.exc import DBAPIError
 
-from auditor.domain.json import compute_digest
+from auditor.domain.json import Json, compute_digest
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditAttempt
 from auditor.errors import ConflictError, StoreError, SubmissionError, UsageError
 from auditor.service.domain.access import AccessRole, ApiKey
 from auditor.service.domain.submissions import (
+    AuditOrder,
     ShardKey,
     Submission,
     SubmissionEventKind,
@@ -25,10 +26,10 @@ from auditor.service.domain.submissions import (
     UploadedFile,
     UploadKind,
 )
-from auditor.service.store.attempts import AttemptStore
+from auditor.service.store.audit_attempts import AttemptStore
 from auditor.service.store.audit_queries import AuditListQueries, AuditQuery
 from auditor.service.store.submission_backlog import SubmissionBacklog
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.record_store import RecordStore
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
@@ -57,14 +58,21 @@ def listed(
     return tuple((item.id, item.state) for item in found), following
 
 
-def submission(number: int = 1, **changes: object) -> Submission:
+def submission(number: int = 1, **changes: Json) -> Submission:
     usual = Submission(
-        id=f"sub-{number:024x}", project="mine", submitter="k1",
-        audit_file=compute_digest(b"audit"), source="audit.yaml", inputs=(),
-        policy=compute_digest(b"policy"), targets=("cpu",),
+        id=f"sub-{number:024x}",
+        project="mine",
+        submitter="k1",
         submitted=f"2026-01-{number:02d}T00:00:00Z",
-    )  # fmt: skip
-    return replace(usual, **changes)  # type: ignore[arg-type]  # each test names real fields
+        order=AuditOrder(
+            audit_file=compute_digest(b"audit"),
+            source="audit.yaml",
+            inputs=(),
+            policy=compute_digest(b"policy"),
+            targets=("cpu",),
+        ),
+    )
+    return Submission.from_json(usual.to_json() | changes)
 
 
 SUB = submission()
@@ -96,7 +104,7 @@ def test_a_key_is_found_until_it_is_ended_and_then_says_so(service: ServiceStore
 
 
 def test_a_key_is_never_replaced_and_needs_a_project(service: ServiceStore) -> None:
-    with pytest.raises(StoreError, match="an API key k1 already"):
+    with pytest.raises(StoreError, match="there is already an API key k1"):
         service.add_key(replace(KEY, role=AccessRole.ADMIN))
     with pytest.raises(SubmissionError, match="no project 'nobody'"):
         service.add_key(replace(KEY, id="k2", project="nobody"))
@@ -134,13 +142,13 @@ def test_a_submission_sent_again_is_the_same_one(service: ServiceStore) -> None:
 def test_a_key_used_for_something_else_is_a_conflict(service: ServiceStore) -> None:
     service.submit(SUB, "once")
     with pytest.raises(ConflictError, match="'once' was used for another"):
-        service.submit(submission(2, targets=("edge",)), "once")
+        service.submit(submission(2, targets=["edge"]), "once")
     with pytest.raises(ConflictError):
-        service.submit(replace(SUB, targets=("edge",)), "twice")
+        service.submit(submission(targets=["edge"]), "twice")
     with pytest.raises(SubmissionError, match="no project"):
         service.submit(submission(3, project="nobody"), None)
     # Another project's keys are its own.
-    other = submission(4, project="theirs", targets=("edge",))
+    other = submission(4, project="theirs", targets=["edge"])
     assert service.submit(other, "once") == (other, True)
 
 
@@ -164,7 +172,7 @@ def test_submissions_are_listed_newest_first_by_state_and_model(service: Service
         (made[1].id, SubmissionState.RUNNING),
     )
     assert len(listed(service, "mine", model="digits", state=SubmissionState.QUEUED)[0]) == 1
-    with pytest.raises(UsageError, match="no cursor of this list"):
+    with pytest.raises(UsageError, match="is not a cursor of this list"):
         listed(service, "theirs", cursor=made[0].id)
 
 
@@ -288,7 +296,7 @@ def test_what_nobody_submitted_has_no_history(service: ServiceStore) -> None:
         with pytest.raises(StoreError, match="there is no submission"):
             refused()
     service.submit(SUB, None)
-    with pytest.raises(StoreError, match="no kind of event"):
+    with pytest.raises(StoreError, match="is not a kind of event"):
         service.append(SUB.id, "gone", {}, NOW)
 
 

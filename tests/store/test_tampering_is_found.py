@@ -152,7 +152,7 @@ BY_HAND = {
         "prov_activities VALUES ('a:1', 'a', 'then', 'now', '{}')",
         "prov_activities: a:1 was put in by hand",
     ),
-    "a leaf": ("ledger_leaves VALUES (8, 'x')", "leaf 8: an entry is no event"),
+    "a leaf": ("ledger_leaves VALUES (8, 'x')", "leaf 8: an entry is not an event"),
     "a leaf far away": ("ledger_leaves VALUES (2000000000, 'x')", "and nothing before it"),
     "an opening": (
         "ledger_openings VALUES (99, 'x', 'x', 'x', '{}', NULL)",

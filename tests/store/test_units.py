@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
-from auditor.domain.json import JsonPart, encode_canonical, parse_json
+from auditor.domain.json import encode_canonical, parse_json, read_json
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest, PolicyRef, read_request
+from auditor.domain.requests import AuditRequest
 from auditor.domain.text_limits import MOST_NAME
 from auditor.errors import RecordError, StoreError
 from auditor.store.record_store import RecordStore
@@ -98,35 +98,6 @@ def test_an_exception_undoes_the_whole_unit(store: RecordStore, asked: AuditRequ
     with pytest.raises(KeyError):
         register_and_stumble()
     assert count(store, "requests") == 0
-
-
-def test_records_are_found_by_artifact_policy_and_target_newest_first(
-    store: RecordStore, asked: AuditRequest, make_record: Make
-) -> None:
-    other = replace(asked, policy=PolicyRef("other", "1.0.0", "sha256:other"))
-    keep(
-        store,
-        make_record(id="old", finished="2026-01-01T00:00:00Z"),
-        make_record(id="new", finished="2026-03-01T00:00:00Z"),
-        make_record(id="elsewhere", request=other),
-    )
-    assert asked.artifact is not None
-    artifact, policy = asked.artifact.digest, asked.policy.digest
-    with store.unit_of_work() as unit:
-        found = [item.read().id for item in unit.records_of(artifact, policy, "cpu")]
-        assert found == ["new", "old"]
-        assert unit.records_of(artifact, policy, "gpu") == ()
-        assert unit.records_of("sha256:another", policy, "cpu") == ()
-
-
-def test_records_of_predictions_alone_are_found_without_an_artifact(
-    store: RecordStore, asked: AuditRequest, make_record: Make
-) -> None:
-    alone = make_record(id="alone", request=replace(asked, artifact=None))
-    keep(store, alone, make_record(id="with-model"))
-    with store.unit_of_work() as unit:
-        found = unit.records_of(None, asked.policy.digest, "cpu")
-    assert [item.read() for item in found] == [alone]
 
 
 def test_a_target_that_never_opened_has_no_identity(store: RecordStore, make_record: Make) -> None:
@@ -222,4 +193,4 @@ def test_no_record_is_read_that_names_longer(asked: AuditRequest, place: str, fi
         return
     named[field] = "n" * (MOST_NAME + 1)
     with pytest.raises(RecordError, match="501 characters"):
-        read_request(JsonPart(body, "request"))
+        read_json(AuditRequest, body, "request")

@@ -16,16 +16,16 @@ from auditor.service.domain.schedules import (
     Schedule,
     ScheduledRunState,
     ScheduleState,
-    ScheduleTrigger,
     SkipReason,
     WatchedFile,
 )
-from auditor.service.domain.submissions import Submission, SubmissionResult
+from auditor.service.domain.submissions import AuditOrder, Submission, SubmissionResult
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.store.agents import SightingStore
 from auditor.service.store.audit_queries import find_newest_on_target, list_records_since
 from auditor.service.store.people import RejudgementStore
 from auditor.service.store.schedules import WINDOW, ArrivalStore, RunStore, ScheduleStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.store.tables import ArrivalRow, SightingRow, WatchRow
 from auditor.service.store.trends import TrendStore
 from auditor.store.record_store import RecordStore
@@ -113,11 +113,18 @@ def test_rows_of_places_and_targets_are_never_changed(kept: ServiceStore) -> Non
 
 def _submission(number: int) -> Submission:
     return Submission(
-        id=f"sub-{number:024x}", project="mine", submitter="k1",
-        audit_file=compute_digest(b"audit"), source="audit.yaml", inputs=(),
-        policy=compute_digest(b"policy"), targets=("cpu",),
+        id=f"sub-{number:024x}",
+        project="mine",
+        submitter="k1",
         submitted=f"2026-01-{number:02d}T00:00:00Z",
-    )  # fmt: skip
+        order=AuditOrder(
+            audit_file=compute_digest(b"audit"),
+            source="audit.yaml",
+            inputs=(),
+            policy=compute_digest(b"policy"),
+            targets=("cpu",),
+        ),
+    )
 
 
 def _ended(kept: ServiceStore, number: int, record: AuditRecord) -> AuditRecord:

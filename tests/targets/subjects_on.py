@@ -9,13 +9,13 @@ from tiny_models import Workshop
 from auditor.checks.hardware.placement import OperatorPlacementCheck
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import decode_evidence, encode_evidence
 from auditor.domain.readings import Gap, GapReason, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, ClassificationTask
-from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.engine.audit_subject import open_subject
 from auditor.workflows.engine.target_factory import AuditInputs
 from auditor.workflows.wiring import OPENERS
 

@@ -12,21 +12,21 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from subjects_on import NOWHERE
 from workers import software_gpu, worker
 
-from auditor.attacks.hardware.borderline_inputs import (
+from auditor.attacks.hardware.fingerprint_inputs import (
     ChallengeInputs,
     build_challenges,
     decide_classes,
 )
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.models import CompanionModel, Model
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, ClassificationTask
 from auditor.targets.emulation import is_emulator_ready
 from auditor.targets.session import open_model
-from auditor.workflows.engine.subject import REFERENCE
+from auditor.workflows.engine.audit_subject import REFERENCE
 from auditor.workflows.settings import AuditorSettings
 
 pytestmark = pytest.mark.slow

@@ -16,17 +16,23 @@ from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
 from auditor.domain.isolation import IsolationLevel
-from auditor.domain.model_bench import NO_BENCH, BitFlip, GraphWeight, ModelBench, RunAlteration
+from auditor.domain.model_instrumentation import (
+    NO_BENCH,
+    BitFlip,
+    GraphWeight,
+    ModelBench,
+    RunAlteration,
+)
 from auditor.domain.models import Model
 from auditor.domain.readings import Gap
 from auditor.domain.targets import EndpointSpec, TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import ModelFailedError, RuntimeMissingError
-from auditor.targets.bench import open_bench, read_json_objects
 from auditor.targets.child_process import ChildProcess
+from auditor.targets.instrumented_model import open_bench, read_json_objects
 from auditor.targets.isolation import build_sandbox_bounds, find_strongest_isolation
 from auditor.targets.protocol import MessageFrame
-from auditor.targets.sandbox.model_variants import WeightFile
+from auditor.targets.sandbox.altered_models import WeightFile
 from auditor.targets.sandbox.profiling import profile_kernels
 from auditor.targets.sandbox.trace_reader import start_trace_reader
 from auditor.targets.session import build_opening_request, open_model
@@ -327,7 +333,7 @@ def test_a_driver_that_keeps_files_in_memory_can_be_profiled_all_the_same(
     held = replace(
         build_sandbox_bounds(TargetSpec("cpu"), workshop.folder, isolation=level), driven=True
     )
-    with ChildProcess("model", held, "the child of a driver") as child:
+    with ChildProcess("drivers.onnxruntime", held, "the child of a driver") as child:
         if child.level is not level:
             pytest.skip(f"{level} does not work here")
         reply = child.ask({**asked, "input": "x"}, {"x": ROWS}, seconds=60)
@@ -436,11 +442,13 @@ def test_a_target_without_a_child_of_ours_has_no_bench(
 def test_nothing_runs_before_it_is_asked_and_nothing_stays_behind(
     workshop: Workshop, classes: Classes
 ) -> None:
+    others = children()  # of tests before this one in the same process
     with benched(workshop.folder, two_layers(workshop), classes) as (_, bench):
         before = children()
         bench.scores(ROWS, RunAlteration())
         assert len(children() - before) == 1
-    assert not children() & before
+    assert before - others
+    assert children() <= others
 
 
 def children() -> set[int]:

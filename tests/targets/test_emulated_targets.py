@@ -199,7 +199,7 @@ def test_an_emulated_child_has_no_network_writes_nothing_and_is_held_to_its_memo
     home = emulated(cpu)
     spec = TargetSpec("there", emulated=cpu, memory_limit=2**29)
     bounds = replace(build_sandbox_bounds(spec, tmp_path), emulator=find_emulator(cpu, home))
-    started = build_child_command("model", bounds)
+    started = build_child_command("drivers.onnxruntime", bounds)
     start = started.index("--under")
     python = started.index("-P", start)
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -20,9 +20,9 @@ from auditor.domain.readings import GapReason
 from auditor.domain.targets import ModelInterface, TargetSpec
 from auditor.errors import ModelCrashedError, RuntimeMissingError, TargetError
 from auditor.targets.child_process import ChildProcess
+from auditor.targets.emulated_python import ForeignPython
 from auditor.targets.emulation import Emulator, architecture_of_cpu, find_emulator, prepare_emulator
 from auditor.targets.fingerprint import make_fingerprint
-from auditor.targets.foreign_python import ForeignPython
 from auditor.targets.isolation import (
     EMULATOR_ROOM,
     build_child_command,
@@ -83,7 +83,7 @@ def test_the_name_of_a_processor_tells_its_architecture(cpu: str, expected: str)
 
 @pytest.mark.parametrize("cpu", ["", "Haswell,avx2=off", "-cpu", "../x", "Has well", "x" * 65])
 def test_what_would_be_more_than_a_name_is_refused(cpu: str, home: Path) -> None:
-    with pytest.raises(TargetError, match="is no name of a processor"):
+    with pytest.raises(TargetError, match="is not a name of a processor"):
         find_emulator(cpu, home)
 
 
@@ -171,7 +171,7 @@ def test_what_is_about_the_file_needs_no_emulator(workshop: Workshop) -> None:
 
 
 @pytest.mark.usefixtures("nothing_installed")
-@pytest.mark.parametrize("role", ["twin", "certification"])
+@pytest.mark.parametrize("role", ["sandbox.differentiable_twin", "sandbox.certifier"])
 def test_twins_and_proofs_need_no_emulator(role: str) -> None:
     with ChildProcess(role, build_sandbox_bounds(HASWELL, None), "the child") as child:
         assert child.level in IsolationLevel
@@ -182,7 +182,7 @@ def test_the_limits_are_taken_on_before_the_emulator_and_leave_it_room() -> None
     bounds = replace(
         build_sandbox_bounds(HASWELL, None, isolation=IsolationLevel.LIMITS), emulator=emulator
     )
-    started = build_child_command("model", bounds)
+    started = build_child_command("drivers.onnxruntime", bounds)
     under = started.index("--under")
     assert started[0] == sys.executable
     assert started[started.index("--memory-limit") + 1] == str(4 * 2**30 + EMULATOR_ROOM)
@@ -194,7 +194,7 @@ def test_another_kind_of_processor_brings_its_own_python_and_packages() -> None:
     foreign = ForeignPython(Path("/r"), Path("/r/usr/bin/python3.13"), Path("/r-packages"))
     emulator = Emulator("Cortex-A72", "qemu 10", ("/q",), (Path("/r"),), foreign)
     bounds = replace(build_sandbox_bounds(HASWELL, None), emulator=emulator)
-    started = build_child_command("model", bounds)
+    started = build_child_command("drivers.onnxruntime", bounds)
     assert started[started.index("--under") + 1 :][:2] == ["/q", "/r/usr/bin/python3.13"]
     assert build_child_environment(bounds)["PYTHONPATH"] == "/r-packages"
 
@@ -226,7 +226,7 @@ def worker(tmp_path: Path) -> Path:
 def test_a_worker_environment_borrows_no_package_of_the_auditors(worker: Path) -> None:
     bounds = build_sandbox_bounds(TargetSpec("t", interpreter=str(worker)), None)
     with pytest.raises(ModelCrashedError, match="No module named 'numpy'"):
-        ChildProcess("model", bounds, "the worker")
+        ChildProcess("drivers.onnxruntime", bounds, "the worker")
 
 
 def test_a_worker_environment_runs_the_same_child_with_its_own_packages(worker: Path) -> None:
@@ -238,14 +238,18 @@ def test_a_worker_environment_runs_the_same_child_with_its_own_packages(worker: 
     for libraries in borrowed.glob("numpy.libs"):
         (site / libraries.name).symlink_to(libraries)
     spec = TargetSpec("t", interpreter=str(worker))
-    with ChildProcess("model", build_sandbox_bounds(spec, borrowed), "the worker") as child:
+    with ChildProcess(
+        "drivers.onnxruntime", build_sandbox_bounds(spec, borrowed), "the worker"
+    ) as child:
         runtime = child.ask({"op": "probe"}, seconds=60).header["runtime"]
     assert runtime["name"] == "onnxruntime"
 
 
 def test_bubblewrap_shows_a_worker_its_environment_and_where_that_came_from(worker: Path) -> None:
     bounds = build_sandbox_bounds(TargetSpec("t", interpreter=str(worker)), None)
-    started = build_child_command("model", replace(bounds, level=IsolationLevel.BUBBLEWRAP))
+    started = build_child_command(
+        "drivers.onnxruntime", replace(bounds, level=IsolationLevel.BUBBLEWRAP)
+    )
     shown = [started[index + 1] for index, part in enumerate(started) if part == "--ro-bind"]
     assert str(worker.parents[1]) in shown
     made_from = str(Path(os.path.realpath(worker)).parents[1])

@@ -13,8 +13,8 @@ from tiny_models import Workshop
 from auditor.checks.hardware.attestation import AttestationCheck
 from auditor.checks.requirements import find_unmet_need
 from auditor.domain.artifacts import Artifact
+from auditor.domain.check_subject import CheckShard
 from auditor.domain.readings import Gap, GapReason, Measurement
-from auditor.domain.subjects import CheckShard
 from auditor.domain.targets import EndpointSpec, TargetSpec, TensorEncoding
 from auditor.domain.tasks import Array
 

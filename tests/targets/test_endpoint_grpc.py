@@ -22,9 +22,9 @@ from auditor.errors import (
     TargetChangedError,
     TargetError,
 )
-from auditor.targets.endpoints.connection import EndpointConnection, open_endpoint
 from auditor.targets.endpoints.oip import TYPES
 from auditor.targets.endpoints.oip_grpc import CONTENTS, build_message_classes
+from auditor.targets.endpoints.served_model import EndpointConnection, open_endpoint
 from auditor.targets.session import open_model
 
 CLASSES = build_message_classes()

@@ -25,9 +25,9 @@ from auditor.errors import (
     TargetChangedError,
     TargetError,
 )
-from auditor.targets.endpoints.connection import EndpointConnection, open_endpoint
 from auditor.targets.endpoints.http import EndpointReply
 from auditor.targets.endpoints.oip_http import OipHttpClient
+from auditor.targets.endpoints.served_model import EndpointConnection, open_endpoint
 from auditor.targets.session import open_model
 
 FEATURES, CLASSES = 6, 4
@@ -472,7 +472,7 @@ def test_what_is_no_json_is_no_metadata(host: Host, connect: Ask) -> None:
         return True
 
     host.behaviour.metadata_mishaps = [page]
-    with pytest.raises(ModelFailedError, match="no JSON"):
+    with pytest.raises(ModelFailedError, match="answers with what is not JSON"):
         assert connect().opened
 
 

@@ -26,9 +26,9 @@ from auditor.errors import (
     TargetError,
     suggest_install,
 )
-from auditor.targets.endpoints import connection
+from auditor.targets.endpoints import served_model
 from auditor.targets.endpoints.config import parse_endpoint_url
-from auditor.targets.endpoints.connection import EndpointConnection, open_endpoint
+from auditor.targets.endpoints.served_model import EndpointConnection, open_endpoint
 from auditor.targets.endpoints.throttle import RateLimit, RowQuota
 from auditor.targets.session import open_model
 from auditor.workflows.engine.local import convert_error_to_gap
@@ -199,7 +199,7 @@ def test_a_target_without_an_endpoint_has_none_to_open() -> None:
 def test_a_missing_library_is_named_with_its_cure(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, f"{connection.HERE}.http", None)
+    monkeypatch.setitem(__import__("sys").modules, f"{served_model.HERE}.http", None)
     with pytest.raises(MissingExtraError, match=suggest_install("endpoint")):
         connected(host)
 

@@ -12,12 +12,12 @@ from hypothesis.extra import numpy as hnp
 from auditor.domain.tasks import Array
 from auditor.errors import ModelFailedError
 from auditor.targets.endpoints import oip
-from auditor.targets.endpoints.connection import (
+from auditor.targets.endpoints.served_model import (
     count_sent_rows,
     join_request_rows,
     split_request_rows,
 )
-from auditor.targets.interface import DTYPES
+from auditor.targets.input_layout import DTYPES
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=4)
 NUMBERS = st.sampled_from([dtype for _, dtype in oip.TYPES.values() if dtype != "|S"])

@@ -16,7 +16,7 @@ from auditor.domain.row_generators import DifferentiableGenerator
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, InputSpace
 from auditor.errors import ArtifactError, ModelFailedError
-from auditor.targets.generator import OpenedGenerator, open_generator
+from auditor.targets.row_generator import OpenedGenerator, open_generator
 from auditor.targets.twin import NO_SPACE
 from auditor.trust.artifacts.files import digest_artifact
 

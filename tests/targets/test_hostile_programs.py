@@ -160,7 +160,7 @@ def outside(tmp_path: Path) -> Path:
 def tried(level: IsolationLevel, outside: Path, *, alone: bool) -> dict[str, Any]:
     """Return what the program says that it could do."""
     bounds = build_sandbox_bounds(CPU, None, isolation=level)
-    program = build_child_command("model", bounds)
+    program = build_child_command("drivers.onnxruntime", bounds)
     start = program.index(sys.executable)
     readable = [item for flag, item in pairwise(program) if flag == "--readable"]
     with (

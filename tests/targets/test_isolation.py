@@ -82,7 +82,7 @@ def inside(workshop: Workshop, tmp_path: Path) -> Inside:
 
     def look(level: IsolationLevel) -> dict[str, object]:
         bounds = build_sandbox_bounds(CPU, workshop.folder, isolation=level)
-        program = build_child_command("model", bounds)
+        program = build_child_command("drivers.onnxruntime", bounds)
         start = program.index(sys.executable)
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = str(server.getsockname()[1])
@@ -177,7 +177,9 @@ def impostor(tmp_path: Path) -> Impostor:
         script.write_text(f"#!/bin/sh\n{body}\n")
         script.chmod(0o755)
         bounds = build_sandbox_bounds(CPU, tmp_path, isolation=level)
-        return ChildProcess("model", replace(bounds, interpreter=str(script)), "the impostor")
+        return ChildProcess(
+            "drivers.onnxruntime", replace(bounds, interpreter=str(script)), "the impostor"
+        )
 
     return start
 
@@ -238,7 +240,7 @@ def test_another_python_is_limited_before_it_begins(level: IsolationLevel, tmp_p
     spec = TargetSpec("npu", interpreter=str(program), memory_limit=2**30)
     bounds = build_sandbox_bounds(spec, None, isolation=level)
     done = subprocess.run(
-        build_child_command("model", bounds), env=build_child_environment(bounds),
+        build_child_command("drivers.onnxruntime", bounds), env=build_child_environment(bounds),
         capture_output=True, check=True, text=True,
     )  # fmt: skip
     first, said = done.stdout.rsplit("}", 1)
@@ -257,7 +259,7 @@ def test_another_python_cannot_say_that_it_is_cut_off_further(
 
 
 def test_an_unknown_request_is_refused_and_the_child_lives_on() -> None:
-    with ChildProcess("model", build_sandbox_bounds(CPU, None), "the child") as child:
+    with ChildProcess("drivers.onnxruntime", build_sandbox_bounds(CPU, None), "the child") as child:
         with pytest.raises(ModelCrashedError, match="no request 'dance'"):
             child.ask({"op": "dance"}, seconds=20)
         assert child.ask({"op": "probe"}, seconds=20).header["runtime"]["name"] == "onnxruntime"
@@ -271,7 +273,9 @@ def test_a_child_has_no_open_file_of_its_parent(
     with marker.open() as stream:
         os.set_inheritable(stream.fileno(), True)  # noqa: FBT003 -- as os has it
         with ChildProcess(
-            "model", build_sandbox_bounds(CPU, None, isolation=IsolationLevel.LIMITS), "it"
+            "drivers.onnxruntime",
+            build_sandbox_bounds(CPU, None, isolation=IsolationLevel.LIMITS),
+            "it",
         ) as child:
             links = [str(link.readlink()) for link in Path(f"/proc/{child.pid}/fd").iterdir()]
     assert str(marker) not in links

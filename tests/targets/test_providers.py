@@ -6,9 +6,19 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from auditor.domain.execution_providers import PROVIDERS, UNTESTED, describe_support, find_provider
+from auditor.domain.execution_providers import (
+    PROVIDERS,
+    UNTESTED,
+    describe_support,
+    find_provider,
+    suggest_provider_package,
+)
 from auditor.domain.targets import TargetSpec
-from auditor.targets.catalogue import list_target_offers
+from auditor.errors import TargetError
+from auditor.targets.available_targets import list_target_offers
+from auditor.targets.sandbox.devices import require_provider
+from auditor.targets.sandbox.request_loop import RefusalError
+from auditor.targets.target_specs import resolve_target
 
 RAN = {
     "CPUExecutionProvider", "AzureExecutionProvider", "OpenVINOExecutionProvider",
@@ -94,3 +104,37 @@ def test_the_offer_names_everything_once_and_says_what_is_untested(tmp_path: Pat
     assert by_name["CPUExecutionProvider"].state == "here"
     assert by_name[str(folder / "bin" / "python")].state == "openvino 2026.4.1"
     assert {item.kind for item in found} >= {"target", "provider", "emulator", "worker"}
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("CudaExecutionProvider", "CUDAExecutionProvider"),
+        ("cuda", "CUDAExecutionProvider"),
+        ("CUDAExecutionProvidor", "CUDAExecutionProvider"),
+        ("TensorRTExecutionProvider", "TensorrtExecutionProvider"),
+    ],
+)
+def test_a_misspelt_provider_is_refused_before_anything_runs(written: str, meant: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        resolve_target({"name": "gpu", "provider": written})
+    assert caught.value.problem.endswith(f"{written!r}, which does not exist")
+    assert caught.value.cure == f"Did you mean {meant}?"
+
+
+@pytest.mark.parametrize("name", [*onnxruntime.get_all_providers(), "NewExecutionProvider"])
+def test_no_provider_of_the_runtime_is_taken_for_another(name: str) -> None:
+    assert resolve_target({"name": "x", "provider": name}).provider == name
+
+
+def test_a_plugin_names_its_provider_as_it_likes() -> None:
+    spec = {"name": "x", "provider": "cuda", "library": "onnxruntime_ep_cuda"}
+    assert resolve_target(spec).provider == "cuda"
+
+
+def test_what_helps_comes_before_the_providers_that_are_here() -> None:
+    cure = suggest_provider_package(TargetSpec("x", provider="CUDAExecutionProvider"))
+    with pytest.raises(RefusalError) as caught:
+        require_provider("CUDAExecutionProvider", cure)
+    assert caught.value.cure.startswith("Run it where the runtime has this provider, or install ")
+    assert "`interpreter`. Here are " in caught.value.cure

@@ -18,7 +18,7 @@ from auditor.domain.tasks import ClassificationTask, RegressionTask
 from auditor.domain.training_recipes import NO_SANDBOX, RecipeRef, RecipeSource, RetrainingTask
 from auditor.errors import CancelledError, RecipeError
 from auditor.targets.isolation import find_strongest_isolation
-from auditor.targets.recipe import OpenedRecipe, open_recipe
+from auditor.targets.training_recipe import OpenedRecipe, open_recipe
 
 GIB = 2**30
 TASK = ClassificationTask(("a", "b", "c"), "c", "c")
@@ -87,7 +87,7 @@ def test_the_code_is_known_by_its_digest(tmp_path: Path) -> None:
 def test_without_bubblewrap_code_is_run_only_on_leave_for_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: IsolationLevel
 ) -> None:
-    monkeypatch.setattr("auditor.targets.recipe.find_strongest_isolation", lambda: level)
+    monkeypatch.setattr("auditor.targets.training_recipe.find_strongest_isolation", lambda: level)
     written = source(tmp_path, NEAREST)
     careful = replace(written, ref=replace(written.ref, unsandboxed=False))
     with open_recipe(careful, TASK) as recipe:
@@ -263,8 +263,8 @@ def test_code_that_takes_too_much_memory_is_told_so(tmp_path: Path, taken: str) 
         ("b'no model'", "what was trained cannot be asked"),
         ("lambda Z: Z", "3 classes"),
         ("lambda Z: Z[:2, [0, 1, 1]]", r"4 rows gave \(2, 3\)"),
-        ("lambda Z: Z[:, [0, 1, 1]] * 7", "no probabilities"),
-        ("lambda Z: Z[:, [0, 1, 1]] * float('nan')", "no number"),
+        ("lambda Z: Z[:, [0, 1, 1]] * 7", "numbers that are not probabilities"),
+        ("lambda Z: Z[:, [0, 1, 1]] * float('nan')", "nan, which is not a number"),
         ("lambda Z: 'yes'", "ValueError"),
         ("lambda Z: 3", r"4 rows gave \(\)"),
     ],
@@ -279,7 +279,7 @@ def test_texts_are_not_handed_over(tmp_path: Path) -> None:
     texts = np.array(["one", "two"])
     with (
         opened(source(tmp_path, NEAREST)) as recipe,
-        pytest.raises(RecipeError, match="no numbers"),
+        pytest.raises(RecipeError, match="the inputs are not numbers"),
     ):
         recipe.answers(RetrainingTask(texts, np.array([0, 1]), 1), [texts])
 

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from tiny_models import Workshop
 
-from auditor.domain.isolation import IsolationLevel
+from auditor.domain.isolation import REQUIRED, IsolationLevel
 from auditor.domain.targets import TargetSpec
 from auditor.errors import TargetError, UsageError
 from auditor.targets.child_process import ChildProcess
 from auditor.targets.isolation import (
-    REQUIRED,
     SandboxBounds,
     build_sandbox_bounds,
     find_strongest_isolation,
@@ -60,7 +59,7 @@ def test_another_program_is_refused_before_it_is_heard(
         interpreter=str(script),
     )
     with pytest.raises(TargetError, match="the stranger has the isolation level limits"):
-        ChildProcess("model", bounds, "the stranger")
+        ChildProcess("drivers.onnxruntime", bounds, "the stranger")
 
 
 def test_a_level_that_is_not_known_is_no_leave(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,12 @@ from sklearn.linear_model import LogisticRegression
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.model_bench import NO_LAYER, RowEmbeddings
+from auditor.domain.model_instrumentation import NO_LAYER, RowEmbeddings
 from auditor.domain.readings import Gap
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
-from auditor.targets.bench import open_bench
-from auditor.targets.sandbox.model_variants import LayerTap, expose_layer, find_layer_tap
+from auditor.targets.instrumented_model import open_bench
+from auditor.targets.sandbox.altered_models import LayerTap, expose_layer, find_layer_tap
 from auditor.targets.session import open_model
 
 CPU = TargetSpec("cpu", time_limit=60.0)

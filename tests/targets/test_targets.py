@@ -69,7 +69,7 @@ def test_a_provider_that_the_runtime_lacks_is_a_target_all_the_same_until_it_is_
 @pytest.mark.parametrize(
     ("provider", "said"),
     [
-        ("CPUExecutionProvder", "did you mean CPUExecutionProvider"),
+        ("CPUExecutionProvder", "Did you mean CPUExecutionProvider?"),
         ("CUDAExecutionProvider", "or install onnxruntime-gpu into a worker environment"),
         ("MoonExecutionProvider", "or install the build of onnxruntime that has it"),
     ],

@@ -16,5 +16,5 @@ def test_a_target_that_a_service_lacks_is_not_to_be_written_out() -> None:
 
 
 def test_an_address_that_is_none_is_told_before_a_key_is_missed() -> None:
-    with pytest.raises(UsageError, match="is no address of a service"):
+    with pytest.raises(UsageError, match="is not the address of a service"):
         build_transport("127.0.0.1:8400")

@@ -22,7 +22,6 @@ from auditor.onnx.twin.build import TwinPlan
 from auditor.targets.session import open_model
 from auditor.targets.twin import OpenedTwin, open_twin
 from auditor.workflows.prepare import (
-    AuditOverrides,
     PreparedAudit,
     prepare_audit,
     read_overridden_audit_file,
@@ -113,11 +112,9 @@ def prepared(folder: Path, twin: str) -> Iterator[PreparedAudit]:
     """Prepare the audit of ``staged/model.onnx`` with a twin."""
     np.savez(folder / "test.npz", x=np.eye(5), y=np.array(list("abcab")))
     place = folder / "audit.yaml"
-    found, overrides = build_resolvers(folder), AuditOverrides(only=("quality.accuracy",))
-    file = read_overridden_audit_file(
-        AUDIT.format(twin=twin).encode(), "audit.yaml", overrides, found
-    )
-    with prepare_audit(file, build_path_resolver(place), overrides, found) as ready:
+    found, raw = build_resolvers(folder), AUDIT.format(twin=twin).encode()
+    file = read_overridden_audit_file(raw, "audit.yaml", found, only=("quality.accuracy",))
+    with prepare_audit(file, build_path_resolver(place), found) as ready:
         yield ready
 
 

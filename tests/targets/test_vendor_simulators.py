@@ -101,4 +101,4 @@ def test_a_probe_pins_its_own_open_axis_and_says_so(folder: Path) -> None:
     )
     assert probed.returncode == 1  # on a simulation of the device, not on it
     told = run(folder, "targets", "probe", "hexagon")
-    assert "Pin that axis of your model" in told.stdout
+    assert "Fix that axis of your model" in told.stdout

@@ -26,7 +26,7 @@ from auditor.domain.approvals import ApprovalAnswer
 from auditor.domain.findings import Outcome
 from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.trust import TrustPolicyStatus
+from auditor.domain.trust_context import TrustPolicyStatus
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.domain.waivers import SignedWaiver
 from auditor.reports.folder import APPROVALS, PUBLIC, SIGNED, RecordFolder, add_approval
@@ -78,7 +78,7 @@ def trusting(*roles: str, key: KeySigner = BOB) -> TrustPolicy:
 
 WHEN = QueryTime(datetime(2026, 3, 1, tzinfo=UTC))
 YES = said(approval(PLAIN))
-NOBODY = f"signed by {BOB.identity}, whom nobody here lets decide"
+NOBODY = f"signed by {BOB.identity}, not trusted for decisions here"
 BY_TRUST = {"trust": trusting("approval"), "when": WHEN, "standing": TrustPolicyStatus.ACCEPTED}
 
 
@@ -101,7 +101,7 @@ BY_TRUST = {"trust": trusting("approval"), "when": WHEN, "standing": TrustPolicy
         (deciders(when=WHEN), NOBODY),
         (
             deciders(**{**BY_TRUST, "trust": trusting("waiver")}),
-            "AUDITOR: bob signed it, whom the trust policy does not give the role approval",
+            "AUDITOR: signed by bob, who does not have the role approval in the trust policy",
         ),
     ],
 )  # fmt: skip
@@ -150,7 +150,7 @@ def test_so_many_people_have_to_say_yes_as_are_asked_for(folder: RecordFolder) -
         "approvals",
         StepResult.FAILED,
         "1 of 2 approvals of this record are there; "
-        f"Eve: signed by {EVE.identity}, whom nobody here lets decide",
+        f"Eve: signed by {EVE.identity}, not trusted for decisions here",
     )
     # One person with two keys is one person.
     twice = RecordApprovals((YES, said(approval(PLAIN, by="BOB "), EVE)))
@@ -412,7 +412,7 @@ def test_a_gate_asks_of_each_waiver_whether_its_key_may_waive(folder: RecordFold
         "waivers",
         StepResult.FAILED,
         "the waiver RISK-12 of accurate (approved by anna@example.org): "
-        f"signed by {ANNA.identity}, whom nobody here lets decide",
+        f"signed by {ANNA.identity}, not trusted for decisions here",
     )
 
 
@@ -446,7 +446,7 @@ def test_a_waiver_counts_up_to_its_end_and_of_whoever_may_waive(folder: RecordFo
     assert check_waivers_in_force(WAIVED, folder, deciders(ANNA), ENDS) == VerificationStep(
         "waivers", StepResult.FAILED, over
     )
-    strange = f"{name} does not count: signed by {ANNA.identity}, whom nobody here lets decide"
+    strange = f"{name} does not count: signed by {ANNA.identity}, not trusted for decisions here"
     assert check_waivers_in_force(WAIVED, folder, deciders(BOB), NOW) == VerificationStep(
         "waivers", StepResult.FAILED, strange
     )

@@ -13,10 +13,10 @@ from auditor.checks.evasion.linf import LinfEvasionCheck
 from auditor.checks.evasion.universal import UniversalPerturbationCheck
 from auditor.checks.measure import get_check_parameters
 from auditor.domain.challenges import Challenge, ChallengeOutcome
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.records import CheckObservation
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.errors import RecordError
 from auditor.inputs.datasets.counterexamples import CounterexampleSet

@@ -10,7 +10,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from test_gates import GOOD
 
-from auditor.attacks.counterexamples.submission import CounterexampleKind
 from auditor.checks.evasion.corruption import CorruptionCheck
 from auditor.checks.evasion.linf import LinfEvasionCheck
 from auditor.checks.evasion.spatial import SpatialAttackCheck
@@ -20,14 +19,14 @@ from auditor.checks.quality.accuracy import AccuracyCheck
 from auditor.domain.challenges import (
     Challenge,
     ChallengeOutcome,
+    CounterexampleKind,
     ExampleResult,
     ExampleTrial,
     RuleOutcomeChange,
-    read_challenge,
 )
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
-from auditor.domain.json import JsonPart, compute_digest
+from auditor.domain.json import compute_digest, read_json
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap, GapReason, Measurement
@@ -176,7 +175,7 @@ def test_the_same_evidence_of_one_model_on_one_target_is_known_by_its_digest() -
     ):
         assert not rests_on_challenged_evidence(found, other)
     unnamed = {name: part for name, part in told.to_json().items() if name != "evidence"}
-    assert read_challenge(JsonPart(unnamed, "challenge")) == replace(told, evidence=())
+    assert read_json(Challenge, unnamed, "challenge") == replace(told, evidence=())
 
 
 def test_what_cannot_be_read_shuts_too() -> None:
@@ -189,7 +188,7 @@ def test_what_cannot_be_read_shuts_too() -> None:
 def test_whoever_signed_it_a_challenge_reads_back_as_it_was() -> None:
     told = challenge(ChallengeOutcome.REFUTED)
     assert open_challenge(sign_challenge(told, OTHER)) == told
-    assert read_challenge(JsonPart(told.to_json(), "challenge")) == told
+    assert read_json(Challenge, told.to_json(), "challenge") == told
 
 
 def test_a_challenge_that_refutes_invalidates_the_record_in_its_lineage() -> None:
@@ -282,4 +281,4 @@ def test_a_named_budget_stays_with_its_trial() -> None:
     old = told.to_json()
     for item in cast("list[dict[str, Any]]", old["trials"]):
         del item["budget"]
-    assert read_challenge(JsonPart(old, "challenge")).trials[0].budget is None
+    assert read_json(Challenge, old, "challenge").trials[0].budget is None

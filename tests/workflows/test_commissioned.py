@@ -19,16 +19,17 @@ from auditor.domain.targets import Fingerprint
 from auditor.errors import InvalidInputError, SubmissionError
 from auditor.reports.folder import BUNDLE, RECORD, RecordFolder
 from auditor.service.domain.submissions import (
+    AuditOrder,
     ShardKey,
     Submission,
     SubmissionResult,
     SubmissionState,
 )
-from auditor.service.jobs.durable import DurableEngine, EngineConfig
+from auditor.service.jobs.durable import DurableEngine, EngineClient, EngineConfig
 from auditor.service.jobs.executor import AuditExecutor, build_executor
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.workflows.audit import run_audit
-from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.verify.folder import verify_folder
 from auditor.workflows.verify.verifiers import build_verifier
@@ -49,7 +50,8 @@ class Asked:
     here: AuditRecord
 
     def again(self, number: int, **changes: object) -> Submission:
-        other = replace(self.submission, id=f"sub-{number:024x}", **changes)  # type: ignore[arg-type]
+        order = replace(self.submission.order, **changes)  # type: ignore[arg-type]
+        other = replace(self.submission, id=f"sub-{number:024x}", order=order)
         return self.service.submit(other, None)[0]
 
     def work(self) -> AuditExecutor:
@@ -66,23 +68,28 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
         {**os.environ, "AUDITOR_HOME": str(folder / "home")}
     )
     parts = build_resolvers(folder)
-    file = read_overridden_audit_file(
-        path.read_bytes(), path.name, AuditOverrides(only=ONLY), parts
-    )
+    file = read_overridden_audit_file(path.read_bytes(), path.name, parts, only=ONLY)
     with open_workspace(settings) as place:
-        with prepare_audit(
-            file, build_path_resolver(path), AuditOverrides(only=ONLY), parts
-        ) as given:
+        with prepare_audit(file, build_path_resolver(path), parts) as given:
             place.keep_inputs(given, build_path_resolver(path))
             prepared = place.informed(given)
             here = run_audit(prepared, place.surroundings(), Nobody())
         service = ServiceStore(place.store)
         service.add_project("default", NOW)
         submission = Submission(
-            id="sub-" + "0" * 24, project="default", submitter="k",
-            audit_file=compute_digest(file.raw), source=path.name, inputs=here.request.inputs,
-            policy=here.request.policy.digest, targets=("cpu",), only=ONLY, submitted=NOW,
-        )  # fmt: skip
+            id="sub-" + "0" * 24,
+            project="default",
+            submitter="k",
+            submitted=NOW,
+            order=AuditOrder(
+                audit_file=compute_digest(file.raw),
+                source=path.name,
+                inputs=here.request.inputs,
+                policy=here.request.policy.digest,
+                targets=("cpu",),
+                only=ONLY,
+            ),
+        )
         yield Asked(place, service, submission, here)
 
 
@@ -222,9 +229,12 @@ def test_the_durable_engine_carries_a_submission_through(asked: Asked, tmp_path:
     work = asked.work()
     engine = DurableEngine(post, work, asked.service.owner)
     engine.launch()
+    client = EngineClient(post)
+    client.connect()
     for submission in (works, bad):
-        engine.submit(submission.id)
+        client.submit(submission.id)
     until(lambda: not {works.id, bad.id} & {it.id for it in asked.service.unended()}, 300)
+    client.close()
     engine.stop(0)
     work.close()
     assert asked.service.state(works.id) is SubmissionState.DONE
@@ -306,7 +316,7 @@ def test_what_is_not_for_a_service_is_refused_before_anything_runs(
 ) -> None:
     make, words = CHANGES[change]
     blobs = asked.place.store.blobs
-    raw = make(blobs.get(asked.submission.audit_file))
+    raw = make(blobs.get(asked.submission.order.audit_file))
     number = 100 + list(CHANGES).index(change)
     submission = asked.again(number, audit_file=blobs.put(raw))
     with pytest.raises(InvalidInputError, match=words):

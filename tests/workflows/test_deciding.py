@@ -23,7 +23,7 @@ from auditor.errors import RecordError
 from auditor.policy.evaluate.engine import WaiverStatus
 from auditor.reports.folder import APPROVALS, EVIDENCE, PUBLIC, SIGNED, RecordFolder, add_approval
 from auditor.trust.signatures.decisions import sign_approval
-from auditor.workflows.decisions import (
+from auditor.workflows.human_decisions import (
     build_record_context,
     check_decisions,
     evaluate_record_waivers,

@@ -14,16 +14,13 @@ import pytest
 from onnx import TensorProto, helper
 from supply_papers import CARD, bom, dumped, slsa_v1
 
-from auditor.domain.json import JsonPart
-from auditor.domain.requests import read_request
+from auditor.domain.json import read_json
+from auditor.domain.requests import AuditRequest
 from auditor.domain.supply_chain import SupplyPart
 from auditor.errors import AuditFileError, RecordError
-from auditor.inputs.auditfile.read import read_audit_file
-from auditor.inputs.materialize import materialize_inputs
+from auditor.inputs.materialize import index_files_by_digest, materialize_inputs
 from auditor.workflows.audit import AuditEnvironment, AuditResults, RecordOrigin, conclude_audit
-from auditor.workflows.prepare import AuditOverrides, PreparedAudit, prepare_audit
-from auditor.workflows.rejudge import RejudgedRequest
-from auditor.workflows.reproduce import index_files_by_digest
+from auditor.workflows.prepare import PreparedAudit, prepare_audit, read_overridden_audit_file
 from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 UNUSED: Any = None
@@ -52,9 +49,9 @@ def lay(folder: Path) -> None:
 @contextmanager
 def prepared(folder: Path, more: str = "") -> Iterator[PreparedAudit]:
     parts = build_resolvers(folder)
-    file = read_audit_file(AUDIT.format(more=more).encode(), "audit.yaml", parts.resolve_target)
-    only = AuditOverrides(only=("provenance.lineage",))
-    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), only, parts) as found:
+    raw, only = AUDIT.format(more=more).encode(), ("provenance.lineage",)
+    file = read_overridden_audit_file(raw, "audit.yaml", parts, only=only)
+    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), parts) as found:
         yield found
 
 
@@ -92,16 +89,14 @@ def test_a_document_is_an_input_of_the_request_and_of_the_lineage(tmp_path: Path
     digest = sha256(raw).hexdigest()
     assert ("slsa.json", digest) in [(item.path, item.file.sha256) for item in request.inputs]
     assert [item.raw for item in supply.documents] == [raw]
-    assert read_request(JsonPart(request.to_json(), "request")).documents == request.documents
+    assert read_json(AuditRequest, request.to_json(), "request").documents == request.documents
     cited = {"owasp-ml": "sha256:" + "ca" * 32}
-    judged = RejudgedRequest(request, replace(policy, catalogues=cited))
     around = AuditEnvironment(
         openers=UNUSED, unit_of_work=UNUSED, keep=UNUSED, clock=lambda: "2026-05-10T09:00:00Z",
         tool={"code": "c", "environment": "e"}, signer="s",
     )  # fmt: skip
-    edges = conclude_audit(
-        judged, AuditResults((), {}), around, RecordOrigin("2026-05-10T09:00:00Z")
-    ).lineage
+    judged, origin = replace(policy, catalogues=cited), RecordOrigin("2026-05-10T09:00:00Z")
+    edges = conclude_audit(request, judged, AuditResults((), {}), around, origin).lineage
     assert ("catalogue:owasp-ml", cited["owasp-ml"]) in {
         (edge.role, edge.destination) for edge in edges
     }
@@ -137,8 +132,7 @@ def test_the_same_documents_are_found_again_where_the_inputs_are_laid_out(
         first, file = found.request, found.file
     index = index_files_by_digest(home)
     laid = materialize_inputs(first.inputs, lambda digest: index[digest].read_bytes(), away)
-    only = AuditOverrides(only=("provenance.lineage",))
-    with prepare_audit(file, laid.locate, only, build_resolvers(home)) as again:
+    with prepare_audit(file, laid.locate, build_resolvers(home)) as again:
         assert again.request.digest == first.digest
         assert again.request.documents == first.documents
 

@@ -8,25 +8,25 @@ from small_audits import write_example
 from watching import Nobody
 
 from auditor.workflows.audit import run_audit
-from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.wiring import build_path_resolver, build_resolvers
 from auditor.workflows.workspace import open_workspace
 
-ONLY = AuditOverrides(only=("quality.accuracy",))
+ONLY = ("quality.accuracy",)
 
 
 def test_equal_audits_of_one_second_have_a_record_each(tmp_path: Path) -> None:
     write_example(tmp_path)
     path, parts = tmp_path / "audit.yaml", build_resolvers(tmp_path)
-    file = read_overridden_audit_file(path.read_bytes(), path.name, ONLY, parts)
+    file = read_overridden_audit_file(path.read_bytes(), path.name, parts, only=ONLY)
     settings = AuditorSettings.from_environment(
         {**os.environ, "AUDITOR_HOME": str(tmp_path / "home")}
     )
     found = []
     with (
         open_workspace(settings) as place,
-        prepare_audit(file, build_path_resolver(path), ONLY, parts) as given,
+        prepare_audit(file, build_path_resolver(path), parts) as given,
     ):
         place.keep_inputs(given, build_path_resolver(path))
         prepared = place.informed(given)

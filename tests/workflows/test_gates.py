@@ -10,11 +10,11 @@ from bare_records import bare_record, bare_request
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.disclosure import DisclosureMode
-from auditor.domain.findings import Finding, Outcome
+from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.isolation import IsolationLevel
 from auditor.domain.json import Json, digest_json, encode_canonical
+from auditor.domain.pinned_settings import AuditPins
 from auditor.domain.policies import AssuranceLevel, MinimumEvidence, Policy, RuleEffect, Severity
-from auditor.domain.policy_pins import AuditPins
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditAttempt, DatasetRef, PolicyRef
 from auditor.domain.targets import (
@@ -285,7 +285,7 @@ def test_what_rests_on_a_baseline_opens_only_where_the_gate_names_that_baseline(
     assert failed(RESTING, QUESTION) == {"baseline"}, "the record hides which"
     assert failed(AGAINST, replace(QUESTION, target="edge")) == set()
     (said,) = [it.detail for it in check_gate(AGAINST, QUESTION, ()) if it.name == "baseline"]
-    assert f"r rests on the baseline {RELEASED}, which whoever asked for the audit named" in said
+    assert f"r depends on the baseline {RELEASED}, which the requester of the audit chose" in said
     assert "--baseline" in said
 
 
@@ -493,21 +493,21 @@ def test_a_gate_for_data_opens_for_exactly_the_rows_that_were_judged() -> None:
 
 def test_a_policy_that_asks_for_a_sealed_audit_says_what_is_missing() -> None:
     sealed = asking(require_sealed=True)
-    nobody = "the policy asks for a sealed audit; no service counted it, not sealed"
+    nobody = "the policy requires a sealed audit; no service counted it, not sealed"
     chosen = (
-        "the policy asks for a sealed audit, and whoever asked for this one chose the evaluation "
-        "rows: audit rows that the auditor holds (--sealed --sealed-set NAME)"
+        "the policy requires a sealed audit, and the requester chose the evaluation rows: audit "
+        "rows of the auditor (--sealed --sealed-set NAME)"
     )
     assert details(GOOD, sealed, DRAWN) == {"sealed": f"{nobody}; {chosen}"}
     open_seed = with_request(GOOD, attempt=AuditAttempt(number=4, held=HELD, by_data=True))
     assert details(open_seed, sealed, DRAWN) == {
-        "sealed": "the policy asks for a sealed audit; it is attempt 4 on its data, whatever the "
+        "sealed": "the policy requires a sealed audit; it is attempt 4 on its data, whatever the "
         "model, not sealed"
     }
     unshown = with_request(GOOD, attempt=AuditAttempt(number=4, sealed=True, held=HELD))
     assert details(unshown, sealed) == {
-        "sealed": "the policy asks for a sealed audit, and nothing shows that the service's ledger "
-        "drew the seed: give the ledger's public key (--ledger-key)"
+        "sealed": "the policy requires a sealed audit, and there is no proof that the service's "
+        "ledger drew the seed: add its public key (--ledger-key)"
     }
     data = (DatasetRef("evaluation", DATA, 9), DatasetRef("production", OTHER, 9))
     both = with_request(GOOD, datasets=data, attempt=AuditAttempt(number=4, sealed=True))
@@ -515,7 +515,7 @@ def test_a_policy_that_asks_for_a_sealed_audit_says_what_is_missing() -> None:
     held = [it for it in check_gate(unshown, sealed, (DRAWN,)) if it.name == "sealed"]
     assert held == [
         VerificationStep(
-            "sealed", StepResult.HOLDS, "whoever asked chose neither its seed nor its rows"
+            "sealed", StepResult.HOLDS, "the requester chose neither the seed nor the rows"
         )
     ]
 
@@ -523,7 +523,7 @@ def test_a_policy_that_asks_for_a_sealed_audit_says_what_is_missing() -> None:
 def test_the_gate_counts_attempts_up_to_the_most_that_the_policy_allows() -> None:
     few = asking(most_attempts=2)
     assert details(GOOD, few) == {
-        "attempts": "the policy asks for at most 2 attempts, and no service counted this one"
+        "attempts": "the policy allows at most 2 attempts, and no service counted this one"
     }
     own = PolicyRef("p", "0", LAX.digest)
     for number, policy in ((1, None), (2, None), (2, own)):
@@ -532,33 +532,31 @@ def test_the_gate_counts_attempts_up_to_the_most_that_the_policy_allows() -> Non
         assert step == VerificationStep("attempts", StepResult.HOLDS, f"it is attempt {number}")
     lax = with_request(GOOD, attempt=AuditAttempt(number=3, policy=LAX))
     assert details(lax, few) == {
-        "attempts": "it is attempt 3; the policy asks for at most 2; "
+        "attempts": "it is attempt 3; the policy allows at most 2; "
         "its attempts were counted under lax, not p"
     }
 
 
 def test_the_gate_names_the_rules_that_rest_on_a_baseline_and_which_one() -> None:
     why = (
-        ", which whoever asked for the audit named: look at that record, and name it if limits "
-        "may be taken from it (--baseline DIR, or its digest)"
+        ", which the requester of the audit chose: review that record, and name it if you accept "
+        "its limits (--baseline DIR, or its digest)"
     )
-    assert details(AGAINST, QUESTION) == {"baseline": f"r rests on the baseline {RELEASED}{why}"}
+    assert details(AGAINST, QUESTION) == {"baseline": f"r depends on the baseline {RELEASED}{why}"}
     assert details(RESTING, QUESTION) == {
-        "baseline": f"r rests on the baseline that the record hides{why}"
+        "baseline": f"r depends on the baseline that the record hides{why}"
     }
     for audited, held in ((AGAINST, f"the baseline {RELEASED}"), (GOOD, "no baseline")):
         assert details(audited, replace(QUESTION, baseline=OTHER)) == {
-            "baseline": f"it was held against {held}, and {OTHER} is named here"
+            "baseline": f"it was compared with {held}, but {OTHER} is named here"
         }
     named = check_gate(AGAINST, replace(QUESTION, baseline=RELEASED), ())
     assert [it for it in named if it.name == "baseline"] == [
-        VerificationStep(
-            "baseline", StepResult.HOLDS, f"held against {RELEASED}, which is named here"
-        )
+        VerificationStep("baseline", StepResult.HOLDS, f"compared with {RELEASED}, as named here")
     ]
     second = replace(RESTING.findings[0], rule="q")
     two = replace(AGAINST, findings=(*AGAINST.findings, second))
-    assert details(two, QUESTION)["baseline"].startswith("r, q rests on the baseline")
+    assert details(two, QUESTION)["baseline"].startswith("r, q depends on the baseline")
     # What nothing rests on, and nobody names, has no step.
     assert "baseline" not in {it.name for it in check_gate(GOOD, QUESTION, ())}
 
@@ -642,3 +640,11 @@ def test_a_probe_that_cannot_be_read_is_a_mistake_of_the_caller(
         file.write_bytes(raw)
     with pytest.raises(UsageError, match="cannot be read"):
         read_probe(file)
+
+
+def test_a_record_of_predictions_alone_opens_no_gate_for_an_artifact() -> None:
+    """Leaving the model out spares its rules, and buys nothing for the model."""
+    alone = replace(GOOD, request=replace(GOOD.request, artifact=None))
+    assert alone.request.predictions_only
+    assert alone.verdict is Verdict.PASS
+    assert failed(alone, QUESTION) == {"artifact"}

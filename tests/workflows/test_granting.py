@@ -13,7 +13,7 @@ from trust_papers import policy, save
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.json import encode_canonical
 from auditor.domain.targets import TargetSpec
-from auditor.domain.trust import TrustPolicyStatus
+from auditor.domain.trust_context import TrustPolicyStatus
 from auditor.errors import AuditFileError, WaiverError
 from auditor.inputs.auditfile.read import read_audit_file
 from auditor.targets.target_specs import find_known_target
@@ -70,9 +70,9 @@ def test_a_waiver_that_is_named_twice_is_refused(tmp_path: Path) -> None:
 def test_a_waiver_of_nobody_who_may_waive_is_refused_with_why(tmp_path: Path) -> None:
     file = put(tmp_path, "a.json", sign_waiver(LEAVE, ANNA))
     named = "the waiver RISK-12 of accurate (approved by anna@example.org)"
-    assert refusal((file,)) == (f"a.json is {named}, and nobody says who may waive", WHO)
+    assert refusal((file,)) == (f"a.json is {named}, and no key for waivers is named", WHO)
     assert refusal((file,), BOB, EVE) == (
-        "a.json is signed by none of the 2 keys that may waive",
+        "a.json is not signed by any of the 2 keys for waivers",
         WHO,
     )
 
@@ -137,9 +137,12 @@ def place(tmp_path: Path) -> Path:
 def staged(
     file: AuditFile, place: Path, files: Sequence[str] = (), keys: Sequence[str] = ()
 ) -> list[str]:
-    found = stage_waivers(
-        file, lambda name: place / name, [place / it for it in files], [place / it for it in keys]
-    )
+    beside = {"waivers": files, "waiver_keys": keys}
+    named = {
+        name: (*getattr(file, name), *(place / it for it in given))
+        for name, given in beside.items()
+    }
+    found = stage_waivers(replace(file, **named), lambda name: place / name)
     return [it.ref.file for it in found]
 
 
@@ -190,7 +193,7 @@ def test_a_trust_policy_of_the_audit_file_says_alone_who_may_waive(place: Path) 
     (place / "trust.yaml").write_text(TRUST)
     assert staged(audit_file("waivers: [a.json]", trust=True), place) == ["a.json"]
     assert staged(audit_file(trust=True), place, ["a.json"]) == ["a.json"]
-    with pytest.raises(WaiverError, match="is signed by none of the 1 keys that may waive"):
+    with pytest.raises(WaiverError, match="is not signed by any of the 1 keys for waivers"):
         staged(audit_file("waivers: [e.json]", trust=True), place)
     with pytest.raises(WaiverError) as refused:
         staged(audit_file("waivers: [a.json]", trust=True), place, keys=["anna.pub"])
@@ -233,4 +236,6 @@ def test_a_waiver_counts_as_long_as_the_trust_policy_does() -> None:
         with pytest.raises(WaiverError) as refused:
             refuse_untrusted_waivers(given, policy_, when, standing)
         assert refused.value.problem.startswith("w.json does not count: ")
-        assert refused.value.cure == ("Let an auditor sign it whom acme 3 gives the role waiver.")
+        assert refused.value.cure == (
+            "It needs the signature of an auditor with the role waiver in acme 3."
+        )

@@ -12,11 +12,10 @@ from auditor.domain.datasets import DatasetRole
 from auditor.domain.json import compute_digest
 from auditor.domain.record_json import read_record
 from auditor.errors import AuditFileError
-from auditor.inputs.auditfile.read import read_audit_file
 from auditor.inputs.materialize import materialize_inputs
 from auditor.reports.schemas import validate_record
 from auditor.workflows.audit import run_audit
-from auditor.workflows.prepare import AuditOverrides, PreparedAudit, prepare_audit
+from auditor.workflows.prepare import PreparedAudit, prepare_audit, read_overridden_audit_file
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.wiring import build_input_finder, build_path_resolver, build_resolvers
 from auditor.workflows.workspace import open_workspace
@@ -33,7 +32,7 @@ data:
 """
 SHADOWS = "shadows: {models: MODELS, inclusion: inclusion.npy, rows: [training, evaluation]}\n"
 BOTH = SHADOWS.replace("MODELS", "shadows") + "generator: {path: generator.onnx}\n"
-ONE = AuditOverrides(only=("quality.accuracy",))
+ONE = ("quality.accuracy",)
 MEMBERS, OTHERS = 40, 60
 
 
@@ -47,8 +46,8 @@ def folder(tmp_path: Path) -> Path:
 def prepared(folder: Path, more: str) -> PreparedAudit:
     text, parts = AUDIT + more, build_resolvers(folder)
     (folder / "audit.yaml").write_text(text)
-    file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), ONE, parts) as found:
+    file = read_overridden_audit_file(text.encode(), "audit.yaml", parts, only=ONE)
+    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), parts) as found:
         return found
 
 
@@ -108,10 +107,10 @@ def test_a_request_without_them_says_nothing_of_them(folder: Path) -> None:
 def test_a_record_rests_on_them_and_lays_them_out_again(folder: Path, tmp_path: Path) -> None:
     text, parts = AUDIT + BOTH, build_resolvers(folder)
     (folder / "audit.yaml").write_text(text)
-    file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
+    file = read_overridden_audit_file(text.encode(), "audit.yaml", parts, only=ONE)
     settings = AuditorSettings(tmp_path / "home", f"sqlite:///{tmp_path / 'auditor.db'}")
     with (
-        prepare_audit(file, build_path_resolver(folder / "audit.yaml"), ONE, parts) as found,
+        prepare_audit(file, build_path_resolver(folder / "audit.yaml"), parts) as found,
         open_workspace(settings) as place,
     ):
         place.keep_inputs(found, build_path_resolver(folder / "audit.yaml"))
@@ -128,7 +127,7 @@ def test_a_record_rests_on_them_and_lays_them_out_again(folder: Path, tmp_path: 
     assert {roles[model] for model in request.shadows.models} == {"shadow"}
     assert roles[request.shadows.inclusion] == "inclusion"
     assert roles[request.generator.digest] == "generator"
-    with prepare_audit(file, laid.locate, ONE, parts) as again:
+    with prepare_audit(file, laid.locate, parts) as again:
         assert again.request.digest == request.digest
 
 
@@ -168,7 +167,7 @@ def test_a_model_that_stands_twice_is_refused(folder: Path) -> None:
 def test_what_is_not_there_is_named(folder: Path) -> None:
     more = SHADOWS.replace("MODELS", "[shadows/shadow-0.onnx, shadows/shadow-1.onnx, gone.onnx]")
     assert "shadows.models.2: gone.onnx does not exist" in refused(folder, more)
-    assert "nowhere is no folder" in refused(folder, SHADOWS.replace("MODELS", "nowhere"))
+    assert "nowhere is not a folder" in refused(folder, SHADOWS.replace("MODELS", "nowhere"))
     found = refused(folder, SHADOWS.replace("MODELS", "shadows/x-*.onnx"))
     assert "finds 0 files in shadows" in found
     assert "generator.path: gone.onnx does not" in refused(folder, "generator: {path: gone.onnx}\n")

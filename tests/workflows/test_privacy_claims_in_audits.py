@@ -9,7 +9,7 @@ import pytest
 
 from auditor.errors import AuditFileError, PrivacyClaimError
 from auditor.inputs.auditfile.read import read_audit_file
-from auditor.workflows.prepare import AuditOverrides, PreparedAudit, prepare_audit
+from auditor.workflows.prepare import PreparedAudit, prepare_audit, read_overridden_audit_file
 from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 AUDIT = """\
@@ -34,9 +34,9 @@ def prepared(folder: Path, claim: bytes) -> PreparedAudit:
     said = np.array(["no", "yes", "yes", "no"])
     np.savez(folder / "scored.npz", y=said, said=said)
     parts = build_resolvers(folder)
-    file = read_audit_file(AUDIT.encode(), "audit.yaml", parts.resolve_target)
-    only = AuditOverrides(only=("privacy.dp_claim",))
-    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), only, parts) as found:
+    only = ("privacy.dp_claim",)
+    file = read_overridden_audit_file(AUDIT.encode(), "audit.yaml", parts, only=only)
+    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), parts) as found:
         return found
 
 
@@ -69,6 +69,6 @@ def test_a_claim_that_is_not_there_is_named_by_the_setting(tmp_path: Path) -> No
     file = read_audit_file(AUDIT.encode(), "audit.yaml", parts.resolve_target)
     with (
         pytest.raises(AuditFileError, match=r"claims\.privacy\.path: dp_claim\.json does not"),
-        prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), AuditOverrides(), parts),
+        prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), parts),
     ):
         pass

@@ -10,11 +10,10 @@ from watching import Nobody
 from auditor.domain.record_json import read_record
 from auditor.domain.training_recipes import RecipeRef
 from auditor.errors import AuditFileError
-from auditor.inputs.auditfile.read import read_audit_file
 from auditor.reports.schemas import validate_record
 from auditor.workflows.audit import run_audit
 from auditor.workflows.plan import build_target_plans
-from auditor.workflows.prepare import AuditOverrides, PreparedAudit, prepare_audit
+from auditor.workflows.prepare import PreparedAudit, prepare_audit, read_overridden_audit_file
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.wiring import OPENERS, build_path_resolver, build_resolvers
 from auditor.workflows.workspace import open_workspace
@@ -28,7 +27,7 @@ data:
   evaluation: {path: scored.npz, labels: y, predictions: said}
 """
 RECIPE = "recipe: {path: recipe.py, allow: false}\n"
-ONE = AuditOverrides(only=("quality.accuracy",))
+ONE = ("quality.accuracy",)
 
 
 def audited(folder: Path, text: str, code: str) -> PreparedAudit:
@@ -37,8 +36,8 @@ def audited(folder: Path, text: str, code: str) -> PreparedAudit:
     said = np.array(["no", "yes", "yes", "no"])
     np.savez(folder / "scored.npz", y=said, said=said)
     parts = build_resolvers(folder)
-    file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), ONE, parts) as prepared:
+    file = read_overridden_audit_file(text.encode(), "audit.yaml", parts, only=ONE)
+    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), parts) as prepared:
         return prepared
 
 
@@ -76,8 +75,8 @@ def test_what_runs_is_the_copy_that_was_digested(tmp_path: Path) -> None:
     parts = build_resolvers(tmp_path)
     text = AUDIT + RECIPE
     audited(tmp_path, text, "train = 1\n")
-    file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-    with prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), ONE, parts) as prepared:
+    file = read_overridden_audit_file(text.encode(), "audit.yaml", parts, only=ONE)
+    with prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), parts) as prepared:
         (tmp_path / "recipe.py").write_text("train = 2\n")
         source = prepared.materials.recipe
         assert source is not None
@@ -88,10 +87,10 @@ def test_a_record_keeps_the_recipe_and_rests_on_it(tmp_path: Path) -> None:
     text = AUDIT + RECIPE
     audited(tmp_path, text, "train = 1\n")
     parts = build_resolvers(tmp_path)
-    file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
+    file = read_overridden_audit_file(text.encode(), "audit.yaml", parts, only=ONE)
     settings = AuditorSettings(tmp_path / "home", f"sqlite:///{tmp_path / 'auditor.db'}")
     with (
-        prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), ONE, parts) as prepared,
+        prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), parts) as prepared,
         open_workspace(settings) as place,
     ):
         place.keep_inputs(prepared, build_path_resolver(tmp_path / "audit.yaml"))
@@ -148,15 +147,13 @@ def test_a_function_that_may_be_there_is_left_to_be_found_when_it_runs(
 def test_a_plan_says_that_a_recipe_is_named_and_may_not_be_run(tmp_path: Path) -> None:
     (tmp_path / "recipe.py").write_text("def train(X, y, seed): ...")
     audited(tmp_path, AUDIT, "")
-    asked = AuditOverrides(only=("privacy.membership",))
+    asked = ("privacy.membership",)
     tiers = {}
     for text in (AUDIT, AUDIT + RECIPE):
         (tmp_path / "recipe.py").write_text("def train(X, y, seed): ...")
         parts = build_resolvers(tmp_path)
-        file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-        with prepare_audit(
-            file, build_path_resolver(tmp_path / "audit.yaml"), asked, parts
-        ) as prepared:
+        file = read_overridden_audit_file(text.encode(), "audit.yaml", parts, only=asked)
+        with prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), parts) as prepared:
             (plan,) = build_target_plans(prepared, OPENERS).values()
         tiers[text] = next(tier for tier in plan.tiers if tier.input == "recipe")
     assert not any(tier.here for tier in tiers.values())

@@ -1,5 +1,6 @@
 """Comparing two records of one request: exact readings must be equal, timings are exempt."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +18,11 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, InputFile, PolicyRef
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.training_recipes import RecipeRef
-from auditor.domain.verification_steps import StepResult, all_hold
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import RecordError
-from auditor.inputs.materialize import materialize_inputs
-from auditor.workflows.reproduce import (
-    check_reproduction,
-    index_files_by_digest,
-    require_training_permission,
-)
+from auditor.inputs.materialize import index_files_by_digest, materialize_inputs
+from auditor.workflows.reproduce import require_training_permission
+from auditor.workflows.reproduced_readings import check_reproduction
 
 SHARE = Measurement(
     metric="accuracy",
@@ -88,7 +86,7 @@ CHECKS = tuple(discover_checks().values())
 
 
 def agree(theirs: AuditRecord, mine: AuditRecord) -> bool:
-    return all_hold(check_reproduction(theirs, mine, CHECKS))
+    return check_reproduction(theirs, mine, CHECKS).holds
 
 
 def of_machine(check: str, metric: str, value: float = 1.0) -> Measurement:
@@ -128,15 +126,15 @@ def test_on_another_fingerprint_intervals_must_meet() -> None:
 
 
 @pytest.mark.parametrize(("check", "metric"), MACHINE)
-def test_what_hangs_on_the_machine_may_move_and_is_said_not_to_be_compared(
+def test_what_depends_on_the_machine_may_move_and_is_said_not_to_be_compared(
     check: str, metric: str
 ) -> None:
     now, then = of_machine(check, metric, 2.0), of_machine(check, metric)
-    steps = check_reproduction(record(SHARE, then), record(SHARE, now), CHECKS)
-    assert all_hold(steps)
-    (step,) = (item for item in steps if item.name == f"{check} on cpu")
+    found = check_reproduction(record(SHARE, then), record(SHARE, now), CHECKS)
+    assert found.holds
+    (step,) = (item for item in found.steps if item.name == f"{check} on cpu")
     assert step.result is StepResult.NOT_CHECKED
-    assert f"hangs on the machine: {metric}" in step.detail
+    assert f"depends on the machine: {metric}" in step.detail
 
 
 def test_times_that_came_too_few_to_tell_a_figure_are_of_the_machine_too() -> None:
@@ -165,7 +163,7 @@ def test_a_forged_figure_is_found_beside_those_of_the_machine() -> None:
     assert not agree(record(errors, told), record(found, told))
 
 
-def test_no_record_says_of_itself_what_hangs_on_the_machine() -> None:
+def test_no_record_says_of_itself_what_depends_on_the_machine() -> None:
     posing = replace(SHARE, unit=Unit.SECOND, repeat=Repeatability.INTERVAL)
     assert not agree(record(posing), record(replace(SHARE, value=0.5, low=0.4, high=0.6)))
     both = replace(posing, value=0.5, low=0.4, high=0.6)
@@ -174,9 +172,9 @@ def test_no_record_says_of_itself_what_hangs_on_the_machine() -> None:
 
 def test_what_cannot_be_compared_at_all_does_not_agree() -> None:
     told = of_machine("hardware.latency", "p50")
-    steps = check_reproduction(record(told), record(told), CHECKS)
-    assert "nothing was measured that could be compared" in steps[-1].detail
-    assert not all_hold(steps)
+    found = check_reproduction(record(told), record(told), CHECKS)
+    assert "nothing was measured that could be compared" in found.steps[-1].detail
+    assert not found.holds
 
 
 def judged(theirs: AuditRecord, outcome: Outcome, *readings: int) -> AuditRecord:
@@ -188,12 +186,118 @@ def judged(theirs: AuditRecord, outcome: Outcome, *readings: int) -> AuditRecord
     return replace(theirs, findings=(found,))
 
 
-def test_a_rule_on_what_hangs_on_the_machine_may_come_out_otherwise_and_no_other() -> None:
+def test_a_rule_on_what_depends_on_the_machine_may_come_out_otherwise_and_no_other() -> None:
     bare = record(SHARE, of_machine("hardware.latency", "p50"))
     kept, broken = Outcome.PASSED, Outcome.FAILED
     assert agree(judged(bare, kept, 1), judged(bare, broken, 1))
     assert not agree(judged(bare, kept, 0), judged(bare, broken, 0))
     assert not agree(judged(bare, kept, 1), judged(bare, broken, 0)), "the record's own word"
+
+
+def test_a_required_rule_on_times_that_fails_once_moves_the_level_of_the_others() -> None:
+    bare = record(SHARE, of_machine("hardware.latency", "p50"))
+
+    def ruled(times: Outcome, share: Outcome) -> AuditRecord:
+        slow, wrong = (judged(bare, *it).findings[0] for it in ((times, 1), (share, 0)))
+        return replace(bare, findings=(replace(slow, rule="slow"), wrong))
+
+    sure = ruled(Outcome.FAILED, Outcome.FAILED)
+    assert agree(sure, ruled(Outcome.PASSED, Outcome.UNKNOWN))
+    assert not agree(sure, ruled(Outcome.FAILED, Outcome.UNKNOWN)), "nothing moved the level"
+    assert not agree(sure, ruled(Outcome.PASSED, Outcome.PASSED)), "no level does that"
+    found = check_reproduction(sure, ruled(Outcome.PASSED, Outcome.UNKNOWN), CHECKS)
+    assert [item.to_json() for item in found.findings] == [
+        {"rule": "slow", "target": "cpu", "recorded": "failed", "fresh": "passed"}
+    ]
+    assert "slow on cpu (failed, now passed)" in found.steps[-1].detail
+
+
+def test_the_last_line_counts_what_agrees_and_what_is_not_compared() -> None:
+    times = [of_machine("hardware.latency", metric) for metric in ("p50", "p90")]
+    loose = replace(SHARE, metric="auc", repeat=Repeatability.INTERVAL)
+    theirs, mine = (
+        record(SHARE, loose, GAP, *times),
+        record(SHARE, replace(loose, value=0.91), GAP, *times),
+    )
+    assert check_reproduction(theirs, mine, CHECKS).summary == (
+        "Reproduced: 2 of 3 readings equal, 1 within their intervals; 2 timings not compared."
+    )
+    held = of_machine("hardware.memory", "resident_peak")
+    assert check_reproduction(record(SHARE, held), record(SHARE, held), CHECKS).summary == (
+        "Reproduced: 1 of 1 reading equal; 1 memory figure not compared."
+    )
+    both = record(SHARE, held, *times)
+    assert check_reproduction(both, both, CHECKS).summary == (
+        "Reproduced: 1 of 1 reading equal; 3 timings and memory figures not compared."
+    )
+    lost = check_reproduction(record(SHARE, loose), record(replace(SHARE, value=0.8)), CHECKS)
+    assert lost.summary == "Not reproduced: 0 of 2 readings equal."
+
+
+def test_what_is_not_compared_is_listed_with_both_figures() -> None:
+    was, now = (of_machine("hardware.latency", "p50", value) for value in (1.0, 3.0))
+    found = check_reproduction(record(SHARE, was), record(SHARE, now), CHECKS)
+    (listed,) = json.loads(json.dumps(found.to_json()))["not_compared"]
+    assert listed["reason"] == "depends on the machine"
+    assert (listed["check"], listed["metric"]) == ("hardware.latency", "p50")
+    assert (listed["recorded"]["value"], listed["fresh"]["value"]) == (1.0, 3.0)
+    assert listed["warning"] == ""
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "far"),
+    [(1.0, 9.9, False), (1.0, 10.1, True), (10.1, 1.0, True), (0.0, 1.0, True), (-1.0, 1.0, True),
+     (-1.0, -20.0, True), (-1.0, -2.0, False), (0.0, 0.0, False)],
+)  # fmt: skip
+def test_a_figure_that_is_not_compared_and_far_off_is_warned_of(
+    was: float, now: float, *, far: bool
+) -> None:
+    left, right = (of_machine("hardware.latency", "p50", value) for value in (was, now))
+    found = check_reproduction(record(SHARE, left), record(SHARE, right), CHECKS)
+    assert [item.warning for item in found.warnings] == ["more than 10 times apart"] * far
+    assert found.holds
+    assert ("1 figure of the record far from this run" in found.summary) is far
+    wide = replace(right, low=min(was, now), high=max(was, now))
+    assert not check_reproduction(record(SHARE, left), record(SHARE, wide), CHECKS).warnings
+
+
+def test_a_figure_that_only_the_record_has_is_warned_of() -> None:
+    told = replace(of_machine("hardware.latency", "p99"))
+    few = Gap(
+        reason=GapReason.TOO_FEW_ROWS, detail="d", cure="c", target="cpu", check="hardware.latency",
+        metric="p99",
+    )  # fmt: skip
+    found = check_reproduction(record(SHARE, told), record(SHARE, few), CHECKS)
+    assert [item.warning for item in found.warnings] == ["only the record has a figure"]
+    assert not check_reproduction(record(SHARE, few), record(SHARE, told), CHECKS).warnings
+
+
+def test_a_figure_for_which_this_machine_has_no_counter_does_not_agree() -> None:
+    told = of_machine("hardware.cost", "joules_per_million_rows")
+    none = Gap(
+        reason=GapReason.UNSUPPORTED, detail="d", cure="c", target="cpu", check="hardware.cost",
+        metric="joules_per_million_rows",
+    )  # fmt: skip
+    assert not agree(record(SHARE, told), record(SHARE, none))
+    assert not agree(record(SHARE, none), record(SHARE, told))
+    assert agree(record(SHARE, told), record(SHARE, none, identity="haswell"))
+    assert agree(record(SHARE, none), record(SHARE, none))
+
+
+def test_a_rule_on_what_one_run_left_out_may_come_out_otherwise() -> None:
+    told = replace(SHARE, check="quality.errors", metric="error_rate")
+    over = Gap(
+        reason=GapReason.OVER_BUDGET, detail="d", cure="c", target="cpu", check="quality.errors"
+    )
+    ran = judged(record(SHARE, told), Outcome.PASSED, 1)
+    lost = judged(record(SHARE, over), Outcome.UNKNOWN, 1)
+    assert agree(ran, lost)
+    assert agree(lost, ran)
+    (listed,) = check_reproduction(ran, lost, CHECKS).exempt
+    assert (listed.recorded, listed.fresh) == (told, over)
+    assert listed.warning == "only the record has a figure"
+    (listed,) = check_reproduction(lost, ran, CHECKS).exempt
+    assert (listed.recorded, listed.fresh, listed.warning) == (over, told, "")
 
 
 def test_a_metric_left_out_excuses_no_other_figure_of_its_check() -> None:
@@ -215,14 +319,14 @@ def test_a_check_left_out_for_want_of_time_is_not_compared_and_not_called_the_sa
         reason=GapReason.OVER_BUDGET, detail="d", cure="c", target="cpu", check="quality.errors"
     )
     for was, now in ((told, over), (over, told)):
-        steps = check_reproduction(record(SHARE, was), record(SHARE, now), CHECKS)
-        assert all_hold(steps)
-        (step,) = (item for item in steps if item.name == "quality.errors on cpu")
+        found = check_reproduction(record(SHARE, was), record(SHARE, now), CHECKS)
+        assert found.holds
+        (step,) = (item for item in found.steps if item.name == "quality.errors on cpu")
         assert step.result is StepResult.NOT_CHECKED
     assert not agree(record(told), record(over)), "nothing was compared"
 
 
-def test_an_interval_reading_that_does_not_hang_on_the_machine_must_meet() -> None:
+def test_an_interval_reading_that_does_not_depend_on_the_machine_must_meet() -> None:
     loose = replace(SHARE, repeat=Repeatability.INTERVAL)
     assert agree(record(loose), record(replace(loose, value=0.91)))
     assert not agree(record(loose), record(replace(SHARE, value=0.91))), "its own word is nothing"

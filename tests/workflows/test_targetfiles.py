@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from auditor.domain.budgets import Budget
-from auditor.domain.json import JsonPart
+from auditor.domain.json import read_json
 from auditor.domain.requests import AuditRequest, PolicyRef
-from auditor.domain.target_json import read_target
 from auditor.domain.targets import CascadeSpec, EndpointProtocol, TargetSpec, TensorEncoding
 from auditor.errors import TargetError
 from auditor.targets.config import (
@@ -54,7 +53,7 @@ def test_each_kind_of_target_is_read_as_it_is_written() -> None:
 @pytest.mark.parametrize("name", ["cpu", "npu", "old", "prod", "pair"])
 def test_a_target_comes_back_from_a_record_as_it_was_declared(name: str) -> None:
     spec = parse_targets(WHOLE.encode(), "targets.yaml")[name]
-    assert read_target(JsonPart(spec.to_json(), "target")) == spec
+    assert read_json(TargetSpec, spec.to_json(), "target") == spec
 
 
 def test_the_rarer_settings_are_left_out_of_a_record_where_nobody_set_them() -> None:
@@ -67,9 +66,9 @@ def test_the_rarer_settings_are_left_out_of_a_record_where_nobody_set_them() -> 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("targets:\n  a: {}\n", "is no file of targets"),
-        (HEAD + "  a: 3\n", "targets.yaml:4: targets.a is no mapping"),
-        (HEAD + "  a: {name: b}\n", "targets.yaml:4: targets.a is no mapping"),
+        ("targets:\n  a: {}\n", "is not a file of targets"),
+        (HEAD + "  a: 3\n", "targets.yaml:4: targets.a is not a mapping"),
+        (HEAD + "  a: {name: b}\n", "targets.yaml:4: targets.a is not a mapping"),
         (HEAD + "  a: {thread: 2}\n", "targets.yaml:4: the target 'a' has no setting 'thread'"),
         (HEAD + "  a: {seconds: 0}\n", "seconds is 0"),
         (HEAD + "  a: {device: 'GPU:-1'}\n", "device is 'GPU:-1'"),

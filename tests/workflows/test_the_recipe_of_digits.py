@@ -10,8 +10,8 @@ from auditor.domain.datasets import DatasetRole
 from auditor.domain.tasks import ClassificationTask
 from auditor.domain.training_recipes import RetrainingTask
 from auditor.inputs.auditfile.read import read_audit_file
-from auditor.targets.recipe import OpenedRecipe, is_sandbox_available, open_recipe
-from auditor.workflows.prepare import AuditOverrides, prepare_audit
+from auditor.targets.training_recipe import OpenedRecipe, is_sandbox_available, open_recipe
+from auditor.workflows.prepare import prepare_audit
 from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
@@ -27,7 +27,7 @@ MADE_WITH = 7
 def test_training_again_gives_the_shipped_network_from_the_shipped_rows() -> None:
     parts = build_resolvers(DIGITS)
     file = read_audit_file(AUDIT.read_bytes(), AUDIT.name, parts.resolve_target)
-    with prepare_audit(file, build_path_resolver(AUDIT), AuditOverrides(), parts) as prepared:
+    with prepare_audit(file, build_path_resolver(AUDIT), parts) as prepared:
         brought = prepared.materials
         training, test = (
             brought.datasets[DatasetRole.TRAINING],

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from trust_papers import OWNER, STRANGER, Change, headed, policy, ruled, signer
 
-from auditor.domain.trust import TrustPolicyStatus
+from auditor.domain.trust_context import TrustPolicyStatus
 from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import StoreError
 from auditor.service.store.audit_log_check import SERVICE_ROWS
 from auditor.store.blob_urls import StoreLocation
 from auditor.store.ledger_audit import LedgerReference, audit_ledger
 from auditor.store.record_store import RecordStore
-from auditor.trust.policies.documents import sign_trust_policy
+from auditor.trust.policies.signed_statements import sign_trust_policy
 from auditor.trust.policies.trust_policy import TrustPolicy
 from auditor.trust.signatures.keys import KeySigner
 from auditor.workflows.ledger import open_ledger_store

@@ -1,11 +1,12 @@
 """A file, a column or a check that an audit names in vain is told at its line, with its like."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from auditor.errors import AuditorError, PolicyMissingError, UsageError
-from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
 from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 AUDIT = """\
@@ -13,7 +14,7 @@ apiVersion: auditor/v1
 kind: Audit
 model:
   name: m
-  artifact: model.pkl
+  artifact: model.bin
   signature: model.sig
   key: model.pub
   twin: none
@@ -40,7 +41,7 @@ rules:
     at_least: 0.5
 """
 FILES = {
-    "model.pkl": "x",
+    "model.bin": "x",
     "model.sig": "x",
     "model.pub": "x",
     "schema.yaml": "features:\n  - {name: radius}\n  - {name: texture}\n",
@@ -48,7 +49,7 @@ FILES = {
     "gate.yaml": POLICY,
 }
 PATHS = {
-    "5: model.artifact": ("model.pkl", "modl.pkl"),
+    "5: model.artifact": ("model.bin", "modl.bin"),
     "6: model.signature": ("model.sig", "modl.sig"),
     "7: model.key": ("model.pub", "modl.pub"),
     "10: input.features": ("schema.yaml", "schma.yaml"),
@@ -62,17 +63,18 @@ COLUMNS = {
 
 
 def refused(
-    folder: Path, audit: str = AUDIT, overrides: AuditOverrides | None = None
+    folder: Path,
+    audit: str = AUDIT,
+    **asked: Any,  # noqa: ANN401 -- of ``read_overridden_audit_file``
 ) -> AuditorError:
     for name, text in FILES.items():
         if not (folder / name).exists():
             (folder / name).write_text(text)
     parts = build_resolvers(folder)
-    asked = overrides or AuditOverrides()
-    file = read_overridden_audit_file(audit.encode(), "audit.yaml", asked, parts)
+    file = read_overridden_audit_file(audit.encode(), "audit.yaml", parts, **asked)
     with (
         pytest.raises(AuditorError) as caught,
-        prepare_audit(file, build_path_resolver(folder / "audit.yaml"), asked, parts),
+        prepare_audit(file, build_path_resolver(folder / "audit.yaml"), parts),
     ):
         pass
     return caught.value
@@ -102,14 +104,14 @@ def test_a_policy_that_is_not_there_is_told_at_its_line_with_its_like(tmp_path: 
     error = refused(tmp_path, AUDIT.replace("gate.yaml", "gaet.yaml"))
     assert error.problem == (
         "audit.yaml:16: policy: there is no policy 'gaet.yaml': no pack has that name, and "
-        f"{tmp_path / 'gaet.yaml'} is no file; there is gate.yaml"
+        f"{tmp_path / 'gaet.yaml'} is not a file; there is gate.yaml"
     )
 
 
 def test_a_policy_of_the_command_line_is_not_told_at_a_line_of_the_audit_file(
     tmp_path: Path,
 ) -> None:
-    error = refused(tmp_path, overrides=AuditOverrides(policy="gaet.yaml"))
+    error = refused(tmp_path, policy="gaet.yaml")
     assert isinstance(error, PolicyMissingError)
     assert error.problem.startswith("there is no policy 'gaet.yaml'")
 
@@ -120,12 +122,12 @@ def test_a_column_that_a_schema_misspells_is_told_at_the_line_of_the_schema(tmp_
     error = refused(tmp_path)
     assert str(error) == (
         "schema.yaml:3: test.csv has no column 'textur'; nearest is: 'texture'; there are "
-        "'texture', 'town', 'sex', 'diagnosis'. Mend the name in the schema, or the data file."
+        "'texture', 'town', 'sex', 'diagnosis'. Fix the name in the schema, or the data file."
     )
 
 
 def test_a_check_that_there_is_not_is_told_with_its_like_and_no_list_of_all(tmp_path: Path) -> None:
     audit = AUDIT.replace("  signature: model.sig\n  key: model.pub\n", "")
-    error = refused(tmp_path, audit, AuditOverrides(only=("quality.acuracy",)))
+    error = refused(tmp_path, audit, only=("quality.acuracy",))
     assert isinstance(error, UsageError)
     assert error.problem == "there is no check quality.acuracy (nearest is: quality.accuracy)"

@@ -25,8 +25,8 @@ from auditor.attacks.art.adapter import (
     fixed_global_seed,
     silenced_output,
 )
-from auditor.attacks.art.evasion_tools import CraftingJob, ModelAccess
-from auditor.attacks.art.evidence import (
+from auditor.attacks.art.configured_attack import CraftingJob, ModelAccess
+from auditor.attacks.art.evasion_evidence import (
     ArtAttackResult,
     AttackLimits,
     ClaimTally,
@@ -122,10 +122,31 @@ class _ArtEvasionRun:
 
     def at(self, index: int) -> None:
         """Attack at one budget."""
-        frame = self._frame(self.budgets[index])
+        arena = self.arena
+        frame = AttackJudge(
+            model=arena.model,
+            goal=arena.goal,
+            threat=arena.threat(self.budgets[index]),
+            clean=arena.rows,
+            labels=arena.labels,
+            clean_probabilities=arena.probabilities,
+            standing=self.standing,
+            repeats=arena.repeats,
+        )
         rows = frame.live if frame.threat.movable.any() else frame.live[:0]
-        claims = self._claims(index, rows)
-        outside = claims.wrong & ~_permitted(frame, rows, claims.points)
+        # Claims for some rows; an attack without a budget is asked once, at the widest
+        if self.tool.bounded:
+            claims = self._crafted(self.budgets[index], index, rows)
+        elif self.claims is None and len(rows):
+            self.claims = self._crafted(self.budgets[-1], 0, rows)
+            claims = self.claims
+        elif self.claims is None:
+            claims = _nothing(self.arena)
+        else:
+            claims = self.claims.of(rows)
+        # Which wishes keep norm and box as they are, before they go onto the input's steps
+        free = replace(frame.threat, quantum=np.zeros_like(frame.threat.quantum), constraints=None)
+        outside = claims.wrong & ~free.permits(frame.clean[rows], claims.points)
         reached = np.zeros(len(rows), dtype=np.bool_)
         if len(rows):
             frame.claimed[rows[claims.wrong]] = True
@@ -161,17 +182,6 @@ class _ArtEvasionRun:
             )
         )
 
-    def _claims(self, index: int, rows: Rows) -> _ArtClaims:
-        """Return claims for some rows; an attack without a budget is asked once, at the widest."""
-        if self.tool.bounded:
-            return self._crafted(self.budgets[index], index, rows)
-        if self.claims is None and len(rows):
-            self.claims = self._crafted(self.budgets[-1], 0, rows)
-            return self.claims
-        if self.claims is None:
-            return _nothing(self.arena)
-        return self.claims.of(rows)
-
     def _crafted(self, eps: float, index: int, rows: Rows) -> _ArtClaims:
         if not len(rows):
             return _nothing(self.arena)
@@ -185,7 +195,16 @@ class _ArtEvasionRun:
         parts = [rows[place : place + 1] for place in range(len(rows))] if alone else [rows]
         points, wrong = [], []
         for place, part in enumerate(parts):
-            view = self._view(attack_scaler(clean[part], threat))
+            lens = attack_scaler(clean[part], threat)
+            view: ModelView
+            arena = self.arena
+            if self.tool.sight is ModelAccess.TWIN:
+                if arena.twin is None:
+                    message = f"{self.tool.name} needs a twin"
+                    raise TypeError(message)
+                view = TwinView(arena.twin, self.task, lens, self.meter)
+            else:
+                view = TargetView(arena.model, self.task, lens, self.meter)
             made = self._made(view, part, eps, (self.seed, index, place))
             points.append(view.lens.returned(made))
             said = view.probabilities(view.lens.real(made))
@@ -208,40 +227,12 @@ class _ArtEvasionRun:
             raise RowMismatchError(f"an array of shape {made.shape}")
         return np.where(np.isfinite(made), made, before).astype(np.float64)
 
-    def _view(self, lens: InputScaler) -> ModelView:
-        arena = self.arena
-        if self.tool.sight is ModelAccess.TWIN:
-            if arena.twin is None:
-                message = f"{self.tool.name} needs a twin"
-                raise TypeError(message)
-            return TwinView(arena.twin, self.task, lens, self.meter)
-        return TargetView(arena.model, self.task, lens, self.meter)
-
-    def _frame(self, eps: float) -> AttackJudge:
-        arena = self.arena
-        return AttackJudge(
-            model=arena.model,
-            goal=arena.goal,
-            threat=arena.threat(eps),
-            clean=arena.rows,
-            labels=arena.labels,
-            clean_probabilities=arena.probabilities,
-            standing=self.standing,
-            repeats=arena.repeats,
-        )
-
 
 def _task(arena: AttackSetup) -> ClassificationTask:
     if not isinstance(arena.goal, HarmfulDecisionGoal):
         message = "ART's attacks are for classifiers"
         raise TypeError(message)
     return arena.goal.task
-
-
-def _permitted(frame: AttackJudge, rows: Rows, points: Floats) -> Mask:
-    """Return which wishes keep norm and box as they are, before they go onto the input's steps."""
-    free = replace(frame.threat, quantum=np.zeros_like(frame.threat.quantum), constraints=None)
-    return free.permits(frame.clean[rows], points)
 
 
 def _nothing(arena: AttackSetup) -> _ArtClaims:
@@ -295,10 +286,6 @@ class ArtAttackContext:
     def one_hot(self, labels: Labels) -> Numbers:
         """Return labels ``[n]`` as ART takes them: ``[n, classes]``."""
         return np.eye(self.classes, dtype=np.float32)[labels]
-
-    def aloud(self, hear: Callable[[Callable[[], None]], Callable[[], None]]) -> "ArtAttackContext":
-        """Return a desk whose progress is heard where a library is silenced."""
-        return replace(self, allowance=replace(self.allowance, tick=hear(self.allowance.tick)))
 
 
 def run_art_call(name: str, seed: int, run: Callable[[], Found]) -> Found | FailureReason:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from auditor.domain.json import Json
+from auditor.domain.json import write_fields
 from auditor.domain.readings import Gap, GapReason, Scalar
 
 Asked = ParamSpec("Asked")
@@ -47,20 +47,13 @@ class FailureReason:
     detail: str
     cure: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return it as evidence keeps it."""
-        return {"reason": self.reason.value, "detail": self.detail, "cure": self.cure}
+    to_json = write_fields
 
     def gap(self, metric: str, params: Mapping[str, Scalar]) -> Gap:
         """Return it as a reading of one metric."""
         return Gap(
             reason=self.reason, detail=self.detail, cure=self.cure, metric=metric, params=params
         )
-
-
-def read_failure_reason(told: Mapping[str, Json]) -> FailureReason:
-    """Return what ``to_json`` wrote down."""
-    return FailureReason(GapReason(str(told["reason"])), str(told["detail"]), str(told["cure"]))
 
 
 def reason_from_gap(gap: Gap) -> FailureReason:
@@ -132,7 +125,9 @@ def invalid_output(attack: str, kind: str) -> FailureReason:
 
 def attack_exception(attack: str, error: BaseException) -> FailureReason:
     """Say what an attack raised, where that is known to mean something."""
-    said = _first_line(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = ADDRESS.sub("", lines[0] if lines else "")
+    said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
     framework = next((FRAMEWORKS[end] for end in FRAMEWORKS if attack.endswith(end)), "")
     if isinstance(error, ImportError):
         package = (getattr(error, "name", None) or said).partition(".")[0]
@@ -158,9 +153,3 @@ def attack_exception(attack: str, error: BaseException) -> FailureReason:
         )
     what = f"ART's {attack} raised {type(error).__name__}" + (f": {said}" if said else ".")
     return FailureReason(GapReason.UNSUPPORTED, what, OWN_CHECKS)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = ADDRESS.sub("", lines[0] if lines else "")
-    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"

@@ -21,13 +21,13 @@ from auditor.attacks.art.adapter import (
     list_attack_classes,
     load_art_module,
 )
+from auditor.attacks.art.configured_attack import OFFERED
 from auditor.attacks.art.evasion import (
     ArtAttackContext,
     UnexpectedOutputError,
     run_art_call,
     split_settings,
 )
-from auditor.attacks.art.evasion_tools import OFFERED
 from auditor.attacks.art.failure_reasons import (
     FailureReason,
     attack_exception,
@@ -37,7 +37,7 @@ from auditor.attacks.art.failure_reasons import (
 from auditor.attacks.art.privacy import NETWORK, build_trainable_classifier
 from auditor.attacks.art.settings import AttackSettings
 from auditor.attacks.evasion.losses import Labels
-from auditor.attacks.privacy.shadow_training import ModelStack, ShadowTrainingSettings, train_stack
+from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, train_stack
 from auditor.domain.tasks import Array, Floats
 
 PLACES = ("art.defences.detector.poison", "art.defences.transformer.poisoning")
@@ -93,13 +93,9 @@ def list_detectors() -> tuple[str, ...]:
         name
         for place in PLACES
         for name, it in vars(load_art_module(place)).items()
-        if _is_kind(it)
+        if isinstance(it, type)
     }
     return tuple(sorted(found - HELPERS))
-
-
-def _is_kind(item: object) -> bool:
-    return isinstance(item, type)
 
 
 def check_detector_support(name: str) -> FailureReason | None:
@@ -123,7 +119,16 @@ def build_target_detector(
 
     def judge(suspects: SuspectRows) -> Mask | FailureReason:
         view = replace(desk, rows=len(suspects.rows)).view()
-        model = _seen(build_estimator(view, desk.classes), embed, desk)
+        # An estimator the features that the target's last layer is given
+        model = build_estimator(view, desk.classes)
+
+        def activations(_: Untyped, x: Numbers, *__: object, **___: object) -> Floats:
+            return embed(desk.lens.real(x))
+
+        named = property(lambda _: ["features"])
+        model.__class__ = type(
+            "SeenClassifier", (type(model),), {"get_activations": activations, "layer_names": named}
+        )
         return _flagged(name, settings, desk, model, suspects)
 
     return judge
@@ -141,19 +146,6 @@ def build_substitute_detector(
         return _flagged(name, settings, desk, net, suspects)
 
     return judge
-
-
-def _seen(model: Untyped, embed: Embed, desk: ArtAttackContext) -> Untyped:
-    """Give an estimator the features that the target's last layer is given."""
-
-    def activations(_: Untyped, x: Numbers, *__: object, **___: object) -> Floats:
-        return embed(desk.lens.real(x))
-
-    named = property(lambda _: ["features"])
-    model.__class__ = type(
-        "SeenClassifier", (type(model),), {"get_activations": activations, "layer_names": named}
-    )
-    return model
 
 
 def _flagged(
@@ -261,7 +253,19 @@ def train_network(
     stack = train_stack(
         shown, labels, desk.classes, include, SUBSTITUTE_NETWORK, seed=desk.seed % 2**31
     )
-    net = _module(torch, stack)
+    # A stack's first model as a PyTorch module, its scaling in the first weights
+    first = stack.weights[0][0] / stack.scaling.width[:, None]
+    shift = stack.biases[0][0] - stack.scaling.middle @ first
+    later = zip(stack.weights[1:], stack.biases[1:], strict=True)
+    layers = [(first, shift), *((weight[0], bias[0]) for weight, bias in later)]
+    parts = [torch.nn.Flatten()]
+    for place, (weight, bias) in enumerate(layers):
+        linear = torch.nn.Linear(*weight.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.as_tensor(weight.T.astype(np.float32)))
+            linear.bias.copy_(torch.as_tensor(bias.astype(np.float32)))
+        parts += [linear] if place == len(layers) - 1 else [linear, torch.nn.ReLU()]
+    net = torch.nn.Sequential(*parts).eval()
     net.register_forward_pre_hook(lambda *_: meter.look())
     made = load_art_module("art.estimators.classification").PyTorchClassifier
     return made(
@@ -274,22 +278,6 @@ def train_network(
         channels_first=desk.lens.channels_first,
         device_type="cpu",
     )
-
-
-def _module(torch: Untyped, stack: ModelStack) -> Untyped:
-    """Return a stack's first model as a PyTorch module, its scaling in the first weights."""
-    first = stack.weights[0][0] / stack.scaling.width[:, None]
-    shift = stack.biases[0][0] - stack.scaling.middle @ first
-    later = zip(stack.weights[1:], stack.biases[1:], strict=True)
-    layers = [(first, shift), *((weight[0], bias[0]) for weight, bias in later)]
-    parts = [torch.nn.Flatten()]
-    for place, (weight, bias) in enumerate(layers):
-        linear = torch.nn.Linear(*weight.shape)
-        with torch.no_grad():
-            linear.weight.copy_(torch.as_tensor(weight.T.astype(np.float32)))
-            linear.bias.copy_(torch.as_tensor(bias.astype(np.float32)))
-        parts += [linear] if place == len(layers) - 1 else [linear, torch.nn.ReLU()]
-    return torch.nn.Sequential(*parts).eval()
 
 
 def train_linear_svm(shown: Numbers, labels: Labels, look: Callable[[], None]) -> Untyped:
@@ -368,13 +356,15 @@ class ScaledPoison:
     sourced: bool = True
 
 
-def _stamp(field: PoisonRequest, settings: AttackSettings) -> Callable[[Numbers], Numbers]:
-    """Return one of ART's own patterns, ``add_pattern_bd`` without other word."""
+def _backdoor(field: PoisonRequest) -> tuple[Untyped, Callable[[Numbers], Numbers]]:
+    # One of ART's own patterns, `add_pattern_bd` without other word
     lens = field.desk.lens
     if not lens.picture:
         message = "its triggers are for pictures"
         raise NotImplementedError(message)
-    draw = getattr(load_art_module(PATTERNS), str(settings.get("perturbation", "add_pattern_bd")))
+    draw = getattr(
+        load_art_module(PATTERNS), str(field.settings.get("perturbation", "add_pattern_bd"))
+    )
     turned = lens.channels_first
 
     def stamp(shown: Numbers) -> Numbers:
@@ -382,11 +372,6 @@ def _stamp(field: PoisonRequest, settings: AttackSettings) -> Callable[[Numbers]
         made = np.asarray(draw(rows))
         return (np.moveaxis(made, -1, 1) if turned else made).astype(np.float32)
 
-    return stamp
-
-
-def _backdoor(field: PoisonRequest) -> tuple[Untyped, Callable[[Numbers], Numbers]]:
-    stamp = _stamp(field, field.settings)
     return list_attack_classes("poisoning")["PoisoningAttackBackdoor"](stamp), stamp
 
 
@@ -613,15 +598,9 @@ def run_poisoning_attack(
     if isinstance(found, FailureReason):
         return found
     stamp = found.trigger
-    trigger = None if stamp is None else _stamping(desk, stamp)
+    trigger = None if stamp is None else (lambda rows: desk.lens.exact(stamp(desk.lens.show(rows))))
     rows = lens.exact(found.shown)
     return ArtPoison(found.replaced, rows, found.labels, trigger, found.aimed, found.sourced)
-
-
-def _stamping(
-    desk: ArtAttackContext, stamp: Callable[[NDArray[np.floating]], NDArray[np.floating]]
-) -> Callable[[Array], Floats]:
-    return lambda rows: desk.lens.exact(stamp(desk.lens.show(rows)))
 
 
 def _checked(field: PoisonRequest) -> ScaledPoison:

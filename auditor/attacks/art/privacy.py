@@ -27,14 +27,14 @@ from auditor.attacks.art.adapter import (
     load_art_module,
     range_scaler,
 )
+from auditor.attacks.art.configured_attack import GRADIENTS, OFFERED, PICTURES
 from auditor.attacks.art.evasion import (
     ArtAttackContext,
     UnexpectedOutputError,
     run_art_call,
     split_settings,
 )
-from auditor.attacks.art.evasion_tools import GRADIENTS, OFFERED, PICTURES
-from auditor.attacks.art.evidence import AttackLimits
+from auditor.attacks.art.evasion_evidence import AttackLimits
 from auditor.attacks.art.failure_reasons import (
     FailureReason,
     attack_exception,
@@ -44,9 +44,9 @@ from auditor.attacks.art.failure_reasons import (
 from auditor.attacks.art.settings import AttackSettings
 from auditor.attacks.evasion.losses import Labels
 from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, train_stack
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import TEXT, DatasetRole
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats
 
 KINDS = ("inference", "extraction")
@@ -184,17 +184,14 @@ def _set_up(
 def _fit(self: Untyped, x: Numbers, y: Numbers, *_: object, **__: object) -> None:
     self.meter.look()
     told = np.asarray(y, dtype=np.float64)
-    targets = told.argmax(axis=1) if _hard(told) else told / told.sum(axis=1, keepdims=True)
+    hard = bool(np.isin(told, (0.0, 1.0)).all() and (told.sum(axis=1) == 1).all())
+    targets = told.argmax(axis=1) if hard else told / told.sum(axis=1, keepdims=True)
     include = np.ones((1, len(x)), dtype=np.bool_)
     seed = (self.desk.seed + self.times) % 2**31
     self.times += 1
     self.stack = train_stack(
         np.asarray(x), targets, self.nb_classes, include, self.training, seed=seed
     )
-
-
-def _hard(told: Numbers) -> bool:
-    return bool(np.isin(told, (0.0, 1.0)).all() and (told.sum(axis=1) == 1).all())
 
 
 def _predict(self: Untyped, x: Numbers, *_: object, **__: object) -> Numbers:
@@ -475,7 +472,15 @@ class _AttributeGuess:
         wanted = self.desk.one_hot(self.sides.asked.labels)
         kind = list_attack_classes("inference")[self.name]
         said = self._kinds(kind, model)(rest, whole, wanted)
-        return self._codes(np.asarray(said, dtype=np.float64))
+        # The level that lies nearest to what was said of each row
+        codes_said = np.asarray(said, dtype=np.float64)
+        rows = codes_said.reshape(len(codes_said), -1) if codes_said.ndim else codes_said
+        if rows.shape != (len(self.sides.asked.labels), len(self.column.places)):
+            raise UnexpectedOutputError(f"an array of shape {codes_said.shape}")
+        levels = self._shown_levels()
+        away = np.abs(rows[:, None, :] - levels[None]).sum(axis=2)
+        found: Codes = away.argmin(axis=1).astype(np.int64)
+        return found
 
     def _kinds(
         self, kind: Untyped, model: Untyped
@@ -524,16 +529,6 @@ class _AttributeGuess:
         places = list(self.column.places)
         low, unit = self.desk.lens.low[places], self.desk.lens.unit[places]
         return ((self.column.levels - low) / unit).astype(np.float32).astype(np.float64)
-
-    def _codes(self, said: Floats) -> Codes:
-        """Return the level that lies nearest to what was said of each row."""
-        rows = said.reshape(len(said), -1) if said.ndim else said
-        if rows.shape != (len(self.sides.asked.labels), len(self.column.places)):
-            raise UnexpectedOutputError(f"an array of shape {said.shape}")
-        levels = self._shown_levels()
-        away = np.abs(rows[:, None, :] - levels[None]).sum(axis=2)
-        found: Codes = away.argmin(axis=1).astype(np.int64)
-        return found
 
 
 OF_LOGITS = frozenset({"FunctionallyEquivalentExtraction"})

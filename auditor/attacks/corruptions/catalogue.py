@@ -6,7 +6,7 @@ import numpy as np
 
 from auditor.attacks.corruptions import images, tables
 from auditor.attacks.corruptions.images import SEVERITIES
-from auditor.attacks.corruptions.medium import CorruptionMedium
+from auditor.attacks.corruptions.input_medium import CorruptionMedium
 from auditor.domain.tasks import Array, InputSpace
 from auditor.errors import PolicyError
 

@@ -17,8 +17,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.special import ndtri
 
-from auditor.attacks.corruptions.medium import Rng, snap_inputs
-from auditor.attacks.image_sampling import (
+from auditor.attacks.corruptions.input_medium import Rng, snap_inputs
+from auditor.attacks.image_resampling import (
     convolve,
     pixel_mesh,
     sample_bilinear,
@@ -149,9 +149,16 @@ def elastic(pictures: Floats, severity: int, rng: np.random.Generator) -> Floats
     """
     side = shorter_side(pictures)
     count, height, width, _ = pictures.shape
-    rows, columns = _tilted(
-        pictures, side * interpolate_strength(*ELASTIC_TILT, severity, side), rng
-    )
+    # Where each pixel is looked up after three points moved, `[n, height, width]`
+    reach = side * interpolate_strength(*ELASTIC_TILT, severity, side)
+    middle, third = np.array([height - 1, width - 1]) / 2, min(height, width) / 3
+    points = middle + third * np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+    moved = points + rng.uniform(-reach, reach, (count, 3, 2))
+    maps = np.linalg.inv(np.column_stack([points, np.ones(3)])) @ moved
+    rows, columns = pixel_mesh(height, width)
+    pixels = np.stack([rows, columns, np.ones_like(rows)], axis=-1).reshape(-1, 3)
+    places = (pixels @ maps).reshape(count, height, width, 2)
+    rows, columns = places[..., 0], places[..., 1]
     blur = interpolate_strength(*ELASTIC_BLUR, severity, side)
     push = side * interpolate_strength(*ELASTIC, severity, side)
     if blur > WIDEST_BLUR:
@@ -193,19 +200,6 @@ def _coded(picture: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", quality: 
     Image.fromarray(picture).save(buffer, format="JPEG", quality=quality)
     with Image.open(buffer) as image:
         return np.asarray(image, dtype=np.float64)
-
-
-def _tilted(pictures: Floats, reach: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return where each pixel is looked up after three points moved, ``[n, height, width]``."""
-    count, height, width, _ = pictures.shape
-    middle, third = np.array([height - 1, width - 1]) / 2, min(height, width) / 3
-    points = middle + third * np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
-    moved = points + rng.uniform(-reach, reach, (count, 3, 2))
-    maps = np.linalg.inv(np.column_stack([points, np.ones(3)])) @ moved
-    rows, columns = pixel_mesh(height, width)
-    pixels = np.stack([rows, columns, np.ones_like(rows)], axis=-1).reshape(-1, 3)
-    places = (pixels @ maps).reshape(count, height, width, 2)
-    return places[..., 0], places[..., 1]
 
 
 BLUR_DEVIATIONS: tuple[Five, Five] = (0.4, 0.6, 0.7, 0.8, 1.0), (1, 2, 3, 4, 6)
@@ -366,7 +360,11 @@ def snow(pictures: Floats, severity: int, rng: np.random.Generator) -> Floats:
     fade, end = scale_length(*SNOW_TRAIL, severity, side), scale_length(*SNOW_END, severity, side)
     flakes = trail_pixels(flakes, angles, fade, end)
     kept = interpolate_strength(*SNOW_KEPT, severity, side)
-    pale = np.maximum(pictures, _grey(pictures) * 1.5 + 0.5)
+    if pictures.shape[3] == len(LUMINANCE):
+        grey = np.asarray((pictures @ np.array(LUMINANCE))[..., None])
+    else:
+        grey = np.asarray(pictures.mean(axis=3, keepdims=True))
+    pale = np.maximum(pictures, grey * 1.5 + 0.5)
     whitened: Floats = kept * pictures + (1 - kept) * pale
     return whitened + flakes + flakes[:, ::-1, ::-1]
 
@@ -414,12 +412,6 @@ def tint_colour(pictures: Floats, colour: tuple[float, float, float]) -> Floats:
     if pictures.shape[3] == len(colour):
         return np.array(colour)
     return np.array([float(np.dot(colour, LUMINANCE))])
-
-
-def _grey(pictures: Floats) -> Floats:
-    if pictures.shape[3] == len(LUMINANCE):
-        return np.asarray((pictures @ np.array(LUMINANCE))[..., None])
-    return np.asarray(pictures.mean(axis=3, keepdims=True))
 
 
 NOISE_DEVIATIONS: tuple[Five, Five] = (0.04, 0.06, 0.08, 0.09, 0.10), (0.08, 0.12, 0.18, 0.26, 0.38)

@@ -1,4 +1,4 @@
-"""From a survey's evidence to readings: accuracy by kind and severity, on average, at worst."""
+"""Readings of a corruption survey: accuracy by kind and severity, on average, at worst."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.corruptions import images, tables
-from auditor.attacks.corruptions.mean_accuracy import mean_over_rows
-from auditor.attacks.corruptions.survey import (
+from auditor.attacks.corruptions.accuracy_survey import (
     REFUSED,
     build_measurement,
     mean_over_conditions,
     share_interval,
 )
+from auditor.attacks.corruptions.mean_accuracy import mean_over_rows
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.readings import ConfidenceInterval, Gap, GapReason, Reading
@@ -25,7 +25,16 @@ def build_corruption_readings(evidence: Evidence, confidence: float) -> tuple[Re
     """Return clean accuracy, accuracy under each kind at each severity, the mean, and the worst."""
     seen = _CorruptionOutcomes.of(evidence)
     if not seen.kinds:
-        return (_nothing_fits(seen.settings),)
+        why = cast("Mapping[str, str]", seen.settings["not_defined"])
+        told = "; ".join(f"{kind}: {reason}" for kind, reason in why.items())
+        return (
+            Gap(
+                reason=GapReason.NOT_DEFINED,
+                detail=f"None of the kinds has a meaning for these inputs ({told}).",
+                cure=f"Choose kinds for pictures ({', '.join(images.KINDS)}) or for tables "
+                f"({', '.join(tables.KINDS)}).",
+            ),
+        )
     clean = share_interval(seen.clean, "clean_accuracy", confidence, seen.settings)
     return (clean, *seen.cells(confidence), *seen.summaries(confidence))
 
@@ -96,7 +105,15 @@ class _CorruptionOutcomes:
         )
         lowest = _lowest(self.right.mean(axis=1), confidence)
         if mean is None or lowest is None:
-            yield from (_too_few(metric) for metric in metrics)
+            yield from (
+                Gap(
+                    reason=GapReason.TOO_FEW_ROWS,
+                    detail="One row gives no interval of a mean.",
+                    cure="Evaluate on more rows.",
+                    metric=metric,
+                )
+                for metric in metrics
+            )
             return
         yield mean
         named: dict[str, Json] = {
@@ -141,24 +158,4 @@ def _lowest(shares: Floats, confidence: float) -> ConfidenceInterval | None:
         confidence,
         f"least of {len(known)}, bonferroni; {known[0].method}",
         known[0].n,
-    )
-
-
-def _nothing_fits(settings: Mapping[str, Json]) -> Gap:
-    why = cast("Mapping[str, str]", settings["not_defined"])
-    told = "; ".join(f"{kind}: {reason}" for kind, reason in why.items())
-    return Gap(
-        reason=GapReason.NOT_DEFINED,
-        detail=f"None of the kinds has a meaning for these inputs ({told}).",
-        cure=f"Choose kinds for pictures ({', '.join(images.KINDS)}) or for tables "
-        f"({', '.join(tables.KINDS)}).",
-    )
-
-
-def _too_few(metric: str) -> Gap:
-    return Gap(
-        reason=GapReason.TOO_FEW_ROWS,
-        detail="One row gives no interval of a mean.",
-        cure="Evaluate on more rows.",
-        metric=metric,
     )

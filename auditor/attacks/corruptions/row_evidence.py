@@ -1,4 +1,4 @@
-"""What of the evidence of changed rows goes by the rows; decisions run over changes first."""
+"""The row-level evidence of corruption and spatial checks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -6,8 +6,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.corruptions.accuracy_survey import REFUSED, Labels
 from auditor.attacks.corruptions.spatial_search import first_breaking_budgets
-from auditor.attacks.corruptions.survey import REFUSED, Labels
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.readings import Scalar

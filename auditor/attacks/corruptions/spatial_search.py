@@ -8,9 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.corruptions.catalogue import corruption_generator
-from auditor.attacks.corruptions.images import ImageLayout
-from auditor.attacks.corruptions.survey import (
+from auditor.attacks.corruptions.accuracy_survey import (
     CorruptionExample,
     CorruptionSample,
     Labels,
@@ -18,17 +16,19 @@ from auditor.attacks.corruptions.survey import (
     mean_over_conditions,
     share_interval,
 )
+from auditor.attacks.corruptions.catalogue import corruption_generator
+from auditor.attacks.corruptions.images import ImageLayout
 from auditor.attacks.evasion.evidence import read_task
-from auditor.attacks.evasion.spatial import (
+from auditor.attacks.evasion.spatial_transformations import (
     BUDGETS,
     ImageTransformation,
     TransformationGrid,
     transform_images,
 )
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
-from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import ProgressReporter
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading
 from auditor.domain.tasks import Array, Floats
 
 NONE = -1
@@ -95,8 +95,17 @@ class SpatialSearch:
             shown += self._shown(seen, name, most_examples - len(shown))
             live = live & ~seen.broken
             found.append(seen)
+        settings = {
+            **self.trial.settings(),
+            "budgets": list(budgets),
+            "views": [[view.changed for view in seen.views] for seen in found],
+            "queries": [seen.queries for seen in found],
+            "size": list(self.finder.size),
+            "flips": self.finder.flips,
+            "fill": self.fill,
+        }
         return {
-            "settings": self._settings(budgets, found),
+            "settings": settings,
             "ids": list(self.trial.ids),
             "labels": self.trial.labels,
             "clean_probabilities": self.trial.clean,
@@ -119,33 +128,27 @@ class SpatialSearch:
             rows = np.arange(count) if drawing else np.flatnonzero(live & ~found.broken)
             if not rows.size:
                 break
-            said = self._ask(rows, view)
+            parts = [
+                self.trial.ask(self._changed(rows[start : start + self.canvas.batch], view))
+                for start in range(0, len(rows), self.canvas.batch)
+            ]
+            said = np.concatenate(parts)
             found.queries += len(rows)
             if drawing:
                 found.drawn[index] = self._decided(said)
             still = live[rows] & ~found.broken[rows]
-            self._note(found, rows[still], said[still], index)
+            # Keep the view of each row at which the target is farthest from right
+            note_rows = rows[still]
+            note_said = said[still]
+            labels = self.trial.labels[note_rows]
+            wrong, ahead = self._decided(note_said) != labels, _margin(note_said, labels)
+            better = wrong | (ahead > found.margin[note_rows])
+            taken = note_rows[better]
+            found.chosen[taken] = index
+            found.probabilities[taken] = note_said[better]
+            found.margin[taken] = ahead[better]
+            found.broken[note_rows[wrong]] = True
         return found
-
-    def _note(
-        self, found: SpatialOutcome, rows: NDArray[np.intp], said: Floats, index: int
-    ) -> None:
-        """Keep the view of each row at which the target is farthest from right."""
-        labels = self.trial.labels[rows]
-        wrong, ahead = self._decided(said) != labels, _margin(said, labels)
-        better = wrong | (ahead > found.margin[rows])
-        taken = rows[better]
-        found.chosen[taken] = index
-        found.probabilities[taken] = said[better]
-        found.margin[taken] = ahead[better]
-        found.broken[rows[wrong]] = True
-
-    def _ask(self, rows: NDArray[np.intp], view: ImageTransformation) -> Floats:
-        parts = [
-            self.trial.ask(self._changed(rows[start : start + self.canvas.batch], view))
-            for start in range(0, len(rows), self.canvas.batch)
-        ]
-        return np.concatenate(parts)
 
     def _changed(self, rows: NDArray[np.intp], view: ImageTransformation) -> Array:
         clean = self.trial.rows[rows]
@@ -161,17 +164,6 @@ class SpatialSearch:
             view = seen.views[seen.chosen[row]]
             changed = self._changed(np.array([row]), view)[0]
             yield CorruptionExample(int(row), changed, int(said[row]), f"{name}: {_words(view)}")
-
-    def _settings(self, budgets: Sequence[str], found: Sequence[SpatialOutcome]) -> dict[str, Json]:
-        return {
-            **self.trial.settings(),
-            "budgets": list(budgets),
-            "views": [[view.changed for view in seen.views] for seen in found],
-            "queries": [seen.queries for seen in found],
-            "size": list(self.finder.size),
-            "flips": self.finder.flips,
-            "fill": self.fill,
-        }
 
 
 def describe_undefined(trial: CorruptionSample) -> Evidence:
@@ -220,13 +212,29 @@ def build_spatial_readings(evidence: Evidence, confidence: float) -> tuple[Readi
     for index, name in enumerate(cast("Sequence[str]", settings["budgets"])):
         broken, families = _broken(evidence, settings, index, name)
         right = right & ~broken
+        views = cast("Sequence[Sequence[Json]]", settings["views"])[index]
         details: dict[str, Json] = {
-            **_spent(settings, index, name),
+            "queries": cast("Sequence[int]", settings["queries"])[index],
+            "views": len(views),
+            "reach": dict(asdict(BUDGETS[name])),
+            "shift_pixels": list(BUDGETS[name].pixels(_size(settings))),
+            "flips": settings["flips"],
+            "fill": settings["fill"],
             "wrong_without_attack": wrong,
             "broken": int((~right).sum()) - wrong,
             "broken_by": dict(families),
         }
-        found.append(_robust(right, confidence, settings, name, details))
+        found.append(
+            share_interval(
+                right,
+                "robust_accuracy",
+                confidence,
+                settings,
+                bound=BoundKind.AT_MOST,
+                params={"budget": name},
+                details=details,
+            )
+        )
         found.append(_mean(drawn[index], confidence, settings, name))
     return tuple(found)
 
@@ -244,37 +252,6 @@ def first_breaking_budgets(evidence: Evidence) -> NDArray[np.int64]:
         found[_broken(evidence, settings, index, names[index])[0]] = index
     clean = read_task(settings).decide(cast("Floats", evidence["clean_probabilities"]))
     return np.where(clean == labels, found, -1)
-
-
-def _spent(settings: Mapping[str, Json], index: int, name: str) -> dict[str, Json]:
-    """Return what one budget allowed, and what was tried within it."""
-    views = cast("Sequence[Sequence[Json]]", settings["views"])[index]
-    return {
-        "queries": cast("Sequence[int]", settings["queries"])[index],
-        "views": len(views),
-        "reach": dict(asdict(BUDGETS[name])),
-        "shift_pixels": list(BUDGETS[name].pixels(_size(settings))),
-        "flips": settings["flips"],
-        "fill": settings["fill"],
-    }
-
-
-def _robust(
-    right: Mask,
-    confidence: float,
-    settings: Mapping[str, Json],
-    name: str,
-    details: Mapping[str, Json],
-) -> Measurement:
-    return share_interval(
-        right,
-        "robust_accuracy",
-        confidence,
-        settings,
-        bound=BoundKind.AT_MOST,
-        params={"budget": name},
-        details=details,
-    )
 
 
 def _mean(drawn: Mask, confidence: float, settings: Mapping[str, Json], name: str) -> Reading:

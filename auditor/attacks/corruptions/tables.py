@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.corruptions.images import Five
-from auditor.attacks.corruptions.medium import Rng, snap_inputs
+from auditor.attacks.corruptions.input_medium import Rng, snap_inputs
 from auditor.domain.tasks import Array, FeatureKind, Floats, InputSpace
 
 Mask = NDArray[np.bool_]

@@ -1,8 +1,7 @@
-"""Counterexamples as they come in, beside the rows that they start from and the target."""
+"""Submitted counterexamples, beside the rows that they start from and the target."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cache
 from typing import Protocol, cast
 
@@ -13,18 +12,11 @@ from auditor.attacks.evasion.goals import AttackGoal
 from auditor.attacks.evasion.losses import Labels
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.patch_campaign import SquareConstraint
-from auditor.attacks.evasion.spatial import ImageTransformation
+from auditor.attacks.evasion.spatial_transformations import ImageTransformation
 from auditor.attacks.evasion.threat_model import ThreatModel, lp_threat
+from auditor.domain.challenges import CounterexampleKind
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace, Task
 from auditor.errors import DatasetError
-
-
-class CounterexampleKind(StrEnum):
-    """What an example is: an input, a change of view of a row, or one change for all rows."""
-
-    INPUTS = "inputs"
-    VIEWS = "views"
-    PERTURBATIONS = "perturbations"
 
 
 class ThreatFactory(Protocol):

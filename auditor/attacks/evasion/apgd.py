@@ -131,7 +131,36 @@ class PgdAscent:
         noted = self.note(loss, gradient)
         if self.iteration in checks:
             noted, gradient = noted._reconsider(gradient)  # noqa: SLF001 -- its own next state
-        return noted._step(gradient, ball)  # noqa: SLF001 -- its own next state
+        # Step along the gradient, and on from there as far as momentum carries
+        point = noted.point
+        step = steepest_steps(gradient, ball)
+        step *= broadcast_rows(noted.size * ball.eps, step).astype(step.dtype)
+        if ball.unit is not None:
+            step *= ball.scale
+        step += point
+        moved = ball.hold(step)
+        if noted.iteration > 0:
+            moved -= point
+            moved *= MOMENTUM
+            drift = np.subtract(point, noted.previous, out=step)
+            drift *= 1 - MOMENTUM
+            moved += drift
+            moved += point
+            moved = ball.hold(moved)
+        return PgdAscent(
+            point=moved,
+            previous=point,
+            best=noted.best,
+            best_gradient=noted.best_gradient,
+            best_loss=noted.best_loss,
+            last_loss=noted.last_loss,
+            best_then=noted.best_then,
+            size=noted.size,
+            rises=noted.rises,
+            halved=noted.halved,
+            iteration=noted.iteration + 1,
+            since=noted.since,
+        )
 
     def end(self, loss: Floats) -> "PgdAscent":
         """Return the climb after a last look at ``point``, from where it does not go on."""
@@ -177,38 +206,6 @@ class PgdAscent:
             since=self.iteration,
         )
         return state, where_rows(halve, self.best_gradient, gradient)
-
-    def _step(self, gradient: Reals, ball: PerturbationBall) -> "PgdAscent":
-        """Step along the gradient, and on from there as far as momentum carries."""
-        point = self.point
-        step = steepest_steps(gradient, ball)
-        step *= broadcast_rows(self.size * ball.eps, step).astype(step.dtype)
-        if ball.unit is not None:
-            step *= ball.scale
-        step += point
-        moved = ball.hold(step)
-        if self.iteration > 0:
-            moved -= point
-            moved *= MOMENTUM
-            drift = np.subtract(point, self.previous, out=step)
-            drift *= 1 - MOMENTUM
-            moved += drift
-            moved += point
-            moved = ball.hold(moved)
-        return PgdAscent(
-            point=moved,
-            previous=point,
-            best=self.best,
-            best_gradient=self.best_gradient,
-            best_loss=self.best_loss,
-            last_loss=self.last_loss,
-            best_then=self.best_then,
-            size=self.size,
-            rises=self.rises,
-            halved=self.halved,
-            iteration=self.iteration + 1,
-            since=self.since,
-        )
 
 
 TWO = 2
@@ -300,60 +297,6 @@ class ApgdState:
         return ApgdState(self.ascent.take(keep), ball, aim, self.loss, self.steps)
 
 
-@dataclass(frozen=True, slots=True)
-class AutoPgd:
-    """Auto-PGD on the twin: ``rank`` 0 climbs away from the label, 1 and more towards one class.
-
-    The first start is what other attacks found, where there is something, else a random point.
-    ``climbed`` are the steps of the longest earlier climb of a suite; see ``remaining_steps``.
-    """
-
-    steps: int
-    loss: str = "cross_entropy"
-    rank: int = 0
-    climbed: int = 0
-
-    source = AttackFeedback.TWIN
-    minimises = False
-
-    @property
-    def name(self) -> str:
-        """The loss, the target's rank and the steps."""
-        target = f" towards class {self.rank}" if self.rank else ""
-        return f"apgd {self.loss}{target}, {self.steps} steps"
-
-    @property
-    def rounds(self) -> int:
-        """One a step, and a last look."""
-        return self.steps + 1
-
-    @property
-    def queries(self) -> int:
-        """The target judges a point only where the twin calls it broken, and the best one."""
-        return self.steps + 2
-
-    @property
-    def passes(self) -> int:
-        """One a step."""
-        return self.steps
-
-    def begin(self, ground: AttackContext, rng: np.random.Generator) -> ApgdState | None:
-        """Begin at the start that the ground names, or at a random point of the surface.
-
-        There is nothing to try where no row has as many harmful classes as the rank.
-        """
-        if self.rank > ground.aim.toward.sum(axis=1).max(initial=0):
-            return None
-        steps = remaining_steps(ground, self.steps, self.climbed)
-        if not steps:
-            return None
-        start = random_start(ground.ball, rng) if ground.start is None else ground.start
-        aim = select_aim(ground, self.rank)
-        return ApgdState(
-            PgdAscent.start(ground.ball.narrow(start)), ground.ball, aim, self.loss, steps
-        )
-
-
 CHECK_SHARE = 0.04
 FIRST_SPARSITY = 0.2
 """Share of the coordinates that the first steps move (section 4)."""
@@ -403,7 +346,18 @@ class L1ApgdState:
         every = max(1, int(CHECK_SHARE * self.steps))
         if self.iteration and self.iteration % every == 0:
             state = state._reconsider()  # noqa: SLF001 -- its own next state
-        return state._climb(gradient)  # noqa: SLF001 -- its own next state
+        slope = replace_nonfinite(gradient) * state.ball.scale
+        # A coordinate at the end of its reach cannot follow its slope: it is left out.
+        low, high = state.ball.reach()
+        change = state.ball.change(state.point)
+        room = free_coordinates(slope, change, low, high)
+        steepest = mark_largest(flatten_rows(np.abs(slope) * room), state.moved)
+        sign = fast_sign(slope) * steepest.reshape(slope.shape)
+        count = broadcast_rows(np.maximum(row_norms(sign, Norm.L1), TINY), sign)
+        ahead = change + broadcast_rows(state.step, sign) * state.ball.eps * sign / count
+        radius = np.full(len(ahead), state.ball.eps)
+        kept = shrink_to_radius(ahead, radius, low, high, Norm.L1)
+        return replace(state, point=state.ball.at(kept))
 
     def take(self, keep: Mask) -> "L1ApgdState":
         """Return the climb of some rows only."""
@@ -433,29 +387,21 @@ class L1ApgdState:
             point=where_rows(back, self.best, self.point),
         )
 
-    def _climb(self, gradient: Floats) -> "L1ApgdState":
-        slope = replace_nonfinite(gradient) * self.ball.scale
-        # A coordinate at the end of its reach cannot follow its slope: it is left out.
-        low, high = self.ball.reach()
-        change = self.ball.change(self.point)
-        room = free_coordinates(slope, change, low, high)
-        steepest = mark_largest(flatten_rows(np.abs(slope) * room), self.moved)
-        sign = fast_sign(slope) * steepest.reshape(slope.shape)
-        count = broadcast_rows(np.maximum(row_norms(sign, Norm.L1), TINY), sign)
-        ahead = change + broadcast_rows(self.step, sign) * self.ball.eps * sign / count
-        radius = np.full(len(ahead), self.ball.eps)
-        kept = shrink_to_radius(ahead, radius, low, high, Norm.L1)
-        return replace(self, point=self.ball.at(kept))
-
 
 @dataclass(frozen=True, slots=True)
-class L1AutoPgd:
-    """Auto-PGD on the twin in the L1 ball; see ``AutoPgd`` for ``rank`` and ``climbed``."""
+class AutoPgd:
+    """Auto-PGD on the twin: ``rank`` 0 climbs away from the label, 1 and more towards one class.
+
+    The first start is what other attacks found, where there is something, else a random point.
+    ``climbed`` are the steps of the longest earlier climb of a suite; see ``remaining_steps``.
+    ``sparse`` climbs by the sparse steps of the L1 ball.
+    """
 
     steps: int
     loss: str = "cross_entropy"
     rank: int = 0
     climbed: int = 0
+    sparse: bool = False
 
     source = AttackFeedback.TWIN
     minimises = False
@@ -464,7 +410,7 @@ class L1AutoPgd:
     def name(self) -> str:
         """The loss, the target's rank and the steps."""
         target = f" towards class {self.rank}" if self.rank else ""
-        return f"apgd-l1 {self.loss}{target}, {self.steps} steps"
+        return f"apgd{'-l1' * self.sparse} {self.loss}{target}, {self.steps} steps"
 
     @property
     def rounds(self) -> int:
@@ -481,7 +427,9 @@ class L1AutoPgd:
         """One a step."""
         return self.steps
 
-    def begin(self, ground: AttackContext, rng: np.random.Generator) -> L1ApgdState | None:
+    def begin(
+        self, ground: AttackContext, rng: np.random.Generator
+    ) -> ApgdState | L1ApgdState | None:
         """Begin at the start that the ground names, or at a random point of the surface.
 
         There is nothing to try where no row has as many harmful classes as the rank.
@@ -492,10 +440,13 @@ class L1AutoPgd:
         if not steps:
             return None
         start = random_start(ball, rng) if ground.start is None else ground.start
+        aim = select_aim(ground, self.rank)
+        if not self.sparse:
+            return ApgdState(PgdAscent.start(ball.narrow(start)), ball, aim, self.loss, steps)
         rows, free = len(start), float((ball.scale > 0).sum())
         return L1ApgdState(
             ball=ball,
-            aim=select_aim(ground, self.rank),
+            aim=aim,
             loss=self.loss,
             steps=steps,
             point=start,

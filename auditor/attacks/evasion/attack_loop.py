@@ -1,4 +1,4 @@
-"""Runs one attack against a frame: only rows that still matter are asked about."""
+"""The loop of one evasion attack: it queries only rows that are still undecided."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ import numpy as np
 from auditor.attacks.evasion.attack_protocol import (
     AttackContext,
     AttackFeedback,
-    AttackState,
     EvasionAttack,
     Query,
     QueryResult,
@@ -36,12 +35,16 @@ class _RowCache:
 
 @dataclass(slots=True, eq=False)
 class AttackLoop:
-    """One attack on the rows of a frame that stand; ``passes`` counts gradients of the twin."""
+    """One attack on the rows of a frame that stand; ``passes`` counts gradients of the twin.
+
+    An attack that minimises takes the rows ``among``, or all that are right.
+    """
 
     attack: EvasionAttack
     frame: AttackJudge
     twin: Twin | None
     tick: Tick
+    among: Rows | None = None
     passes: int = 0
     _near: "_RowCache | None" = None
 
@@ -52,11 +55,25 @@ class AttackLoop:
         An attack that minimises is shown them as they are. It takes broken rows too, and keeps
         them: it may find something nearer. Ends early when the frame's queries are spent.
         """
-        rows = self.frame.right if self.attack.minimises else self.frame.live
+        if not self.attack.minimises:
+            rows = self.frame.live
+        else:
+            rows = self.frame.right if self.among is None else self.among
         if not len(rows):
             return
         shown = 1.0 if self.attack.minimises else stretch
-        state = self.attack.begin(self._ground(rows, shown), rng)
+        frame = self.frame
+        state = self.attack.begin(
+            AttackContext(
+                ball=self._at(rows).ball,
+                labels=frame.labels[rows],
+                goal=frame.goal,
+                probabilities=self._heard(frame.clean_probabilities[rows]),
+                start=frame.starts(rows, shown) if shown > 0 else None,
+                broken=frame.standing.broken[rows],
+            ),
+            rng,
+        )
         if state is None:
             return
         for _round in range(self.attack.rounds):
@@ -67,20 +84,18 @@ class AttackLoop:
             scored = self.frame.queries
             state = state.tell(self._answer(rows, question))
             if not self.attack.minimises and self.frame.queries > scored:
-                keep = ~self._broken(rows)
+                live = np.zeros(len(self.frame.clean), dtype=np.bool_)
+                live[self.frame.live] = True
+                gone: Mask = ~live[rows]
+                keep = ~gone
                 rows, state = rows[keep], state.take(keep)
-        self._close(rows, state)
-
-    def _ground(self, rows: Rows, stretch: float) -> AttackContext:
-        frame = self.frame
-        return AttackContext(
-            ball=self._at(rows).ball,
-            labels=frame.labels[rows],
-            goal=frame.goal,
-            probabilities=self._heard(frame.clean_probabilities[rows]),
-            start=frame.starts(rows, stretch) if stretch > 0 else None,
-            broken=frame.standing.broken[rows],
-        )
+        # Let the target judge the best point of rows that the twin never called broken
+        if (
+            self.attack.source is AttackFeedback.TWIN
+            and len(rows)
+            and not self.frame.spent(len(rows))
+        ):
+            self.frame.submit(rows, state.best)
 
     def _heard(self, probabilities: Floats) -> Floats:
         """Return what the attack may know of clean rows: of scores, decisions at most."""
@@ -88,12 +103,6 @@ class AttackLoop:
         if self.attack.source is AttackFeedback.DECISIONS and isinstance(goal, HarmfulDecisionGoal):
             return np.eye(probabilities.shape[1])[goal.task.decide(probabilities)]
         return probabilities
-
-    def _broken(self, rows: Rows) -> Mask:
-        live = np.zeros(len(self.frame.clean), dtype=np.bool_)
-        live[self.frame.live] = True
-        gone: Mask = ~live[rows]
-        return gone
 
     def _answer(self, rows: Rows, question: Query) -> QueryResult:
         own = rows if question.rows is all_row_places(len(rows)) else rows[question.rows]
@@ -148,15 +157,6 @@ class AttackLoop:
             found, _ = self.frame.score(own[places], points.take(places, axis=0))
             reached[places] = found
         return reached
-
-    def _close(self, rows: Rows, state: AttackState) -> None:
-        """Let the target judge the best point of rows that the twin never called broken."""
-        if (
-            self.attack.source is AttackFeedback.TWIN
-            and len(rows)
-            and not self.frame.spent(len(rows))
-        ):
-            self.frame.submit(rows, state.best)
 
 
 def _no_gradient(cotangent: Floats) -> Floats:

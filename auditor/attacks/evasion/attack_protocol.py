@@ -1,4 +1,4 @@
-"""The interface of an attack: it asks about points, is told what came of them, and asks again."""
+"""The protocol of an evasion attack: it asks about points, receives the results, and asks again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What an attack check takes from its subject."""
+"""The setup of an attack: the model, rows, labels, goal and limits that a check takes for it."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from auditor.attacks.evasion.judge import AttackJudge, BestSoFar
 from auditor.attacks.evasion.losses import Labels
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.threat_model import PerturbationConstraint, ThreatModel, lp_threat
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.models import Model, Twin
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace, Task
 from auditor.errors import PolicyError
 
@@ -85,6 +85,11 @@ class AttackRun:
     dataset: Dataset
     sample: NDArray[np.int64]
 
+    def first(self, count: int) -> "AttackRun":
+        """Return the run of the first ``count`` rows."""
+        keep = np.arange(count, dtype=np.int64)
+        return replace(self, arena=self.arena.take(keep), sample=self.sample[:count])
+
 
 def prepare_attack_run(
     subject: Subject, rows: int, norm: Norm = Norm.LINF, *, label: str = "", decision: str = ""
@@ -109,7 +114,15 @@ def prepare_attack_run(
         message = "an attack needs a model, its input space and labelled rows"
         raise TypeError(message)
     goal = goal_for_task(subject.task, label, decision)
-    sample = _attacked(subject, goal, truth)[:rows]
+    # The rows that a goal is about, in the order of the audit's permutation
+    order = subject.sample(DatasetRole.EVALUATION, len(truth))
+    found = order[find_concerned_rows(goal, truth[order])]
+    if not len(found):
+        raise PolicyError(
+            "no row of the evaluation data has a label that the goal is about",
+            cure="Name a label that the evaluation data hold, or leave label and decision empty.",
+        )
+    sample = found[:rows]
     arena = AttackSetup(
         model=subject.model,
         twin=None if isinstance(subject.twin, Gap) else subject.twin,
@@ -123,18 +136,6 @@ def prepare_attack_run(
         whole=requires_integers(subject.model, dataset.inputs),
     )
     return AttackRun(arena, dataset, sample)
-
-
-def _attacked(subject: Subject, goal: AttackGoal, truth: Labels) -> NDArray[np.int64]:
-    """Return the rows that a goal is about, in the order of the audit's permutation."""
-    order = subject.sample(DatasetRole.EVALUATION, len(truth))
-    found = order[find_concerned_rows(goal, truth[order])]
-    if not len(found):
-        raise PolicyError(
-            "no row of the evaluation data has a label that the goal is about",
-            cure="Name a label that the evaluation data hold, or leave label and decision empty.",
-        )
-    return found
 
 
 def true_targets(dataset: Dataset, task: Task) -> Labels | None:

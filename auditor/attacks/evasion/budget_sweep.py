@@ -5,8 +5,8 @@ A success at one budget counts at every larger budget.
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,11 +17,12 @@ from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.judge import AttackJudge, BestSoFar, Mask, Rows
 from auditor.attacks.evasion.norms import broadcast_rows
 from auditor.attacks.evasion.query_costs import BISECTION, QueryCost, SweepResult, sum_costs
-from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.suite_parser import CLIMBED, AttackSuite, build_climb
 from auditor.attacks.evasion.threat_model import is_within_budget
-from auditor.domain.checkpoint import AuditCheckpoint, NoCheckpoint
+from auditor.domain.audit_checkpoint import AuditCheckpoint, NoCheckpoint
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.evidence import Evidence
-from auditor.domain.subjects import ProgressReporter
+from auditor.domain.row_limits import ALL_ROWS, RowLimit
 from auditor.domain.tasks import Array, Floats
 
 
@@ -56,6 +57,8 @@ VALUES_AT_ONCE = 2**16
 """As many rows go together as hold so many values, within ``ROWS_AT_ONCE``."""
 ROWS_AT_ONCE = 512, 2048
 FORGETFUL = NoCheckpoint()
+QUICK = 5
+"""Steps of the climb that goes first where rows race."""
 
 
 def run_sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
@@ -67,51 +70,100 @@ def run_sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
     *,
     refine: int = 0,
     memory: AuditCheckpoint = FORGETFUL,
+    limit: RowLimit = ALL_ROWS,
+    read: Callable[[SweepResult], Evidence] | None = None,
 ) -> SweepResult:
     """Attack all rows at each budget, the smallest first, some rows at a time.
+
+    Where ``limit`` ends it between two parts, the result is that of the first rows. ``read`` makes
+    evidence of them, by which ``limit`` may say that enough is known. Where rows race, a short
+    climb at the smallest budget goes first; rows that it breaks are broken at all budgets.
 
     ``refine`` bisections then bring each successful candidate nearer to its clean row. Parts that
     ``memory`` holds are not attacked again: it must know which model this is. The same arguments
     give the same result. Raises ``CancelledError`` through ``progress``.
     """
-    parts = _parts(arena)
-    work = f"{_digest(arena)} {suite.names} {budgets} {seed} {refine}"
-    ticker = _SweepProgress(progress, len(parts) * suite.ticks(len(budgets)))
-    found = []
-    for index, rows in enumerate(parts):
-        part = _SweepPart(arena.take(rows), np.random.default_rng([seed, index]), ticker)
-        end = ticker.done + suite.ticks(len(budgets))
-        name = f"{work} part {index} of {len(rows)} rows"
+    count, most = len(arena.rows), _most_at_once(arena)
+    work = f"{_digest_work(arena)} {suite.names} {budgets} {seed} {refine}{' raced' * limit.races}"
+    ticks = suite.ticks(len(budgets))
+    # Parts are of one size but where time limits them, and their number is unknown
+    total = (count if limit.timed else -(-count // most)) * ticks
+    ticker = _SweepProgress(progress, total, limit.spent)
+    found: list[_SweepPart] = []
+    done, decided = 0, False
+    while done < count and not decided:
+        taken = limit.take(done, min(most, count - done))
+        if not taken:
+            break
+        rows = np.arange(done, done + taken, dtype=np.int64)
+        ticker.weight = taken if limit.timed else 1
+        part = _SweepPart(arena.take(rows), np.random.default_rng([seed, len(found)]), ticker)
+        name = f"{work} part {len(found)} from row {done} of {taken} rows"
         known = memory.recall(name)
         if known is None:
-            part.attack(suite, budgets)
+            part.attack(suite, budgets, races=limit.races)
             part.refine(budgets[-1], refine)
             memory.remember(name, write_part(part.standing, part.log))
         else:
             part.standing, part.log = read_part(known)
-            ticker.reach(end)
         found.append(part)
-    return _join(found, arena, budgets)
+        done += taken
+        ticker.reach((done if limit.timed else len(found)) * ticks)
+        if read is not None and done < count:
+            decided = limit.is_decided(done, lambda: read(_gather(found, arena, budgets)))
+    ticker.reach(ticker.total)
+    return replace(_gather(found, arena, budgets), decided=decided)
+
+
+def _digest_work(arena: AttackSetup) -> str:
+    """Return a digest of what is attacked, the model left aside."""
+    aim = arena.goal.aim(arena.labels)
+    hasher = hashlib.sha256(f"{arena.norm} {arena.repeats} {arena.most_queries}".encode())
+    line = arena.goal.margin(arena.probabilities, arena.labels)
+    for digest_part in (arena.rows, arena.labels, arena.probabilities, aim.toward, aim.away, line):
+        hasher.update(np.ascontiguousarray(digest_part).tobytes())
+    return hasher.hexdigest()
+
+
+def _gather(
+    found: Sequence["_SweepPart"], arena: AttackSetup, budgets: tuple[float, ...]
+) -> SweepResult:
+    standings = [part.standing for part in found]
+    crafted = np.concatenate([standing.crafted for standing in standings])
+    return SweepResult(
+        budgets=budgets,
+        probabilities=np.concatenate([standing.probabilities for standing in standings]),
+        crafted=crafted,
+        distance=arena.threat(budgets[-1]).distance(arena.rows[: len(crafted)], crafted),
+        breaking=np.concatenate([standing.breaking for standing in standings]),
+        movable=tuple(int(arena.threat(eps).movable.sum()) for eps in budgets),
+        log=sum_costs([part.log for part in found]),
+        parts=tuple(len(standing.breaking) for standing in standings),
+    )
 
 
 @dataclass(slots=True)
 class _SweepProgress:
     """Counts questions over all parts and budgets, and tells the audit.
 
-    An attack that needs fewer than its share is rounded up when it ends.
+    A question weighs as much as its part has rows, where parts are unlike. An attack that needs
+    fewer than its share is rounded up when it ends. Where time is limited, its share counts that is
+    ``spent``.
     """
 
     progress: ProgressReporter
     total: int
+    spent: Callable[[], float]
+    weight: int = 1
     done: int = 0
     note: str = ""
 
     def __call__(self) -> None:
-        self.reach(self.done + 1)
+        self.reach(max(self.done + self.weight, int(self.spent() * self.total)))
 
     def reach(self, done: int) -> None:
         """Say that ``done`` questions are behind us."""
-        self.done = min(done, self.total)
+        self.done = max(self.done, min(done, self.total))
         self.progress(self.done, self.total, self.note)
 
 
@@ -129,10 +181,19 @@ class _SweepPart:
         arena = self.arena
         self.standing = BestSoFar.clean(arena.rows, arena.probabilities, arena.labels, arena.goal)
 
-    def attack(self, suite: AttackSuite, budgets: tuple[float, ...]) -> None:
-        """Run minimal attacks in the widest ball, then bounded ones at each budget."""
+    def attack(self, suite: AttackSuite, budgets: tuple[float, ...], *, races: bool) -> None:
+        """Run minimal attacks in the widest ball, then bounded ones at each budget.
+
+        Where rows race, a short climb comes before, and minimal attacks leave out what it broke.
+        """
+        left = None
+        if races and suite.minimal and self.arena.norm in CLIMBED:
+            frame = self.arena.frame(budgets[0], self.standing)
+            self._pursue(build_climb(QUICK, self.arena.norm), frame, 0.0)
+            left = frame.live
         for attack in suite.minimal:
-            self._pursue(attack, self.arena.frame(budgets[-1], self.standing), 0.0)
+            frame = self.arena.frame(budgets[-1], self.standing)
+            self._pursue(attack, frame, 0.0, among=left)
         before = 0.0
         for eps in budgets:
             frame = self.arena.frame(eps, self.standing)
@@ -158,11 +219,13 @@ class _SweepPart:
             near, far = np.where(reached, near, middle), np.where(reached, middle, far)
         self._note(BISECTION, frame, live=len(rows), queries=0, refused=0, passes=0)
 
-    def _pursue(self, attack: EvasionAttack, frame: AttackJudge, stretch: float) -> None:
+    def _pursue(
+        self, attack: EvasionAttack, frame: AttackJudge, stretch: float, among: Rows | None = None
+    ) -> None:
         self.ticker.note = f"eps {frame.threat.eps:g}, {attack.name}"
-        end = self.ticker.done + attack.rounds
+        end = self.ticker.done + attack.rounds * self.ticker.weight
         live, queries, refused = len(frame.live), frame.queries, frame.refused
-        pursuit = AttackLoop(attack, frame, self.arena.twin, self.ticker)
+        pursuit = AttackLoop(attack, frame, self.arena.twin, self.ticker, among)
         if frame.threat.movable.any():
             pursuit.run(self.rng, stretch=stretch)
         self.ticker.reach(end)
@@ -189,36 +252,7 @@ class _SweepPart:
         )
 
 
-def _digest(arena: AttackSetup) -> str:
-    """Return a digest of what is attacked, the model left aside."""
-    aim = arena.goal.aim(arena.labels)
-    hasher = hashlib.sha256(f"{arena.norm} {arena.repeats} {arena.most_queries}".encode())
-    line = arena.goal.margin(arena.probabilities, arena.labels)
-    for part in (arena.rows, arena.labels, arena.probabilities, aim.toward, aim.away, line):
-        hasher.update(np.ascontiguousarray(part).tobytes())
-    return hasher.hexdigest()
-
-
-def _parts(arena: AttackSetup) -> list[Rows]:
-    size, (fewest, most) = max(1, math.prod(arena.rows.shape[1:])), ROWS_AT_ONCE
-    wished = min(max(VALUES_AT_ONCE // size, fewest), most)
-    at_once = min(max(MOST_VALUES_AT_ONCE // size, 1), wished)
-    count = len(arena.rows)
-    return [
-        np.arange(first, min(first + at_once, count), dtype=np.int64)
-        for first in range(0, count, at_once)
-    ]
-
-
-def _join(parts: list[_SweepPart], arena: AttackSetup, budgets: tuple[float, ...]) -> SweepResult:
-    standings = [part.standing for part in parts]
-    crafted = np.concatenate([standing.crafted for standing in standings])
-    return SweepResult(
-        budgets=budgets,
-        probabilities=np.concatenate([standing.probabilities for standing in standings]),
-        crafted=crafted,
-        distance=arena.threat(budgets[-1]).distance(arena.rows, crafted),
-        breaking=np.concatenate([standing.breaking for standing in standings]),
-        movable=tuple(int(arena.threat(eps).movable.sum()) for eps in budgets),
-        log=sum_costs([part.log for part in parts]),
-    )
+def _most_at_once(arena: AttackSetup) -> int:
+    size = max(1, math.prod(arena.rows.shape[1:]))
+    wished = min(max(VALUES_AT_ONCE // size, ROWS_AT_ONCE[0]), ROWS_AT_ONCE[1])
+    return min(max(MOST_VALUES_AT_ONCE // size, 1), wished)

@@ -13,6 +13,7 @@ from auditor.attacks.evasion.evidence import read_goal
 from auditor.attacks.evasion.perturbation_ball import SLACK
 from auditor.attacks.evasion.readings import median_interval
 from auditor.attacks.evasion.threat_model import ThreatModel
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.models import Model
@@ -33,8 +34,7 @@ from auditor.domain.robustness_certificates import (
     RobustnessCertifier,
 )
 from auditor.domain.row_evidence import RowEvidence, RowFigures
-from auditor.domain.subjects import ProgressReporter
-from auditor.domain.tasks import Array, ClassificationTask, Floats
+from auditor.domain.tasks import FILLED, Array, ClassificationTask, Floats
 from auditor.metrics.stats.proportions import clopper_pearson, exact_limits
 
 NOTHING = -1e30
@@ -119,7 +119,10 @@ def find_nearest_wrong_points(
     crafted = np.repeat(arena.rows[:, None], candidates, axis=1)
     for row, part in zip(right, parts, strict=True):
         lower[row], distance[row] = part.lower[0], part.distance[0]
-        crafted[row] = _typed(part.crafted[0], arena.rows)
+        points = part.crafted[0]
+        whole = np.issubdtype(arena.rows.dtype, np.integer)
+        typed: Array = (np.rint(points) if whole else points).astype(arena.rows.dtype)
+        crafted[row] = typed
     said = np.repeat(arena.probabilities[:, None], candidates, axis=1)
     for place in range(candidates):
         _judge(arena, threat, crafted[:, place], distance[:, place], said[:, place])
@@ -145,12 +148,6 @@ def find_right_rows(arena: AttackSetup) -> NDArray[np.int64]:
     """Return which rows the target decides rightly without any change."""
     wrong = arena.goal.reached(arena.probabilities, arena.labels)
     return np.flatnonzero(~wrong).astype(np.int64)
-
-
-def _typed(points: Floats, rows: Array) -> Array:
-    whole = np.issubdtype(rows.dtype, np.integer)
-    typed: Array = (np.rint(points) if whole else points).astype(rows.dtype)
-    return typed
 
 
 BATCH_BYTES = 2**25
@@ -284,7 +281,32 @@ def build_certified_readings(
     if settings["gap"] is not None:
         by_graph = [_gap(cast("Mapping[str, str]", settings["gap"]))]
     elif settings["kind"] == "trees":
-        by_graph = _trees(evidence, right, confidence)
+        method = str(settings["method"])
+        lower = np.where(right, cast("Floats", evidence["proved"]), 0.0)
+        upper = np.where(right, nearest_confirmed_distances(evidence), 0.0)
+        # A point nearer than the proof allows would show the proof to be wrong.
+        doubted = bool((upper < lower - MARGIN).any())
+        near = np.minimum(upper, WHOLE_RANGE)
+        settled: dict[str, Json] = {"settled": int((lower >= near - MARGIN).sum())}
+        found: list[Reading] = []
+        for place, eps in enumerate(cast("Sequence[float]", settings["eps"])):
+            params: dict[str, Scalar] = {**LINF, "eps": eps, "method": method}
+            more = {**settled, **_at(settings, place)}
+            share = _share(right & (lower > eps + MARGIN), confidence, settings, params, more)
+            found.append(_steady(share, settings, doubted=doubted))
+        least = median_interval(np.minimum(lower, near), confidence, WHOLE_RANGE)
+        most = median_interval(near, confidence, WHOLE_RANGE)
+        median = Measurement.of(
+            ConfidenceInterval(
+                least.value, least.low, most.high, confidence, least.method, least.n
+            ),
+            "min_breaking_eps",
+            Unit.SHARE,
+            bound=BoundKind.AT_LEAST,
+            params={**LINF, "method": method},
+            details={**settled, "confirmed_median": most.value, "rows": least.n},
+        )
+        by_graph = [*found, _steady(median, settings, doubted=doubted)]
     else:
         by_graph = _network(evidence, confidence)
     return (clean, *by_graph, *_smoothed(evidence, confidence, alpha))
@@ -333,34 +355,6 @@ def _proved(evidence: Evidence, method: str) -> Mask:
     leads = cast("Floats", evidence[f"lead_{method}"])
     kept: Mask = np.logical_or.accumulate((leads > 0)[::-1], axis=0)[::-1] & right_rows(evidence)
     return kept
-
-
-def _trees(evidence: Evidence, right: Mask, confidence: float) -> list[Reading]:
-    settings = cast("Settings", evidence["settings"])
-    method = str(settings["method"])
-    lower = np.where(right, cast("Floats", evidence["proved"]), 0.0)
-    upper = np.where(right, nearest_confirmed_distances(evidence), 0.0)
-    # A point nearer than the proof allows would show the proof to be wrong.
-    doubted = bool((upper < lower - MARGIN).any())
-    near = np.minimum(upper, WHOLE_RANGE)
-    settled: dict[str, Json] = {"settled": int((lower >= near - MARGIN).sum())}
-    found: list[Reading] = []
-    for place, eps in enumerate(cast("Sequence[float]", settings["eps"])):
-        params: dict[str, Scalar] = {**LINF, "eps": eps, "method": method}
-        more = {**settled, **_at(settings, place)}
-        share = _share(right & (lower > eps + MARGIN), confidence, settings, params, more)
-        found.append(_steady(share, settings, doubted=doubted))
-    least = median_interval(np.minimum(lower, near), confidence, WHOLE_RANGE)
-    most = median_interval(near, confidence, WHOLE_RANGE)
-    median = Measurement.of(
-        ConfidenceInterval(least.value, least.low, most.high, confidence, least.method, least.n),
-        "min_breaking_eps",
-        Unit.SHARE,
-        bound=BoundKind.AT_LEAST,
-        params={**LINF, "method": method},
-        details={**settled, "confirmed_median": most.value, "rows": least.n},
-    )
-    return [*found, _steady(median, settings, doubted=doubted)]
 
 
 def nearest_confirmed_distances(evidence: Evidence) -> Floats:
@@ -436,7 +430,8 @@ def _share(
 
 
 def _at(settings: Settings, place: int) -> dict[str, Json]:
-    return {"movable": cast("Sequence[int]", settings["movable"])[place]}
+    filled = {name: settings[name] for name in (FILLED,) if name in settings}
+    return {"movable": cast("Sequence[int]", settings["movable"])[place], **filled}
 
 
 def _steady(found: Measurement, settings: Settings, *, doubted: bool = False) -> Measurement:

@@ -13,10 +13,18 @@ from auditor.attacks.evasion.losses import Labels
 from auditor.attacks.evasion.norms import Norm, row_norms
 from auditor.attacks.evasion.query_costs import SweepResult
 from auditor.attacks.evasion.threat_model import is_within_budget
+from auditor.domain.datasets import Dataset
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.json import Json
 from auditor.domain.models import Twin
-from auditor.domain.tasks import ClassificationTask, Floats, RegressionTask
+from auditor.domain.tasks import (
+    FILLED,
+    LEAST_FILLED,
+    ClassificationTask,
+    Floats,
+    InputSpace,
+    RegressionTask,
+)
 
 MOST_CRAFTED_BYTES = 4 * 2**20
 """How much of crafted inputs is kept: all of a small model's, a prefix of a large one's."""
@@ -35,42 +43,48 @@ def describe_attack_run(
     arena = bout.arena
     broken = np.flatnonzero(np.isfinite(found.breaking) & (found.breaking > 0))
     kept = broken[: max(1, MOST_CRAFTED_BYTES // max(1, arena.rows[0].nbytes))]
-    told = _settings(arena, found)
+    outcomes = describe_outcomes(bout, found)
+    told = {**cast("Mapping[str, Json]", outcomes["settings"])}
     if twin is not None:
         told["twin_distance"] = {name: float(item) for name, item in twin.distance.items()}
         told["twin_source"] = dict(twin.source)
+    # Which coordinates move, over all broken rows together: no row can be read off
+    if not len(broken):
+        changes = {}
+    else:
+        width = arena.threat(found.budgets[-1]).width
+        clean = arena.rows[broken].astype(np.float64)
+        change = np.abs(found.crafted[broken].astype(np.float64) - clean)
+        share = np.nan_to_num(change / np.where(width > 0, width, 1.0))
+        changes = {
+            "mean_change": share.mean(axis=0),
+            "moved_share": (share > 0).mean(axis=0),
+            "features": [feature.name for feature in arena.space.features],
+        }
     return {
+        **outcomes,
         "settings": told,
-        "ids": [bout.dataset.ids[row] for row in bout.sample],
-        "labels": arena.labels,
-        "groups": _groups(bout),
-        "clean_probabilities": arena.probabilities,
-        "adversarial_probabilities": found.probabilities,
-        "distance": found.distance,
         "crafted": found.crafted[kept],
         "crafted_rows": kept,
-        **_changes(arena, found, broken),
+        **changes,
         **_examples(bout, found, most_examples),
     }
 
 
-def _groups(bout: AttackRun) -> dict[str, Json]:
+def describe_outcomes(bout: AttackRun, found: SweepResult) -> Evidence:
+    """Return what figures are counted from: what the target said of rows, clean and attacked."""
     columns = bout.dataset.groups.items()
-    return {name: [values[row] for row in bout.sample] for name, values in columns}
-
-
-def _changes(arena: AttackSetup, found: SweepResult, broken: NDArray[np.int64]) -> dict[str, Item]:
-    """Return which coordinates move, over all broken rows together: no row can be read off."""
-    if not len(broken):
-        return {}
-    width = arena.threat(found.budgets[-1]).width
-    clean = arena.rows[broken].astype(np.float64)
-    change = np.abs(found.crafted[broken].astype(np.float64) - clean)
-    share = np.nan_to_num(change / np.where(width > 0, width, 1.0))
     return {
-        "mean_change": share.mean(axis=0),
-        "moved_share": (share > 0).mean(axis=0),
-        "features": [feature.name for feature in arena.space.features],
+        "settings": {
+            **_settings(bout.arena, found),
+            **describe_fill(bout.arena.space, bout.dataset),
+        },
+        "ids": [bout.dataset.ids[row] for row in bout.sample],
+        "labels": bout.arena.labels,
+        "groups": {name: [values[row] for row in bout.sample] for name, values in columns},
+        "clean_probabilities": bout.arena.probabilities,
+        "adversarial_probabilities": found.probabilities,
+        "distance": found.distance,
     }
 
 
@@ -104,10 +118,15 @@ def _said(goal: AttackGoal, probabilities: Floats) -> str:
 
 def _settings(arena: AttackSetup, found: SweepResult) -> dict[str, Json]:
     """Return what figures need beside arrays: budgets, what counts as success, what it cost."""
+    made = []
+    for eps in found.budgets:
+        radius = arena.threat(eps).radius
+        moved = radius[radius > 0]
+        made.append([float(moved.min()), float(moved.max())] if moved.size else [0.0, 0.0])
     return {
         "eps": list(found.budgets),
         "norm": arena.norm.value,
-        "radius": [_radius(arena, eps) for eps in found.budgets],
+        "radius": made,
         "goal": write_goal(arena.goal),
         "coordinates": int(np.prod(arena.rows.shape[1:])),
         "movable": list(found.movable),
@@ -118,30 +137,31 @@ def _settings(arena: AttackSetup, found: SweepResult) -> dict[str, Json]:
     }
 
 
+def describe_fill(space: InputSpace, dataset: Dataset) -> dict[str, Json]:
+    """Return the share of the declared ranges that the rows fill, where it is small."""
+    filled = 1.0 if dataset.inputs is None else space.measure_fill(dataset.inputs)
+    return {FILLED: filled} if filled < LEAST_FILLED else {}
+
+
 def write_goal(goal: AttackGoal) -> dict[str, Json]:
     """Return a goal as JSON. Raises ``TypeError`` for one that has no JSON."""
     if isinstance(goal, HarmfulDecisionGoal):
+        told: dict[str, Json] = {
+            "costs": [[float(cost) for cost in row] for row in goal.task.costs],
+            "reject": goal.task.reject,
+            "label": goal.label,
+            "decision": goal.decision,
+        }
         return {
             "classes": list(goal.task.classes),
             "positive": goal.task.positive,
             "threshold": float(goal.task.threshold),
             "harmful": [[bool(item) for item in row] for row in goal.harmful],
-            **_asked(goal),
+            **{name: value for name, value in told.items() if value},
         }
     if isinstance(goal, RegressionErrorGoal):
         return {"tolerance": float(goal.task.tolerance)}
     raise TypeError(goal)
-
-
-def _asked(goal: HarmfulDecisionGoal) -> dict[str, Json]:
-    """Return what an audit file or a policy said of harm, where they said something."""
-    told: dict[str, Json] = {
-        "costs": [[float(cost) for cost in row] for row in goal.task.costs],
-        "reject": goal.task.reject,
-        "label": goal.label,
-        "decision": goal.decision,
-    }
-    return {name: value for name, value in told.items() if value}
 
 
 def read_task(told: Mapping[str, Json]) -> ClassificationTask:
@@ -167,12 +187,6 @@ def read_goal(told: Mapping[str, Json]) -> AttackGoal:
     return HarmfulDecisionGoal(
         task, harmful, str(told.get("label", "")), str(told.get("decision", ""))
     )
-
-
-def _radius(arena: AttackSetup, eps: float) -> list[float]:
-    radius = arena.threat(eps).radius
-    moved = radius[radius > 0]
-    return [float(moved.min()), float(moved.max())] if moved.size else [0.0, 0.0]
 
 
 Mask = NDArray[np.bool_]
@@ -219,23 +233,21 @@ def recount_rows(evidence: Evidence) -> RowOutcomes:
     clean = cast("Floats", evidence["clean_probabilities"])
     harmed = goal.reached(clean, labels)
     reached = goal.reached(cast("Floats", evidence["adversarial_probabilities"]), labels)
-    found = np.where(reached, _distance(evidence, Norm(str(settings["norm"]))), np.inf)
+    # The change of each row's candidate, measured anew where both inputs are at hand
+    distance = cast("Floats", evidence["distance"]).copy()
+    if "example_clean" in evidence:
+        places = cast("NDArray[np.int64]", evidence["example_places"])
+        distance_clean = cast("Floats", evidence["example_clean"]).astype(np.float64)
+        crafted = cast("Floats", evidence["example_adversarial"]).astype(np.float64)
+        width = cast("Floats", evidence["range"])
+        change = (crafted - distance_clean) / np.where(width > 0, width, 1.0)
+        channels = cast("Mapping[str, int | None]", evidence["settings"]).get("channels")
+        distance[places] = np.maximum(
+            distance[places], row_norms(change, Norm(str(settings["norm"])), channels)
+        )
+    found = np.where(reached, distance, np.inf)
     harming = np.where(harmed, 0.0, found)
     wrong = (
         harmed | goal.rejected(clean, labels) if isinstance(goal, HarmfulDecisionGoal) else harmed
     )
     return RowOutcomes(goal, labels, budgets, wrong, np.where(wrong, 0.0, found), harming)
-
-
-def _distance(evidence: Evidence, norm: Norm) -> Floats:
-    """Return the change of each row's candidate, measured anew where both inputs are at hand."""
-    distance = cast("Floats", evidence["distance"]).copy()
-    if "example_clean" in evidence:
-        places = cast("NDArray[np.int64]", evidence["example_places"])
-        clean = cast("Floats", evidence["example_clean"]).astype(np.float64)
-        crafted = cast("Floats", evidence["example_adversarial"]).astype(np.float64)
-        width = cast("Floats", evidence["range"])
-        change = (crafted - clean) / np.where(width > 0, width, 1.0)
-        channels = cast("Mapping[str, int | None]", evidence["settings"]).get("channels")
-        distance[places] = np.maximum(distance[places], row_norms(change, norm, channels))
-    return distance

@@ -60,7 +60,16 @@ class FabState:
         if self.iteration < self.steps:
             value, cotangent = logit_difference(answer.logits, quest.aim)
             slope = quest.ball.in_ranges(answer.pull(cotangent))
-            change = _ahead(quest, answer.points, found, value, slope)
+            # The next change: a step to the plane, drawn towards the clean row's own step
+            low, high, norm = flatten_rows(quest.low), flatten_rows(quest.high), quest.ball.norm
+            here, way = flatten_rows(quest.ball.change(answer.points)), flatten_rows(slope)
+            ahead = np.empty_like(way)
+            for part in cache_sized_slices(way):
+                step = _step(
+                    here[part], way[part], low[part], high[part], found[part], value[part], norm
+                )
+                ahead[part] = step
+            change = ahead.reshape(slope.shape)
             return replace(self, quest=quest, change=change, iteration=self.iteration + 1)
         if quest.last:
             return replace(self, quest=quest)
@@ -70,19 +79,6 @@ class FabState:
     def take(self, keep: Mask) -> "FabState":
         """Return the walk of some rows only."""
         return replace(self, quest=self.quest.take(keep), change=self.change[keep])
-
-
-def _ahead(
-    quest: MinimumNormWalks, points: Floats, found: Mask, value: Floats, slope: Floats
-) -> Floats:
-    """Return the next change: a step to the plane, drawn towards the clean row's own step."""
-    low, high, norm = flatten_rows(quest.low), flatten_rows(quest.high), quest.ball.norm
-    here, way = flatten_rows(quest.ball.change(points)), flatten_rows(slope)
-    ahead = np.empty_like(way)
-    for part in cache_sized_slices(way):
-        step = _step(here[part], way[part], low[part], high[part], found[part], value[part], norm)
-        ahead[part] = step
-    return ahead.reshape(slope.shape)
 
 
 def _step(  # noqa: PLR0913, PLR0917 -- where a walk stands, and what it sees

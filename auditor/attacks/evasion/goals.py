@@ -1,4 +1,4 @@
-"""What counts as success: which answers of the target to a row of some label are harmful."""
+"""Attack goals: which decisions of the target count as success for a row of some label."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,7 +93,8 @@ def build_broken_test(goal: AttackGoal, labels: Labels) -> Claim:
 def _logistic(logits: Floats, place: int) -> Floats:
     """Return the softmax of one of two classes."""
     behind = logits[:, 1 - place] - logits[:, place]
-    np.exp(behind, out=behind)
+    with np.errstate(over="ignore"):  # one over infinity is the 0 that it should be
+        np.exp(behind, out=behind)
     behind += 1.0
     return np.asarray(np.reciprocal(behind, out=behind))
 
@@ -104,16 +105,6 @@ def untargeted_goal(task: ClassificationTask) -> HarmfulDecisionGoal:
     if task.reject is not None:
         harmful[:, task.classes.index(task.reject)] = False
     return HarmfulDecisionGoal(task, harmful)
-
-
-def costly_goal(
-    task: ClassificationTask, costs: NDArray[np.float64], least: float
-) -> HarmfulDecisionGoal:
-    """Return the goal that only decisions which cost at least ``least`` are harmful.
-
-    ``costs[label, decision]`` is ``[classes, classes]``. A rejection is harmless whatever it costs.
-    """
-    return HarmfulDecisionGoal(task, untargeted_goal(task).harmful & (costs >= least))
 
 
 def goal_for_task(task: Task, label: str = "", decision: str = "") -> AttackGoal:

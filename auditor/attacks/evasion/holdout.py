@@ -1,4 +1,4 @@
-"""Attackers who prepare on some rows and are judged on others, which they never asked about."""
+"""A holdout split for attacks: prepared on some rows, judged on rows that they never queried."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from auditor.attacks.evasion.attack_setup import AttackRun, prepare_attack_run
 from auditor.attacks.evasion.judge import AttackJudge, Mask, Rows
 from auditor.attacks.evasion.losses import softmax
 from auditor.attacks.evasion.query_costs import QueryCost
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.models import Twin
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 
 FEWEST_ROWS = 10

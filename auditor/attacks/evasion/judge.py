@@ -1,4 +1,4 @@
-"""The frame around every attack: it re-checks what an attack claims, and alone counts."""
+"""The judge of every attack: it re-checks claimed successes on the target and counts them."""
 
 from dataclasses import dataclass, field
 
@@ -206,18 +206,14 @@ class AttackJudge:
         if (rows[1:] > rows[:-1]).all():
             self.standing.remember(rows, heard)
         else:
-            chosen = _best(rows, heard.reached, heard.distance, heard.margin)
+            # The place of each row's best candidate: a successful and near one, else a strong one.
+            # An attack may submit several candidates of one row at once.
+            order = np.lexsort(
+                (-heard.margin, np.where(heard.reached, heard.distance, 0.0), ~heard.reached, rows)
+            )
+            ordered = rows[order]
+            first = np.ones(len(order), dtype=np.bool_)
+            first[1:] = ordered[1:] != ordered[:-1]
+            chosen = np.sort(order[first]).astype(np.int64)
             self.standing.remember(rows[chosen], heard.take(chosen))
         return heard.reached, heard.margin
-
-
-def _best(rows: Rows, reached: Mask, distance: Floats, margin: Floats) -> Rows:
-    """Return the place of each row's best candidate: a successful and near one, else a strong one.
-
-    An attack may submit several candidates of one row at once.
-    """
-    order = np.lexsort((-margin, np.where(reached, distance, 0.0), ~reached, rows))
-    ordered = rows[order]
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return np.sort(order[first]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What an attack climbs: losses of logits, with their gradients."""
+"""Attack losses: functions of logits that an attack maximises, with their gradients."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

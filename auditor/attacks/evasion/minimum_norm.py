@@ -256,7 +256,13 @@ class FastMinimumNormState:
         ball, low, high = self.quest.ball, self.quest.low, self.quest.high
         share = STRIDE.get(ball.norm, 1.0) * (LAST_STEP + (1 - LAST_STEP) * self._cosine())
         if ball.norm is Norm.L1:
-            way = _sparse(slope, self.change, low, high)
+            # The step of `l1` norm 1 along the steepest coordinates that are free to move. The
+            # Euclidean step moves all of them, and the ball takes most of that back. As many move
+            # as the change has, divided by `SPARSER` (Croce & Hein 2021, arXiv 2103.01208, section
+            # 4), and no more than the root of all.
+            way = np.empty_like(slope)
+            for part in cache_sized_slices(slope):
+                way[part] = _sparse_part(slope[part], self.change[part], low[part], high[part])
         elif ball.norm is Norm.LINF:
             way = np.sign(slope)
         else:
@@ -268,19 +274,6 @@ class FastMinimumNormState:
 
     def _cosine(self) -> float:
         return float((1 + np.cos(np.pi * self.iteration / max(self.steps, 1))) / 2)
-
-
-def _sparse(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
-    """Return the step of ``l1`` norm 1 along the steepest coordinates that are free to move.
-
-    The Euclidean step moves all of them, and the ball takes most of that back. As many move as the
-    change has, divided by ``SPARSER`` (Croce & Hein 2021, arXiv 2103.01208, section 4), and no
-    more than the root of all.
-    """
-    way = np.empty_like(slope)
-    for part in cache_sized_slices(slope):
-        way[part] = _sparse_part(slope[part], change[part], low[part], high[part])
-    return way
 
 
 def _sparse_part(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
@@ -416,7 +409,12 @@ class SigmaZeroState:
         moved = self.change - self._step(self.iteration) / (1 - keep**count) * first / spread
         turn = THRESHOLD_STEP * self._step(count)
         threshold = np.clip(self.threshold + np.where(found, turn, -turn), 0.0, 1.0)
-        kept = _dropped(clamp(moved, self.quest.low, self.quest.high), threshold, ball.channels)
+        # The change without places of which no coordinate reaches the threshold
+        change = clamp(moved, self.quest.low, self.quest.high)
+        largest = np.abs(change)
+        if ball.channels is not None:
+            largest = largest.max(axis=1 + ball.channels, keepdims=True)
+        kept = change * (largest >= broadcast_rows(threshold, change))
         return replace(
             self,
             change=_steepest(kept, first, ball),
@@ -471,14 +469,6 @@ def _steepest(change: Floats, descent: Floats, ball: PerturbationBall) -> Floats
         gain = gain.sum(axis=1 + channels, keepdims=True)
     kept = mark_largest(flatten_rows(gain), np.full(len(gain), np.floor(ball.eps)))
     return change * kept.reshape(gain.shape)
-
-
-def _dropped(change: Floats, threshold: Floats, channels: int | None) -> Floats:
-    """Return the change without places of which no coordinate reaches the threshold."""
-    largest = np.abs(change)
-    if channels is not None:
-        largest = largest.max(axis=1 + channels, keepdims=True)
-    return change * (largest >= broadcast_rows(threshold, change))
 
 
 @dataclass(frozen=True, slots=True)
@@ -597,16 +587,16 @@ class SparseExchangeState:
         if channels is not None:
             worth = worth.sum(axis=1 + channels, keepdims=True)
         worth *= np.exp(NOISE * broadcast_rows(refused, worth) * self.rng.normal(size=worth.shape))
-        kept = mark_largest(flatten_rows(worth), self._places()).reshape(worth.shape)
-        return np.asarray(end * kept)
-
-    def _places(self) -> Floats:
-        """Return how many places each row may change next: fewer than its best success has."""
+        # How many places each row may change next: fewer than its best success has
         share = DROPPED * (1 - self.iteration / self.steps)
         length = self.quest.length
         known = np.where(np.isfinite(length), length, 0.0)
         fewer = np.maximum(known - np.maximum(np.floor(share * known), 1), 1)
-        return np.where(known > 0, np.minimum(fewer, self.quest.ball.eps), self.quest.ball.eps)
+        kept = mark_largest(
+            flatten_rows(worth),
+            np.where(known > 0, np.minimum(fewer, self.quest.ball.eps), self.quest.ball.eps),
+        ).reshape(worth.shape)
+        return np.asarray(end * kept)
 
 
 @dataclass(frozen=True, slots=True)

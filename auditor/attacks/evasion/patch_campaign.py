@@ -1,4 +1,4 @@
-"""Patches: everything within one square of a picture may change, wherever the square lies."""
+"""A campaign of patch attacks: everything within one square of a picture may change."""
 
 from dataclasses import dataclass, replace
 
@@ -10,9 +10,9 @@ from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.image_windows import as_planes, heaviest_square, picture_size
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
-from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.suite_parser import AttackSuite
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.evidence import find_image_axes
-from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Array
 
 Mask = NDArray[np.bool_]
@@ -43,7 +43,9 @@ class SquareConstraint:
         down, over = np.arange(height), np.arange(width)
         inside = (down >= top[:, None]) & (down < top[:, None] + side)
         across = (over >= left[:, None]) & (over < left[:, None] + side)
-        kept = _like(inside[:, :, None] & across[:, None, :], clean[wrong])
+        pixels = inside[:, :, None] & across[:, None, :]
+        axes = find_image_axes(clean[wrong].shape[1:])
+        kept = pixels if axes is None or axes[2] is None else np.expand_dims(pixels, 1 + axes[2])
         found[wrong] = np.where(kept, crafted[wrong], clean[wrong])
         return found
 
@@ -52,7 +54,12 @@ def square_sides(clean: Array, crafted: Array) -> Places:
     """Return the side of the smallest square that holds each picture's changes; 0: none."""
     height, width = picture_size(clean.shape[1:])
     moved = _moved(clean, crafted).reshape(len(clean), height, width)
-    found = [_extent(np.asarray(moved.any(axis=axis))) for axis in (2, 1)]
+    found = []
+    for axis in (2, 1):
+        lines = np.asarray(moved.any(axis=axis))
+        count = lines.shape[1]
+        first, last = lines.argmax(axis=1), count - lines[:, ::-1].argmax(axis=1)
+        found.append(np.where(lines.any(axis=1), last - first, 0))
     return np.maximum(*found)
 
 
@@ -68,7 +75,18 @@ def attack_with_patches(
     Budgets and distances are squares of sides: the pixels of the smallest square that holds a
     change. The same arguments give the same result.
     """
-    found = _untouched(arena, widths)
+    wrong = arena.goal.reached(arena.probabilities, arena.labels)
+    space = replace(arena, norm=Norm.L0)
+    budgets = tuple(float(side**2) for side in widths)
+    found = SweepResult(
+        budgets=budgets,
+        probabilities=arena.probabilities.copy(),
+        crafted=arena.rows.copy(),
+        distance=np.zeros(len(wrong)),
+        breaking=np.where(wrong, 0.0, np.inf),
+        movable=tuple(int(space.threat(eps).movable.sum()) for eps in budgets),
+        log=(),
+    )
     for index, side in enumerate(widths):
         live = np.flatnonzero(np.isinf(found.breaking))
         if not len(live):
@@ -88,21 +106,6 @@ def attack_with_patches(
         own = int(np.random.SeedSequence([seed, side]).generate_state(1)[0])
         found = _join(found, arena, live, run_sweep(suite, part, (float(side**2),), own, report))
     return found
-
-
-def _untouched(arena: AttackSetup, widths: tuple[int, ...]) -> SweepResult:
-    wrong = arena.goal.reached(arena.probabilities, arena.labels)
-    space = replace(arena, norm=Norm.L0)
-    budgets = tuple(float(side**2) for side in widths)
-    return SweepResult(
-        budgets=budgets,
-        probabilities=arena.probabilities.copy(),
-        crafted=arena.rows.copy(),
-        distance=np.zeros(len(wrong)),
-        breaking=np.where(wrong, 0.0, np.inf),
-        movable=tuple(int(space.threat(eps).movable.sum()) for eps in budgets),
-        log=(),
-    )
 
 
 def _join(found: SweepResult, arena: AttackSetup, live: Places, part: SweepResult) -> SweepResult:
@@ -129,16 +132,3 @@ def _moved(clean: Array, crafted: Array) -> Mask:
     differs = (found != exact) & ~(np.isnan(found) & np.isnan(exact))
     planes = as_planes(differs.astype(np.float64))
     return np.asarray(planes.any(axis=1))
-
-
-def _extent(lines: Mask) -> Places:
-    """Return from the first to the last marked line of each row how many there are."""
-    count = lines.shape[1]
-    first, last = lines.argmax(axis=1), count - lines[:, ::-1].argmax(axis=1)
-    return np.where(lines.any(axis=1), last - first, 0)
-
-
-def _like(pixels: Mask, rows: Array) -> Mask:
-    """Return a mask of pixels in a shape that broadcasts against pictures with their channels."""
-    axes = find_image_axes(rows.shape[1:])
-    return pixels if axes is None or axes[2] is None else np.expand_dims(pixels, 1 + axes[2])

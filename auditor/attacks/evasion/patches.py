@@ -111,11 +111,30 @@ class RandomPatchState:
         patch = self.patch.chosen(better, self.tried)
         step = self.iteration + 1
         if step % MOVE_EVERY == 0:
-            tried = _move(
-                patch, picture_size(self.ball.clean.shape[1:]), step / self.budget, self.rng
+            size = picture_size(self.ball.clean.shape[1:])
+            spent = step / self.budget
+            reach = max(1, int(FIRST_SHIFT * (1 - spent) * max(size)))
+            steps = self.rng.integers(-reach, reach + 1, (2, len(patch.top)))
+            tried = PatchPlacement(
+                np.clip(patch.top + steps[0], 0, size[0] - patch.side),
+                np.clip(patch.left + steps[1], 0, size[1] - patch.side),
+                patch.high,
             )
         else:
-            tried = _repaint(patch, step / self.budget, self.rng)
+            # Give a square part of each patch one colour; one pixel alone changes its own
+            spent = step / self.budget
+            rows, channels, _ = patch.high.shape
+            part = FIRST_SHARE / 2.0 ** sum(spent > bound for bound in HALVINGS)
+            side = max(1, round(np.sqrt(part) * patch.side))
+            corner = self.rng.integers(0, patch.side - side + 1, (2, rows))
+            places = window_places(corner[0], corner[1], side, patch.side)[:, None, :]
+            every = np.broadcast_to(places, (rows, channels, side * side))
+            old = np.take_along_axis(patch.high, every, axis=2)
+            colour = np.broadcast_to(self.rng.random((rows, channels, 1)) < 1 / 2, old.shape)
+            same = (colour == old).all(axis=(1, 2))
+            high = patch.high.copy()
+            np.put_along_axis(high, every, np.where(same[:, None, None], ~colour, colour), axis=2)
+            tried = PatchPlacement(patch.top, patch.left, high)
         return replace(
             self,
             patch=patch,
@@ -184,34 +203,6 @@ def largest_side(places: float, height: int, width: int) -> int:
     return max(1, min(int(np.sqrt(places) + 1e-9), height, width))
 
 
-def _move(
-    patch: PatchPlacement, size: tuple[int, int], spent: float, rng: np.random.Generator
-) -> PatchPlacement:
-    reach = max(1, int(FIRST_SHIFT * (1 - spent) * max(size)))
-    steps = rng.integers(-reach, reach + 1, (2, len(patch.top)))
-    return PatchPlacement(
-        np.clip(patch.top + steps[0], 0, size[0] - patch.side),
-        np.clip(patch.left + steps[1], 0, size[1] - patch.side),
-        patch.high,
-    )
-
-
-def _repaint(patch: PatchPlacement, spent: float, rng: np.random.Generator) -> PatchPlacement:
-    """Give a square part of each patch one colour; one pixel alone changes its own."""
-    rows, channels, _ = patch.high.shape
-    part = FIRST_SHARE / 2.0 ** sum(spent > bound for bound in HALVINGS)
-    side = max(1, round(np.sqrt(part) * patch.side))
-    corner = rng.integers(0, patch.side - side + 1, (2, rows))
-    places = window_places(corner[0], corner[1], side, patch.side)[:, None, :]
-    every = np.broadcast_to(places, (rows, channels, side * side))
-    old = np.take_along_axis(patch.high, every, axis=2)
-    colour = np.broadcast_to(rng.random((rows, channels, 1)) < 1 / 2, old.shape)
-    same = (colour == old).all(axis=(1, 2))
-    high = patch.high.copy()
-    np.put_along_axis(high, every, np.where(same[:, None, None], ~colour, colour), axis=2)
-    return PatchPlacement(patch.top, patch.left, high)
-
-
 FIRST_STEP, LAST_STEP = 0.25, 0.02
 """How far one step moves a pixel, in ranges, at first and at last; falling by a cosine."""
 
@@ -239,7 +230,33 @@ class GradientPatchState:
         value, cotangent = logit_difference(answer.logits, self.aim)
         slope = answer.pull(cotangent) * self.ball.scale
         if self.step == 0:
-            return self._laid(slope)
+            # Lay the patch where a plane of this slope would rise most, at its best corner
+            low, high = self.ball.reach()
+            promise = np.maximum(slope * high, slope * low)
+            # 1 within the square of each picture that promises most, 0 elsewhere. `rank` of
+            # more skips as many squares before it: those that promise more and lie apart.
+            rank = self.rank
+            row = self.ball.clean.shape[1:]
+            height, width = picture_size(row)
+            side = largest_side(self.ball.eps, height, width)
+            weight = as_planes(promise).sum(axis=1).reshape(-1, height, width)
+            total = square_weights(weight, side)
+            down, over = np.arange(total.shape[1]), np.arange(total.shape[2])
+            for again in range(rank + 1):
+                place = total.reshape(len(total), -1).argmax(axis=1)
+                top, left = np.unravel_index(place, total.shape[1:])
+                if again < rank:
+                    close = np.abs(down - top[:, None])[:, :, None] * 2 < side
+                    close = close & (np.abs(over - left[:, None])[:, None, :] * 2 < side)
+                    total = np.where(close, -np.inf, total)
+            planes = np.zeros(as_planes(promise).shape)
+            places = window_places(np.asarray(top), np.asarray(left), side, width)[:, None, :]
+            every = np.broadcast_to(places, (*planes.shape[:2], side * side))
+            np.put_along_axis(planes, every, 1.0, axis=2)
+            inside = as_rows(planes, row)
+            corner = np.where(slope > 0, self.ball.upper, self.ball.lower)
+            point = np.where((inside > 0) & (self.ball.scale > 0), corner, self.point)
+            return replace(self, inside=inside, point=point, best=point, step=1)
         better = value > self.loss
         turn = (1 + np.cos(np.pi * self.step / max(self.steps, 1))) / 2
         length = LAST_STEP + (FIRST_STEP - LAST_STEP) * turn
@@ -265,15 +282,6 @@ class GradientPatchState:
             best=self.best[keep],
             loss=self.loss[keep],
         )
-
-    def _laid(self, slope: Floats) -> "GradientPatchState":
-        """Lay the patch where a plane of this slope would rise most, at its best corner."""
-        low, high = self.ball.reach()
-        promise = np.maximum(slope * high, slope * low)
-        inside = _promising(promise, self.ball, self.rank)
-        corner = np.where(slope > 0, self.ball.upper, self.ball.lower)
-        point = np.where((inside > 0) & (self.ball.scale > 0), corner, self.point)
-        return replace(self, inside=inside, point=point, best=point, step=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,28 +329,3 @@ class GradientPatch:
             steps=self.steps,
             rank=self.rank,
         )
-
-
-def _promising(promise: Floats, ball: PerturbationBall, rank: int) -> Floats:
-    """Return 1 within the square of each picture that promises most, 0 elsewhere.
-
-    ``rank`` of more skips as many squares before it: those that promise more and lie apart.
-    """
-    row = ball.clean.shape[1:]
-    height, width = picture_size(row)
-    side = largest_side(ball.eps, height, width)
-    weight = as_planes(promise).sum(axis=1).reshape(-1, height, width)
-    total = square_weights(weight, side)
-    down, over = np.arange(total.shape[1]), np.arange(total.shape[2])
-    for again in range(rank + 1):
-        place = total.reshape(len(total), -1).argmax(axis=1)
-        top, left = np.unravel_index(place, total.shape[1:])
-        if again < rank:
-            close = np.abs(down - top[:, None])[:, :, None] * 2 < side
-            close = close & (np.abs(over - left[:, None])[:, None, :] * 2 < side)
-            total = np.where(close, -np.inf, total)
-    planes = np.zeros(as_planes(promise).shape)
-    places = window_places(np.asarray(top), np.asarray(left), side, width)[:, None, :]
-    every = np.broadcast_to(places, (*planes.shape[:2], side * side))
-    np.put_along_axis(planes, every, 1.0, axis=2)
-    return as_rows(planes, row)

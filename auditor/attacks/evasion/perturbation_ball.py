@@ -34,7 +34,6 @@ from auditor.attacks.evasion.norms import (
 )
 from auditor.domain.tasks import Array, Floats
 
-Mask = NDArray[np.bool_]
 STEPS = 100
 SHRINK_TOLERANCE = 1e-12
 HUGE = 1e200

@@ -1,4 +1,4 @@
-"""What a suite of attacks found, and what each attack cost."""
+"""Query costs of attacks, and what a suite of them found."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,8 @@ class SweepResult:
     ``crafted`` holds each row's nearest successful candidate, or its strongest one, and
     ``probabilities`` what the target said to it; ``distance`` is the size of its change,
     ``breaking`` that of a successful one (infinite: none; 0: wrong without any attack).
-    ``movable`` counts the coordinates that may move, one entry a budget.
+    ``movable`` counts the coordinates that may move, one entry a budget. ``parts`` are the rows
+    that went together, ``decided`` whether what they showed ended the attack.
     """
 
     budgets: tuple[float, ...]
@@ -43,6 +44,8 @@ class SweepResult:
     breaking: Floats
     movable: tuple[int, ...]
     log: tuple[QueryCost, ...]
+    parts: tuple[int, ...] = ()
+    decided: bool = False
 
 
 def sum_costs(logs: list[list[QueryCost]]) -> tuple[QueryCost, ...]:

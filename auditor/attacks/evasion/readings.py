@@ -1,6 +1,7 @@
 """Readings of evasion attacks: robust accuracy by budget, class and group, and expected costs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -23,9 +24,11 @@ from auditor.domain.readings import (
     Scalar,
     Unit,
 )
-from auditor.domain.tasks import Floats
+from auditor.domain.row_limits import ROWS_IN_TIME
+from auditor.domain.tasks import FILLED, Floats
 from auditor.metrics.stats.proportions import clopper_pearson, mean_of_levels
 from auditor.metrics.stats.quantiles import quantile
+from auditor.metrics.stats.sequential import spend_on_looks
 
 
 def expected_costs(
@@ -55,26 +58,19 @@ def expected_costs(
         reached = is_within_budget(harming, eps) & (harming > 0)
         paid = np.where(reached, np.maximum(before, after), before)
         mean = mean_of_levels(paid, levels, confidence)
-        found.append(_mean_cost(mean, settings, {"eps": eps, **params}, details))
+        found.append(
+            Measurement.of(
+                mean,
+                "expected_cost",
+                Unit.NONE,
+                bound=BoundKind.AT_LEAST,
+                params={"eps": eps, **params},
+                repeat=Repeatability.EXACT if settings["deterministic"] else Repeatability.INTERVAL,
+                doubted=not settings["deterministic"],
+                details=details,
+            )
+        )
     return tuple(found)
-
-
-def _mean_cost(
-    mean: ConfidenceInterval,
-    settings: Mapping[str, Json],
-    params: Mapping[str, Scalar],
-    details: Mapping[str, Json],
-) -> Measurement:
-    return Measurement.of(
-        mean,
-        "expected_cost",
-        Unit.NONE,
-        bound=BoundKind.AT_LEAST,
-        params=params,
-        repeat=Repeatability.EXACT if settings["deterministic"] else Repeatability.INTERVAL,
-        doubted=not settings["deterministic"],
-        details=details,
-    )
 
 
 def class_coordinates(settings: Mapping[str, Json]) -> dict[str, str]:
@@ -135,7 +131,11 @@ def find_cheapest_attack(log: Sequence[Mapping[str, Json]]) -> dict[str, Json] |
     A query of the target and a gradient of the twin count alike.
     """
     paid = [
-        (_cost(bill) / cast("int", bill["broken"]), index)
+        (
+            (cast("int", bill["queries"]) + cast("int", bill["passes"]))
+            / cast("int", bill["broken"]),
+            index,
+        )
         for index, bill in enumerate(log)
         if bill["broken"]
     ]
@@ -155,10 +155,6 @@ def find_necessary_attacks(log: Sequence[Mapping[str, Json]]) -> list[Json]:
     """Return the attacks that broke a row which those before them had not, in their order."""
     useful = [str(bill["attack"]) for bill in log if bill["broken"]]
     return list(dict.fromkeys(useful))
-
-
-def _cost(bill: Mapping[str, Json]) -> int:
-    return cast("int", bill["queries"]) + cast("int", bill["passes"])
 
 
 def _parts(names: Sequence[str], kept: Mask, confidence: float) -> list[Json]:
@@ -196,10 +192,16 @@ def build_robustness_readings(
         return (_nothing_moves(settings),)
     seen = recount_rows(evidence)
     place = reading_coordinates(settings)
+    cut = cast("Mapping[str, int]", evidence.get(ROWS_IN_TIME, {}))
+    looks, early = cut.get("looks", 0), bool(cut.get("decided"))
+    stated, confidence = confidence, spend_on_looks(confidence, looks, early=early)
+    names = ("coordinates", "deterministic", "repeats", "twin_distance", FILLED)
     shared = {
         **effort,
-        **_shared(settings),
+        **{name: settings[name] for name in names if name in settings},
         "rows": len(seen.wrong),
+        # Where time ended the attack before, or enough was known
+        **({"rows_asked": cut["of"], "decided_early": early} if cut else {}),
         **describe_success(seen, evidence),
     }
     clean = _share(~seen.wrong, "clean_accuracy", confidence, settings, place, {})
@@ -207,8 +209,27 @@ def build_robustness_readings(
         _robust(evidence, seen, index, confidence, shared) for index in range(len(seen.budgets))
     ]
     costs = expected_costs(evidence, seen, confidence, place)
-    named = {**shared, **_named(evidence, seen)}
-    return (clean, *curve, *costs, _breaking(seen, confidence, settings, named))
+    # Name the rows that break by the smallest changes
+    ids = cast("Sequence[str]", evidence["ids"])
+    order = [int(row) for row in np.argsort(seen.breaking, kind="stable")]
+    worst = [row for row in order if seen.broken[-1, row]][:MOST_NAMED]
+    shown = cast("Sequence[str]", evidence.get("example_rows", ()))
+    named = {
+        **shared,
+        "worst_rows": [ids[row] for row in worst],
+        "examples": list(shown),
+        "moved": _moved(evidence),
+    }
+    found = (clean, *curve, *costs, _breaking(seen, confidence, settings, named))
+    return tuple(state_looks(reading, stated, looks) for reading in found)
+
+
+def state_looks(reading: Measurement, confidence: float, looks: int) -> Measurement:
+    """Return a figure whose interval holds at a confidence after looks, and say so."""
+    if not looks:
+        return reading
+    method = f"{reading.method}, for {looks} looks"
+    return replace(reading, confidence=confidence, method=method)
 
 
 def reading_coordinates(settings: Mapping[str, Json]) -> dict[str, Scalar]:
@@ -242,9 +263,20 @@ def _robust(
     settings = cast("Mapping[str, Json]", evidence["settings"])
     eps, kept = seen.budgets[index], seen.right[index]
     groups = cast("Mapping[str, Sequence[str]]", evidence.get("groups", {}))
+    # What one budget cost: all its attacks together, and each one
+    log = cast("Sequence[Mapping[str, Json]]", settings["log"])
+    here = [bill for bill in log if bill["eps"] == eps]
+    totals: dict[str, Json] = {
+        name: sum(cast("int", bill[name]) for bill in here)
+        for name in ("queries", "passes", "refused")
+    }
+    # Each bill names all phantoms of its budget so far, those of attacks before it included.
+    phantoms = max((cast("int", bill["phantoms"]) for bill in here), default=0)
     details = {
         **shared,
-        **_spent(settings, eps),
+        **totals,
+        "phantoms": phantoms,
+        "log": [dict(bill) for bill in here],
         "movable": cast("Sequence[Json]", settings["movable"])[index],
         "eps_absolute": cast("Sequence[Json]", settings["radius"])[index],
         "wrong_without_attack": int(seen.wrong.sum()),
@@ -254,19 +286,6 @@ def _robust(
     }
     params = {"eps": eps, **reading_coordinates(settings)}
     return _share(kept, "robust_accuracy", confidence, settings, params, details)
-
-
-def _spent(settings: Mapping[str, Json], eps: float) -> dict[str, Json]:
-    """Return what one budget cost: all its attacks together, and each one."""
-    log = cast("Sequence[Mapping[str, Json]]", settings["log"])
-    here = [bill for bill in log if bill["eps"] == eps]
-    totals: dict[str, Json] = {
-        name: sum(cast("int", bill[name]) for bill in here)
-        for name in ("queries", "passes", "refused")
-    }
-    # Each bill names all phantoms of its budget so far, those of attacks before it included.
-    phantoms = max((cast("int", bill["phantoms"]) for bill in here), default=0)
-    return {**totals, "phantoms": phantoms, "log": [dict(bill) for bill in here]}
 
 
 def _share(  # noqa: PLR0913, PLR0917 -- one place where shares become measurements
@@ -315,19 +334,6 @@ def _breaking(
     )
 
 
-def _named(evidence: Evidence, seen: RowOutcomes) -> dict[str, Json]:
-    """Name the rows that break by the smallest changes."""
-    ids = cast("Sequence[str]", evidence["ids"])
-    order = [int(row) for row in np.argsort(seen.breaking, kind="stable")]
-    worst = [row for row in order if seen.broken[-1, row]][:MOST_NAMED]
-    shown = cast("Sequence[str]", evidence.get("example_rows", ()))
-    return {
-        "worst_rows": [ids[row] for row in worst],
-        "examples": list(shown),
-        "moved": _moved(evidence),
-    }
-
-
 def _moved(evidence: Evidence) -> list[Json]:
     """Return the columns of a table that broken rows changed most often, the first ones first."""
     names = cast("Sequence[str]", evidence.get("features", ()))
@@ -343,11 +349,6 @@ def _moved(evidence: Evidence) -> list[Json]:
         for place in order
         if share[place] > 0
     ]
-
-
-def _shared(settings: Mapping[str, Json]) -> dict[str, Json]:
-    names = ("coordinates", "deterministic", "repeats", "twin_distance")
-    return {name: settings[name] for name in names if name in settings}
 
 
 def _repeat(settings: Mapping[str, Json]) -> Repeatability:

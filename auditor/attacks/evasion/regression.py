@@ -1,10 +1,10 @@
-"""How attacks on classes are turned on a number: too low, within the tolerance, or too high."""
+"""Evasion attacks on regression models: predictions pushed below or above the tolerance."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from auditor.attacks.evasion.apgd import AutoPgd, L1AutoPgd
+from auditor.attacks.evasion.apgd import AutoPgd
 from auditor.attacks.evasion.attack_protocol import (
     AttackContext,
     AttackFeedback,
@@ -16,7 +16,7 @@ from auditor.attacks.evasion.attack_protocol import (
 )
 from auditor.attacks.evasion.goals import RegressionErrorGoal
 from auditor.attacks.evasion.losses import Labels, LossAim, score_lead
-from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.suite_parser import AttackSuite
 from auditor.domain.tasks import Floats
 
 LOW, WITHIN, HIGH = range(3)
@@ -226,7 +226,7 @@ def _turned(attacks: tuple[EvasionAttack, ...]) -> tuple[EvasionAttack, ...]:
             found.append(attack)
         elif attack.minimises:
             found.append(TwoSidedAttack(attack))
-        elif isinstance(attack, AutoPgd | L1AutoPgd):
+        elif isinstance(attack, AutoPgd):
             if attack.rank <= 1:
                 one = replace(attack, rank=0)
                 found += [OneSidedAttack(one, HIGH), OneSidedAttack(one, LOW)]

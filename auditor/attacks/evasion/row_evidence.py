@@ -1,4 +1,4 @@
-"""What of an attack's evidence goes by the rows that were attacked."""
+"""The row-level evidence of an evasion attack."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -10,6 +10,7 @@ from auditor.domain.evidence import Evidence, Item
 from auditor.domain.json import Json
 from auditor.domain.readings import Scalar
 from auditor.domain.row_evidence import RowEvidence, RowFigures
+from auditor.domain.row_limits import ROWS_IN_TIME
 
 SHARED = frozenset({"ids", "labels", "groups", "clean_probabilities"})
 """What several attacks on the same rows hold once."""
@@ -83,7 +84,7 @@ def _tried(evidence: Evidence) -> tuple[RowFigures, ...]:
 
 ATTACKED = RowEvidence(
     each=SHARED | SAID,
-    apart=frozenset({"features", "fitted", "settings", "taught"}),
+    apart=frozenset({"features", "fitted", "settings", "taught", ROWS_IN_TIME}),
     counted=frozenset({"clean_accuracy", "robust_accuracy"}),
     adds=_adds,
 )

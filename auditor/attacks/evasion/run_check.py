@@ -1,24 +1,39 @@
-"""One attack check's work: gather the rows, throw a suite at them, and write down what was seen."""
+"""Runs one evasion check: gathers the rows, runs an attack suite, and writes the evidence."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from auditor.attacks.evasion.attack_setup import prepare_attack_run
+from auditor.attacks.evasion.attack_setup import AttackRun, prepare_attack_run
 from auditor.attacks.evasion.budget_sweep import run_sweep
-from auditor.attacks.evasion.evidence import describe_attack_run
+from auditor.attacks.evasion.evidence import describe_attack_run, describe_outcomes
 from auditor.attacks.evasion.goals import RegressionErrorGoal
 from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.query_costs import SweepResult
 from auditor.attacks.evasion.regression import build_regression_suite
-from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.suite_parser import AttackSuite
 from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, Unit
-from auditor.domain.subjects import Subject
+from auditor.domain.row_limits import ROWS_IN_TIME, RowLimit
 
 REFINE = 6
 """Bisections of each success: its size is then known to 1/64."""
 SECONDS_A_PASS = 5e-6
 SECONDS_A_QUERY = 5e-6
+CRAFTED_INPUT_CONTROLS = (
+    FrameworkControl("eu-ai-act", "15(5)"),
+    FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+    FrameworkControl("iso-42001", "A.6.2.4"),
+    FrameworkControl("mitre-atlas", "AML.T0015"),
+    FrameworkControl("mitre-atlas", "AML.T0043.000"),
+    FrameworkControl("owasp-ml", "ML01"),
+    FrameworkControl("nist-ai-100-2", "NISTAML.022"),
+)
+"""What asks for robustness to inputs that are crafted on the model."""
 
 
 def robustness_metrics(distance: Unit = Unit.SHARE) -> Mapping[str, Metric]:
@@ -31,13 +46,13 @@ def robustness_metrics(distance: Unit = Unit.SHARE) -> Mapping[str, Metric]:
             "Accuracy under attack", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
         ),
         "min_breaking_eps": Metric(
-            "Smallest change that breaks half of the rows (the largest possible: none was found)",
+            "Smallest change that breaks half of the rows (the largest possible: not found)",
             distance,
             BoundKind.AT_MOST,
             higher_is_better=True,
         ),
         "expected_cost": Metric(
-            "Mean cost of the decisions under attack, where the task has costs",
+            "Mean cost of decisions under attack, if the task has costs",
             Unit.NONE,
             BoundKind.AT_LEAST,
             higher_is_better=False,
@@ -82,6 +97,16 @@ def run_attack_check(  # noqa: PLR0913 -- what a check's parameters say
     if suite.asks_the_twin and bout.arena.twin is None:
         message = "the frame asks for needs first"
         raise TypeError(message)
+    limit, looks = subject.row_limit, subject.row_limit.plan_looks(len(bout.sample))
+
+    def read(found: SweepResult) -> Evidence:
+        """Return the evidence of the rows so far, as if it decided."""
+        outcomes = describe_outcomes(bout.first(len(found.breaking)), found)
+        return {
+            **outcomes,
+            ROWS_IN_TIME: _describe_parts(bout, replace(found, decided=True), limit, looks),
+        }
+
     found = run_sweep(
         suite,
         bout.arena,
@@ -90,7 +115,25 @@ def run_attack_check(  # noqa: PLR0913 -- what a check's parameters say
         subject.progress,
         refine=REFINE,
         memory=subject.memory,
+        limit=limit,
+        read=read if looks else None,
     )
+    # Rows of other parts meet other random numbers: who repeats this needs their size
+    cut = {ROWS_IN_TIME: _describe_parts(bout, found, limit, looks)} if limit.timed else {}
+    bout = bout.first(len(found.breaking))
     twin = None if isinstance(subject.twin, Gap) or not suite.asks_the_twin else subject.twin
     most = examples * subject.show_examples
-    return describe_attack_run(bout, found, most_examples=most, twin=twin)
+    return {**describe_attack_run(bout, found, most_examples=most, twin=twin), **cut}
+
+
+def _describe_parts(
+    bout: AttackRun, found: SweepResult, limit: RowLimit, looks: int
+) -> dict[str, Json]:
+    return {
+        "rows": len(found.breaking),
+        "of": len(bout.sample),
+        "parts": list(found.parts),
+        "races": limit.races,
+        "looks": looks,
+        "decided": found.decided,
+    }

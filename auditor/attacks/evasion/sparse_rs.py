@@ -59,7 +59,16 @@ class SparseRsState:
         places = where_rows(better, self.tried, self.chosen)
         best = where_rows(better, self.asked, self.best)
         count = exchange_count(self.iteration + 1, self.budget, int(places[:1].sum()))
-        tried, asked = _exchange(self.ball, places, best, count, self.rng)
+        # Turn `count` changed places of each row back, and change as many others. Where all places
+        # are changed, the same ones get other values.
+        ball = self.ball
+        clean = ball.clean.astype(np.float64)
+        back = _some(places, count, self.rng)
+        others = _free(ball) & ~places
+        fresh = _some(others if others.any() else back, count, self.rng)
+        tried = (places & ~back) | fresh
+        kept = np.where(_spread(back, ball), clean, best)
+        asked = np.where(_spread(fresh, ball), random_extremes(ball, self.rng), kept)
         return replace(
             self,
             chosen=places,
@@ -116,7 +125,10 @@ class SparseRs:
         clean = ball.clean.astype(np.float64)
         start = clean if ground.start is None else ground.start
         free = np.broadcast_to(_free(ball), (rows, _free(ball).size))
-        known = _changed(start, ball)
+        # Which places differ from the clean row: `[n, places]`
+        moved = ball.change(start) != 0
+        places = moved if ball.channels is None else moved.any(axis=1 + ball.channels)
+        known = np.asarray(places.reshape(len(start), int(np.prod(places.shape[1:]))))
         count = min(int(ball.eps), int(_free(ball).sum()))
         tried = known | _some(free & ~known, count, rng, known.sum(axis=1))
         fresh = np.where(_spread(tried & ~known, ball), random_extremes(ball, rng), clean)
@@ -138,23 +150,6 @@ def random_extremes(ball: PerturbationBall, rng: np.random.Generator) -> Floats:
     return np.where(still, np.where(high, ball.lower, ball.upper), ends)
 
 
-def _exchange(
-    ball: PerturbationBall, chosen: Mask, best: Floats, count: int, rng: np.random.Generator
-) -> tuple[Mask, Floats]:
-    """Turn ``count`` changed places of each row back, and change as many others.
-
-    Where all places are changed, the same ones get other values.
-    """
-    clean = ball.clean.astype(np.float64)
-    back = _some(chosen, count, rng)
-    others = _free(ball) & ~chosen
-    fresh = _some(others if others.any() else back, count, rng)
-    tried = (chosen & ~back) | fresh
-    kept = np.where(_spread(back, ball), clean, best)
-    asked = np.where(_spread(fresh, ball), random_extremes(ball, rng), kept)
-    return tried, asked
-
-
 def _some(among: Mask, count: int, rng: np.random.Generator, less: Places | None = None) -> Mask:
     """Return ``count`` of the places ``among`` which each row may choose, or all where fewer.
 
@@ -167,13 +162,6 @@ def _some(among: Mask, count: int, rng: np.random.Generator, less: Places | None
         limit = count - (np.zeros(len(among), dtype=np.int64) if less is None else less)
         np.put_along_axis(found, places, np.arange(count) < limit[:, None], axis=1)
     return found & among
-
-
-def _changed(points: Floats, ball: PerturbationBall) -> Mask:
-    """Return which places differ from the clean row: ``[n, places]``."""
-    moved = ball.change(points) != 0
-    places = moved if ball.channels is None else moved.any(axis=1 + ball.channels)
-    return np.asarray(places.reshape(len(points), int(np.prod(places.shape[1:]))))
 
 
 def _free(ball: PerturbationBall) -> Mask:

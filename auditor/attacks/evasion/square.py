@@ -78,39 +78,6 @@ class SquareState:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SquareAttack:
-    """Square Attack on the target's scores: one query an iteration for each live row."""
-
-    iterations: int
-
-    source = AttackFeedback.SCORES
-    minimises = False
-    passes = 0
-
-    @property
-    def name(self) -> str:
-        """The attack and its iterations."""
-        return f"square, {self.iterations} queries"
-
-    @property
-    def rounds(self) -> int:
-        """One an iteration."""
-        return self.iterations
-
-    @property
-    def queries(self) -> int:
-        """One an iteration."""
-        return self.iterations
-
-    def begin(self, ground: AttackContext, rng: np.random.Generator) -> SquareState:
-        """Begin at the start that the ground names, or with vertical stripes."""
-        ball = ground.ball
-        start = initial_stripes(ball, rng) if ground.start is None else ground.start
-        never = np.full(len(start), -np.inf)
-        return SquareState(ball, start, never, start, 0, self.iterations, rng)
-
-
 def initial_stripes(ball: PerturbationBall, rng: np.random.Generator) -> Floats:
     """Return where the search starts: vertical stripes on images, random corners otherwise."""
     clean = ball.clean.astype(np.float64)
@@ -132,7 +99,12 @@ def propose_square(
     """
     axes = find_image_axes(best.shape[1:])
     if axes is None:
-        inside, signs = _subset(best, part, ball.scale, rng)
+        movable = np.flatnonzero(np.broadcast_to(ball.scale, best.shape[1:]).reshape(-1) > 0)
+        count = max(1, round(part * len(movable)))
+        order = rng.random((len(best), len(movable))).argpartition(count - 1, axis=1)[:, :count]
+        inside = np.zeros((len(best), best[0].size), dtype=np.bool_)
+        np.put_along_axis(inside, movable[order], values=True, axis=1)
+        inside, signs = inside.reshape(best.shape), rng.choice([-1.0, 1.0], best.shape)
     else:
         inside, signs = _square(best, part, axes, rng)
     step = ball.eps * ball.scale * signs
@@ -143,17 +115,6 @@ def propose_square(
         back = np.where(inside[still], own.exact - step[still], best[still])
         there[still] = own.project(back)
     return there
-
-
-def _subset(
-    best: Floats, part: float, scale: Floats, rng: np.random.Generator
-) -> tuple[RowMask, Floats]:
-    movable = np.flatnonzero(np.broadcast_to(scale, best.shape[1:]).reshape(-1) > 0)
-    count = max(1, round(part * len(movable)))
-    order = rng.random((len(best), len(movable))).argpartition(count - 1, axis=1)[:, :count]
-    inside = np.zeros((len(best), best[0].size), dtype=np.bool_)
-    np.put_along_axis(inside, movable[order], values=True, axis=1)
-    return inside.reshape(best.shape), rng.choice([-1.0, 1.0], best.shape)
 
 
 def _square(
@@ -232,10 +193,14 @@ class SquareL2State:
 
 
 @dataclass(frozen=True, slots=True)
-class SquareL2:
-    """Square Attack on the target's scores in L2: one query an iteration for each live row."""
+class SquareAttack:
+    """Square Attack on the target's scores: one query an iteration for each live row.
+
+    ``euclidean`` moves mass between windows, which keeps the L2 norm, in place of corners.
+    """
 
     iterations: int
+    euclidean: bool = False
 
     source = AttackFeedback.SCORES
     minimises = False
@@ -244,7 +209,7 @@ class SquareL2:
     @property
     def name(self) -> str:
         """The attack and its iterations."""
-        return f"square l2, {self.iterations} queries"
+        return f"square{' l2' * self.euclidean}, {self.iterations} queries"
 
     @property
     def rounds(self) -> int:
@@ -256,12 +221,16 @@ class SquareL2:
         """One an iteration."""
         return self.iterations
 
-    def begin(self, ground: AttackContext, rng: np.random.Generator) -> SquareL2State:
-        """Begin at the start that the ground names, or with tiles of alternating sign."""
-        ball = ground.ball
-        start = initial_tiles(ball, rng) if ground.start is None else ball.change(ground.start)
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> SquareState | SquareL2State:
+        """Begin at the start that the ground names, or with stripes, or tiles of either sign."""
+        ball, start = ground.ball, ground.start
+        if self.euclidean:
+            change = initial_tiles(ball, rng) if start is None else ball.change(start)
+            never = np.full(len(change), -np.inf)
+            return SquareL2State(ball, change, never, change, 0, self.iterations, rng)
+        start = initial_stripes(ball, rng) if start is None else start
         never = np.full(len(start), -np.inf)
-        return SquareL2State(ball, start, never, start, 0, self.iterations, rng)
+        return SquareState(ball, start, never, start, 0, self.iterations, rng)
 
 
 def initial_tiles(ball: PerturbationBall, rng: np.random.Generator) -> Floats:
@@ -292,7 +261,11 @@ def redistribute_mass(
     """
     planes = as_planes(change)
     first, second, wave = _windows(change, part, ball, rng)
-    mass = _mass(planes, first, second)
+    # The squared norm of each plane within both windows together
+    inside = np.zeros((len(planes), planes.shape[2]), dtype=np.bool_)
+    np.put_along_axis(inside, first, values=True, axis=1)
+    np.put_along_axis(inside, second, values=True, axis=1)
+    mass: Floats = (planes**2 * inside[:, None, :]).sum(axis=2)
     left = np.maximum(ball.eps**2 - (planes**2).sum(axis=(1, 2)), 0.0)
     budget = np.sqrt(left[:, None] / planes.shape[1] + mass)[:, :, None]
     old = np.take_along_axis(planes, first[:, None, :], axis=2)
@@ -350,15 +323,6 @@ def _windows(
     lying = rng.random(rows) < 1 / 2
     both = np.where(lying[:, None, None], wave, wave.T)
     return found[0], found[1], both.reshape(rows, 1, side * side)
-
-
-def _mass(planes: Floats, first: Places, second: Places) -> Floats:
-    """Return the squared norm of each plane within both windows together."""
-    inside = np.zeros((len(planes), planes.shape[2]), dtype=np.bool_)
-    np.put_along_axis(inside, first, values=True, axis=1)
-    np.put_along_axis(inside, second, values=True, axis=1)
-    mass: Floats = (planes**2 * inside[:, None, :]).sum(axis=2)
-    return mass
 
 
 def _unit(values: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Rows of the data that the target already decides as an attacker of another row would like."""
+"""Starting points of attacks: dataset rows that the target already decides as an attacker wants."""
 
 import numpy as np
 
@@ -17,7 +17,13 @@ def find_harmful_neighbours(ground: AttackContext, count: int) -> Places:
     """
     rows = len(ground.labels)
     found = np.full((rows, count), NOBODY, dtype=np.int64)
-    apart = _apart(ground)
+    # The squared distances between all rows
+    scale = ground.ball.scale
+    free = scale > 0
+    clean = ground.ball.clean.astype(np.float64) / np.where(free, scale, 1.0)
+    points = flatten_rows(np.where(free, np.nan_to_num(clean, nan=0.0), 0.0))
+    square = (points * points).sum(axis=1)
+    apart: Floats = square[:, None] + square - 2 * points @ points.T
     for label in np.unique(ground.labels):
         own = np.flatnonzero(ground.labels == label)
         assumed = np.full(rows, label, dtype=ground.labels.dtype)
@@ -25,14 +31,3 @@ def find_harmful_neighbours(ground: AttackContext, count: int) -> Places:
         order = np.argsort(apart[np.ix_(own, others)], axis=1, kind="stable")[:, :count]
         found[own, : order.shape[1]] = others[order]
     return found
-
-
-def _apart(ground: AttackContext) -> Floats:
-    """Return the squared distances between all rows."""
-    scale = ground.ball.scale
-    free = scale > 0
-    clean = ground.ball.clean.astype(np.float64) / np.where(free, scale, 1.0)
-    points = flatten_rows(np.where(free, np.nan_to_num(clean, nan=0.0), 0.0))
-    square = (points * points).sum(axis=1)
-    apart: Floats = square[:, None] + square - 2 * points @ points.T
-    return apart

@@ -251,20 +251,16 @@ def _next_point(state: SurFreeState) -> Floats:
     asked[turning] = points_on_circle(state.base[turning], state.across[turning], angle)
     starting = np.flatnonzero(state.phase == SurFreePhase.START)
     if len(starting):
-        asked[starting] = _starts(state, starting)
+        # The next start of some rows: the nearest strangers, then noise over all the box
+        ball, count = state.ball.take(starting), state.count[starting]
+        low, high = ball.reach()
+        change = state.rng.uniform(low, high)
+        near = state.near[starting, np.minimum(count, STRANGERS - 1)]
+        known = (count < STRANGERS) & (near != NOBODY)
+        if known.any():
+            change[known] = ball.take(known).change(state.pool[near[known]])
+        asked[starting] = np.asarray(change * (ball.scale > 0))
     return asked
-
-
-def _starts(state: SurFreeState, rows: Places) -> Floats:
-    """Return the next start of some rows: the nearest strangers, then noise over all the box."""
-    ball, count = state.ball.take(rows), state.count[rows]
-    low, high = ball.reach()
-    change = state.rng.uniform(low, high)
-    near = state.near[rows, np.minimum(count, STRANGERS - 1)]
-    known = (count < STRANGERS) & (near != NOBODY)
-    if known.any():
-        change[known] = ball.take(known).change(state.pool[near[known]])
-    return np.asarray(change * (ball.scale > 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an attacker may do to a row: a norm, a budget, a box, steps, and what must stay true."""
+"""The threat model of an attack: norm, budget, box, steps, and constraints that must hold."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -119,9 +119,23 @@ class ThreatModel:
         """Return what ``permits`` and ``distance`` do."""
         exact, found = clean.astype(np.float64), crafted.astype(np.float64)
         change = found - exact
-        allowed = self._boxed(exact, found, change)
+        # Which coordinates can move, moved no further than alone they may, and in the box. A clean
+        # value outside the box widens it.
+        low, high, most = self.box
+        above, below = found >= low, found <= high
+        if not _whole(above):
+            above |= found >= exact - self.forgiven
+        if not _whole(below):
+            below |= found <= exact + self.forgiven
+        allowed: Mask = np.abs(change) <= most
+        allowed &= above
+        allowed &= below
+        allowed &= self.movable
         if self.stepped:
-            allowed &= self._stepped(found, crafted)
+            quantum = np.where(self.quantum > 0, self.quantum, 1.0)
+            steps = (found - self.low) / quantum
+            blur = STEP_SLACK + number_spacing(crafted) / quantum
+            allowed &= np.asarray((self.quantum == 0) | (np.abs(steps - np.rint(steps)) <= blur))
         distance = self._length(change)
         kept = is_within_budget(distance, self.eps)
         if not _whole(allowed):
@@ -139,30 +153,6 @@ class ThreatModel:
     def _length(self, change: Floats) -> Floats:
         ranges = change if self.unit is None else change / self.unit
         return row_norms(ranges, self.norm, self.channels)
-
-    def _boxed(self, exact: Floats, found: Floats, change: Floats) -> Mask:
-        """Return which coordinates can move, moved no further than alone they may, and in the box.
-
-        A clean value outside the box widens it.
-        """
-        low, high, most = self.box
-        above, below = found >= low, found <= high
-        if not _whole(above):
-            above |= found >= exact - self.forgiven
-        if not _whole(below):
-            below |= found <= exact + self.forgiven
-        allowed: Mask = np.abs(change) <= most
-        allowed &= above
-        allowed &= below
-        allowed &= self.movable
-        return allowed
-
-    def _stepped(self, found: Floats, crafted: Array) -> Mask:
-        """Return which coordinates stand on a step, or have none."""
-        quantum = np.where(self.quantum > 0, self.quantum, 1.0)
-        steps = (found - self.low) / quantum
-        blur = STEP_SLACK + number_spacing(crafted) / quantum
-        return np.asarray((self.quantum == 0) | (np.abs(steps - np.rint(steps)) <= blur))
 
 
 def _whole(mask: Mask) -> bool:

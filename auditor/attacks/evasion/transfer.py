@@ -20,8 +20,9 @@ from auditor.attacks.evasion.holdout import build_query_cost, judge_candidates
 from auditor.attacks.evasion.judge import AttackJudge, BestSoFar, Rows
 from auditor.attacks.evasion.losses import softmax
 from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
+from auditor.domain.check_subject import ProgressReporter
+from auditor.domain.digests import Digest
 from auditor.domain.json import Json
-from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Array, Floats
 
 Mask = NDArray[np.bool_]
@@ -43,7 +44,7 @@ class SurrogateTraining:
 
 @dataclass(slots=True, eq=False)
 class SurrogateNetwork:
-    """A network of one hidden layer beside a linear one; implements ``domain.subjects.Twin``.
+    """A network of one hidden layer beside a linear one; implements ``domain.models.Twin``.
 
     ``center`` and ``scale`` standardise each coordinate; a missing value stands at the center.
     """
@@ -72,7 +73,7 @@ class SurrogateNetwork:
         weights = hashlib.sha256()
         for part in (self.center, self.scale, *self.parts):
             weights.update(np.ascontiguousarray(part).tobytes())
-        return {"kind": "surrogate", "digest": f"sha256:{weights.hexdigest()}"}
+        return {"kind": "surrogate", "digest": Digest.of_hex(weights.hexdigest())}
 
     def forward(self, inputs: Array) -> Floats:
         """Return ``[n, classes]`` logits."""
@@ -161,14 +162,6 @@ class _SurrogateTrainer:
             steady = mean / (1 - FIRST_DECAY**self.steps)
             rough = np.sqrt(square / (1 - SECOND_DECAY**self.steps)) + TINY
             np.subtract(part, rate * (steady / rough + SHRINK * part), out=part)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TransferResult:
-    """What came of candidates from a surrogate, and how like the target it was."""
-
-    sweep: SweepResult
-    surrogate: SurrogateNetwork
 
 
 def distil_surrogate(

@@ -1,5 +1,7 @@
-"""One perturbation for all rows (Moosavi-Dezfooli et al. 2017, arXiv 1610.08401), fitted by
-stochastic gradients of a clipped loss (Shafahi et al. 2020, arXiv 1811.11304, algorithm 2).
+"""Universal perturbation attack: one change for all rows, fitted by stochastic gradients.
+
+Sources: Moosavi-Dezfooli et al. 2017 (arXiv 1610.08401), and Shafahi et al. 2020 (arXiv 1811.11304,
+algorithm 2) for the gradients of a clipped loss.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +18,9 @@ from auditor.attacks.evasion.losses import cross_entropy
 from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
 from auditor.attacks.evasion.threat_model import ThreatModel
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.evidence import Evidence
 from auditor.domain.models import Twin
-from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Floats
 
 CLIP = 3.0

@@ -1,16 +1,17 @@
-"""What becomes of figures that were found by gradients which cannot be believed."""
+"""Caveats on figures found by gradients, where gradient masking makes them unreliable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from auditor.domain.checks import Check, Need, uses_need
 from auditor.domain.json import Json
-from auditor.domain.readings import BoundKind, Measurement, Reading, Repeatability
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
 
 MASKING = "evasion.masking"
 BELIEVABLE = "believable"
 FAMILY = "evasion."
+UNEXAMINED = "there was no time to examine whether the gradients that it rests on are masked"
 
 
 def qualify_masked_readings(
@@ -30,20 +31,44 @@ def qualify_masked_readings(
         if isinstance(reading, Measurement)
         and (reading.check, reading.metric, reading.value) == (MASKING, BELIEVABLE, False)
     }
-    if not masked:
+    hurried = {
+        item.target
+        for item in readings
+        if isinstance(item, Gap)
+        and (item.check, item.reason) == (MASKING, GapReason.OVER_BUDGET)
+        and not item.metric
+    }
+    if not masked and not hurried:
         return tuple(readings)
     return tuple(
-        _doubted(reading, masked[reading.target], _without_gradients(reading, readings, checks))
+        _qualified(reading, masked, hurried, readings, checks)
         if isinstance(reading, Measurement)
-        and reading.target in masked
-        and _white_box(reading, checks)
+        and _attacks(reading, checks)
+        and _by_gradients(reading, checks[reading.check])
         else reading
         for reading in readings
     )
 
 
-def _white_box(reading: Measurement, checks: Mapping[str, Check]) -> bool:
-    return _attacks(reading, checks) and _by_gradients(reading, checks[reading.check])
+def _qualified(
+    reading: Measurement,
+    masked: Mapping[str, Measurement],
+    hurried: Collection[str],
+    readings: Sequence[Reading],
+    checks: Mapping[str, Check],
+) -> Measurement:
+    """Return a figure of gradients, doubted where they are masked, or no time was left to see that.
+
+    An attack that was cut short, and whose gradients nobody examined, proves too little.
+    """
+    if reading.target in masked:
+        instead = _without_gradients(reading, readings, checks)
+        return _doubted(reading, masked[reading.target], instead)
+    if reading.target in hurried and "rows_asked" in reading.details:
+        told: dict[str, Json] = {"doubted_because": [UNEXAMINED], "doubt": UNEXAMINED}
+        details = {**reading.details, **told}
+        return replace(reading, doubted=True, worst_case=None, details=details)
+    return reading
 
 
 def _by_gradients(reading: Measurement, check: Check) -> bool:
@@ -105,18 +130,17 @@ def _doubted(
     evidence = tuple(sorted({*reading.evidence, *masking.evidence}))
     told: dict[str, Json] = {"doubted_because": because, "doubt": doubt}
     details = {**reading.details, **told}
-    doubted = replace(reading, doubted=True, details=details, evidence=evidence)
-    return doubted if instead is None else _replaced(doubted, told, instead)
-
-
-def _replaced(doubted: Measurement, told: Mapping[str, Json], instead: Measurement) -> Measurement:
-    """Return the stronger figure with its own details in the place of a doubted one."""
+    doubted = replace(reading, doubted=True, worst_case=None, details=details, evidence=evidence)
+    if instead is None:
+        return doubted
+    # The stronger figure with its own details in the place of a doubted one
     repeats = {doubted.repeat, instead.repeat}
     return replace(
         instead,
         check=doubted.check,
         version=doubted.version,
         doubted=True,
+        worst_case=None,
         repeat=Repeatability.INTERVAL if Repeatability.INTERVAL in repeats else Repeatability.EXACT,
         details={
             **instead.details,

@@ -14,8 +14,8 @@ from auditor.attacks.evasion.losses import Labels
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.threat_model import is_within_budget
 from auditor.attacks.gradient_masking.caveats import BELIEVABLE
+from auditor.attacks.gradient_masking.gradient_survey import FEWEST_ROWS
 from auditor.attacks.gradient_masking.probe import BLACK, COPY, CORNERS, FREE, STEP, WHITE, WHOLE
-from auditor.attacks.gradient_masking.survey import FEWEST_ROWS
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
@@ -86,7 +86,7 @@ def is_surely_above(count: int, rows: int, most: float) -> bool:
 _SEARCH = "Believe the black-box figure, and raise its budget."
 INDICATORS: Mapping[str, MaskingIndicator] = {
     "randomised_share": MaskingIndicator(
-        title="Rows whose scores differ when asked again",
+        title="Rows with different scores when queried again",
         most=0.0,
         means="The model answers at random, so that one gradient says little of the next answer. "
         "Audit it with its randomness fixed, or average over many answers.",
@@ -100,7 +100,7 @@ INDICATORS: Mapping[str, MaskingIndicator] = {
         "Export the logits, if the product allows it.",
     ),
     "saturated_share": MaskingIndicator(
-        title="Rows whose probabilities are all 0 or 1 to single precision",
+        title="Rows with probabilities that are all 0 or 1 to single precision",
         most=MAJORITY,
         weight=IndicatorWeight.NOTED,
         means="Cross-entropy has no slope there. Our climbs go by logits and do not need it, where "
@@ -113,57 +113,57 @@ INDICATORS: Mapping[str, MaskingIndicator] = {
         "and saturation pass gradients (model.twin: auto does), or believe the black-box figure.",
     ),
     "unstable_gradient_share": MaskingIndicator(
-        title="Rows whose neighbours' gradients point elsewhere",
+        title="Rows whose gradient differs from that of close neighbours",
         most=MAJORITY,
         means="The gradient turns within a fraction of a budget (it is shattered), so that steps "
         f"along it lead nowhere. Give a twin without that layer. {_SEARCH}",
     ),
     "unstable_prediction_share": MaskingIndicator(
-        title="Rows whose margin jumps between neighbours",
+        title="Rows with a margin that jumps between neighbours",
         most=MAJORITY,
         weight=IndicatorWeight.NOTED,
         means="The target's scores move by a tenth and more within a step that nobody would see. "
         "Look for coarse rounding or noise before the model.",
     ),
     "rising_loss_share": MaskingIndicator(
-        title="Rows whose loss still rises in the last steps of a climb",
+        title="Rows with a loss that still rises in the last steps of an attack",
         most=MANY_RISING,
         weight=IndicatorWeight.NOTED,
         means="The climb had not come to rest when it ended. Give the attack more steps.",
     ),
     "phantom_share": MaskingIndicator(
-        title="Rows that the twin calls broken and the target does not",
+        title="Rows broken on the twin but not on the target",
         most=MOST_MISSED,
         means="What breaks the twin does not transfer: the twin is not close enough to the target "
         "where attacks lead. Let the twin be made from the artifact itself (model.twin: auto).",
     ),
     "one_step_only_share": MaskingIndicator(
-        title="Rows that one step breaks and the whole attack does not",
+        title="Rows broken by one step but not by the whole attack",
         most=MOST_MISSED,
         told=FLAGGED,
         means="One step beats many: the way that the gradient shows is not the way up. Raise the "
         f"attack's steps and restarts. {_SEARCH}",
     ),
     "random_only_share": MaskingIndicator(
-        title="Rows that random corners break and gradients do not",
+        title="Rows broken by random corners but not by gradients",
         most=MOST_MISSED,
         told=FLAGGED,
         means=f"Blind guesses find what the gradient misses, so that it hides the way. {_SEARCH}",
     ),
     "black_box_only_share": MaskingIndicator(
-        title="Rows that a search by scores breaks and gradients do not",
+        title="Rows broken by a score-based search but not by gradients",
         most=MOST_MISSED,
         told=FLAGGED,
         means=f"A search without gradients beats the attack that has them. {_SEARCH}",
     ),
     "unbounded_missed_share": MaskingIndicator(
-        title="Rows that another row's copy breaks and an unbounded gradient attack does not",
+        title="Rows broken by a copy of another row but not by an unbounded gradient attack",
         most=MOST_UNBROKEN,
         means="With all the room that there is, following the gradient must succeed, and does not. "
         f"It leads nowhere. {_SEARCH}",
     ),
     "larger_eps_missed_share": MaskingIndicator(
-        title="Rows that break within a small budget and not in the whole range",
+        title="Rows broken within a small budget but not within the whole range",
         most=MOST_MISSED,
         means="More room does not help the attack, though it holds all that less room did. "
         f"{_SEARCH}",
@@ -335,15 +335,12 @@ def _of_searches(seen: _MaskingEvidence) -> Iterator[IndicatorResult]:
         stands = ~is_within_budget(white, eps)
         for metric, probe in others.items():
             yield seen.at(metric, eps, stands & is_within_budget(seen.size(probe), eps))
-        yield _phantoms(seen, eps, int((~stands).sum()))
-
-
-def _phantoms(seen: _MaskingEvidence, eps: float, broken: int) -> IndicatorResult:
-    """Count the rows that the twin called broken to the end of a budget, and the target never."""
-    log = cast("Sequence[Mapping[str, Json]]", seen.evidence["log"])
-    told = [bill for bill in log if bill["probe"] == WHITE and bill["eps"] == eps]
-    phantoms = cast("int", told[-1]["phantoms"]) if told else 0
-    return IndicatorResult("phantom_share", phantoms, phantoms + broken, eps)
+        # Count the rows that the twin called broken to the end of a budget, and the target never
+        broken = int((~stands).sum())
+        log = cast("Sequence[Mapping[str, Json]]", seen.evidence["log"])
+        told = [bill for bill in log if bill["probe"] == WHITE and bill["eps"] == eps]
+        phantoms = cast("int", told[-1]["phantoms"]) if told else 0
+        yield IndicatorResult("phantom_share", phantoms, phantoms + broken, eps)
 
 
 def _of_room(seen: _MaskingEvidence) -> Iterator[IndicatorResult]:
@@ -371,7 +368,7 @@ def masking_metrics() -> Mapping[str, Metric]:
         )
         for name, item in INDICATORS.items()
     }
-    believable = Metric("Gradients lead where attacks succeed", Unit.NONE, exact=True)
+    believable = Metric("Gradients point to successful attacks", Unit.NONE, exact=True)
     return {BELIEVABLE: believable, **told}
 
 
@@ -386,18 +383,9 @@ def build_masking_readings(evidence: Evidence, confidence: float) -> tuple[Readi
         return (_nothing_seen(settings, rows),)
     found = compute_indicators(evidence)
     repeat = Repeatability.EXACT if settings["deterministic"] else Repeatability.INTERVAL
-    return (
-        _summary(found, settings, rows, repeat),
-        *(_reading(sign, confidence, settings, repeat) for sign in found),
-        *_missing({sign.metric for sign in found}),
-    )
-
-
-def _summary(
-    found: Sequence[IndicatorResult], settings: Mapping[str, Json], rows: int, repeat: Repeatability
-) -> Measurement:
+    missing_found = {sign.metric for sign in found}
     failed = [sign for sign in found if sign.failed]
-    return Measurement(
+    summary = Measurement(
         metric=BELIEVABLE,
         value=not failed,
         method=f"one-sided exact limits at {SURE:g}",
@@ -410,6 +398,11 @@ def _summary(
             "silent_success": SILENT_SUCCESS,
             **{name: settings[name] for name in ("twin_distance",) if name in settings},
         },
+    )
+    return (
+        summary,
+        *(_reading(sign, confidence, settings, repeat) for sign in found),
+        *(_undefined(metric, {}) for metric in INDICATORS if metric not in missing_found),
     )
 
 
@@ -451,12 +444,6 @@ def _reading(
     return Measurement.of(
         interval, sign.metric, item.unit, params=params, repeat=repeat, details=details
     )
-
-
-def _missing(found: set[str]) -> Iterator[Gap]:
-    for metric in INDICATORS:
-        if metric not in found:
-            yield _undefined(metric, {})
 
 
 def _undefined(metric: str, params: Mapping[str, float | str]) -> Gap:

@@ -4,6 +4,7 @@ If a simple attack succeeds on a row that the strong attack suite missed, the gr
 """
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,9 @@ from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.perturbation_ball import PerturbationBall, steepest_steps
 from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
 from auditor.attacks.evasion.square import SquareAttack
-from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.attacks.evasion.suite_parser import AttackSuite, build_suite
 from auditor.attacks.evasion.threat_model import is_within_budget
-from auditor.domain.subjects import ProgressReporter
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.tasks import Floats
 
 Mask = NDArray[np.bool_]
@@ -106,8 +107,9 @@ class CleanStartAscent:
         return self.climb.passes
 
     def begin(self, ground: AttackContext, rng: np.random.Generator) -> ApgdState | None:
-        """Begin at the clean rows, where the climb has something to try."""
-        return self.climb.begin(replace(ground, start=ground.ball.clean.astype(np.float64)), rng)
+        """Begin at the clean rows, where the climb, which is not sparse, has something to try."""
+        ground = replace(ground, start=ground.ball.clean.astype(np.float64))
+        return cast("ApgdState | None", self.climb.begin(ground, rng))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,7 +322,16 @@ class MaskingSearch:
     def follow(self, probe: str, attack: EvasionAttack, budgets: tuple[float, ...]) -> None:
         """At each budget anew, throw an attack at the rows that the cascade left standing."""
         nearest = self.found[WHITE].breaking
-        best = _nothing(self.arena)
+        count = len(self.arena.rows)
+        best = SweepResult(
+            budgets=(),
+            probabilities=self.arena.probabilities.copy(),
+            crafted=self.arena.rows,
+            distance=np.zeros(count),
+            breaking=np.full(count, np.inf),
+            movable=(),
+            log=(),
+        )
         for index, eps in enumerate(budgets):
             rows = np.flatnonzero(
                 ~is_within_budget(nearest, eps) & ~is_within_budget(best.breaking, eps)
@@ -329,7 +340,11 @@ class MaskingSearch:
                 told = ProbeProgress(self.progress, probe, index, len(budgets))
                 arena, one = select_setup_rows(self.arena, rows), AttackSuite((attack,))
                 part = run_sweep(one, arena, (eps,), self._seed(probe), told)
-                best = _nearer(best, rows, part)
+                better = part.breaking < best.breaking[rows]
+                probabilities, breaking = best.probabilities.copy(), best.breaking.copy()
+                probabilities[rows[better]] = part.probabilities[better]
+                breaking[rows[better]] = part.breaking[better]
+                best = replace(best, probabilities=probabilities, breaking=breaking)
                 self.log.extend((probe, bill) for bill in part.log)
         self.found[probe] = best
 
@@ -362,24 +377,3 @@ def select_setup_rows(arena: AttackSetup, rows: NDArray[np.int64]) -> AttackSetu
         labels=arena.labels[rows],
         probabilities=arena.probabilities[rows],
     )
-
-
-def _nothing(arena: AttackSetup) -> SweepResult:
-    count = len(arena.rows)
-    return SweepResult(
-        budgets=(),
-        probabilities=arena.probabilities.copy(),
-        crafted=arena.rows,
-        distance=np.zeros(count),
-        breaking=np.full(count, np.inf),
-        movable=(),
-        log=(),
-    )
-
-
-def _nearer(best: SweepResult, rows: NDArray[np.int64], part: SweepResult) -> SweepResult:
-    better = part.breaking < best.breaking[rows]
-    probabilities, breaking = best.probabilities.copy(), best.breaking.copy()
-    probabilities[rows[better]] = part.probabilities[better]
-    breaking[rows[better]] = part.breaking[better]
-    return replace(best, probabilities=probabilities, breaking=breaking)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.stats import gamma
 
 from auditor.attacks.poisoning.backdoor_triggers import TriggerSet, TriggerSpace
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.models import Twin
-from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Array, Floats
 
 RATE, DECAYS = 0.2, (0.5, 0.9)
@@ -111,20 +111,8 @@ class _TriggerFit:
         away = contents - rows
         points = (rows + masks * away).reshape(-1, *self.room.shape)
         logits = self.twin.forward(points).reshape(len(self.classes), count, -1)
-        self._note((logits.argmax(axis=2) == self.classes[:, None]).mean(axis=1), shown)
-        pulled = self.twin.backward(_cotangent(logits, self.classes) / count)
-        slope = np.nan_to_num(pulled).reshape(away.shape) * self.room.mutable
-        to_mask, to_content = (slope * away).sum(axis=1), (slope * masks).sum(axis=1)
-        axis = None if self.room.axes is None else self.room.axes[2]
-        if axis is not None:
-            to_mask = to_mask.sum(axis=axis + 1, keepdims=True)
-        paid = self.price / np.prod(self.room.places)
-        to_mask = (to_mask + _wide(paid, to_mask)) * (1 - np.tanh(self.mask) ** 2) / 2
-        to_content = to_content * self.room.width * (1 - np.tanh(self.content) ** 2) / 2
-        self._move((to_mask, to_content))
-
-    def _note(self, success: Floats, shown: TriggerSet) -> None:
-        """Keep masks that reach their class, and move the price of size towards what holds."""
+        # Keep masks that reach their class, and move the price of size towards what holds
+        success = (logits.argmax(axis=2) == self.classes[:, None]).mean(axis=1)
         self.success = MEMORY * self.success + (1 - MEMORY) * success
         reached, sizes = self.success >= REACHED, shown.sizes
         better = reached & (sizes < self.kept_size)
@@ -141,9 +129,20 @@ class _TriggerFit:
             up, self.price * GROW, np.where(down, self.price / SHRINK, self.price)
         )
         self.streak = np.where(up | down, 0, self.streak)
-
-    def _move(self, slopes: tuple[Floats, Floats]) -> None:
-        """Adam (Kingma and Ba 2015), algorithm 1."""
+        shifted = np.exp(logits - logits.max(axis=2, keepdims=True))
+        shares = shifted / shifted.sum(axis=2, keepdims=True)
+        shares[np.arange(len(self.classes)), :, self.classes] -= 1.0
+        pulled = self.twin.backward(np.asarray(shares.reshape(-1, logits.shape[2])) / count)
+        slope = np.nan_to_num(pulled).reshape(away.shape) * self.room.mutable
+        to_mask, to_content = (slope * away).sum(axis=1), (slope * masks).sum(axis=1)
+        axis = None if self.room.axes is None else self.room.axes[2]
+        if axis is not None:
+            to_mask = to_mask.sum(axis=axis + 1, keepdims=True)
+        paid = self.price / np.prod(self.room.places)
+        to_mask = (to_mask + _wide(paid, to_mask)) * (1 - np.tanh(self.mask) ** 2) / 2
+        to_content = to_content * self.room.width * (1 - np.tanh(self.content) ** 2) / 2
+        # Adam (Kingma and Ba 2015), algorithm 1
+        slopes = (to_mask, to_content)
         self.taken += 1
         first, second = DECAYS
         for at, (free, slope) in enumerate(zip(self._free, slopes, strict=True)):
@@ -153,14 +152,6 @@ class _TriggerFit:
             ahead = mean / (1 - first**self.taken)
             root = np.sqrt(square / (1 - second**self.taken)) + 1e-12
             free[...] = np.clip(free - RATE * ahead / root, -MOST, MOST)
-
-
-def _cotangent(logits: Floats, classes: NDArray[np.int64]) -> Floats:
-    """Return the slope of the mean cross entropy towards each class's own label, in the logits."""
-    shifted = np.exp(logits - logits.max(axis=2, keepdims=True))
-    shares = shifted / shifted.sum(axis=2, keepdims=True)
-    shares[np.arange(len(classes)), :, classes] -= 1.0
-    return np.asarray(shares.reshape(-1, logits.shape[2]))
 
 
 def _wide(flags: NDArray[np.generic], like: Floats) -> NDArray[np.generic]:
@@ -291,31 +282,28 @@ def largest_margins(  # noqa: PLR0913, PLR0917 -- what climbs, where, and how
     together = room.chunk(climb.starts)
     for first in range(0, len(classes), together):
         part = classes[first : first + together]
-        best = _climbed(twin, room, np.repeat(part, climb.starts), climb.steps, rng, progress)
+        # The largest margin that each of the random starts `[n]` comes to
+        aims = np.repeat(part, climb.starts)
+        steps = climb.steps
+        shares = rng.random((len(aims), *room.shape))
+        pull, best = np.zeros_like(shares), np.full(len(aims), -np.inf)
+        for step in range(steps):
+            progress(step, steps, "largest margins")
+            logits = twin.forward(room.scaled(shares))
+            found, cotangent = _margin(logits, aims)
+            best = np.maximum(best, found)
+            slope = np.nan_to_num(twin.backward(cotangent)) * room.width
+            scale = np.abs(slope).reshape(len(aims), -1).mean(axis=1)
+            pull = MOMENTUM * pull + slope / np.maximum(
+                scale.reshape(-1, *[1] * (slope.ndim - 1)), 1e-300
+            )
+            fall = (1 + np.cos(np.pi * step / steps)) / 2
+            size = LAST_STEP + (FIRST_STEP - LAST_STEP) * fall
+            shares = np.clip(shares + size * np.sign(pull), 0, 1)
+        last = _margin(twin.forward(room.scaled(shares)), aims)[0]
+        best = np.asarray(np.maximum(best, last))
         most.extend(best.reshape(len(part), climb.starts).max(axis=1).tolist())
     return np.array(most)
-
-
-def _climbed(  # noqa: PLR0913, PLR0917 -- as above
-    twin: Twin, room: TriggerSpace, aims: NDArray[np.int64], steps: int, rng: np.random.Generator,
-    progress: ProgressReporter,
-) -> Floats:  # fmt: skip
-    """Return the largest margin that each of the random starts ``[n]`` comes to."""
-    shares = rng.random((len(aims), *room.shape))
-    pull, best = np.zeros_like(shares), np.full(len(aims), -np.inf)
-    for step in range(steps):
-        progress(step, steps, "largest margins")
-        logits = twin.forward(room.scaled(shares))
-        found, cotangent = _margin(logits, aims)
-        best = np.maximum(best, found)
-        slope = np.nan_to_num(twin.backward(cotangent)) * room.width
-        scale = np.abs(slope).reshape(len(aims), -1).mean(axis=1)
-        pull = MOMENTUM * pull + slope / np.maximum(_wide_backdoor_margins(scale, slope), 1e-300)
-        fall = (1 + np.cos(np.pi * step / steps)) / 2
-        size = LAST_STEP + (FIRST_STEP - LAST_STEP) * fall
-        shares = np.clip(shares + size * np.sign(pull), 0, 1)
-    last = _margin(twin.forward(room.scaled(shares)), aims)[0]
-    return np.asarray(np.maximum(best, last))
 
 
 def _margin(logits: Floats, aims: NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -328,10 +316,6 @@ def _margin(logits: Floats, aims: NDArray[np.int64]) -> tuple[Floats, Floats]:
     cotangent[at, aims] = 1.0
     cotangent[at, rival] -= 1.0
     return logits[at, aims] - logits[at, rival], cotangent
-
-
-def _wide_backdoor_margins(scale: Floats, like: Floats) -> Floats:
-    return scale.reshape(-1, *[1] * (like.ndim - 1))
 
 
 Counts = NDArray[np.int64]

@@ -25,10 +25,10 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.metrics.stats.differences import share_difference
 from auditor.metrics.stats.means import paired_difference
 from auditor.metrics.stats.p_values import conformal_p_values
 from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.share_differences import share_difference
 
 PATCH, BLEND, VALUE, MASK, MARGIN, NOISE = "patch", "blend", "value", "mask", "margin", "noise"
 SCANS = (PATCH, BLEND, VALUE)

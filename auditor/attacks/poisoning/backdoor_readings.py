@@ -4,7 +4,7 @@ A backdoor is shown only if independent detectors agree on a class and a trigger
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -36,7 +36,7 @@ from auditor.attacks.poisoning.backdoor_evidence import (
     read_trigger_evidence,
     top_class,
 )
-from auditor.attacks.poisoning.backdoor_suspects import find_suspect_classes
+from auditor.attacks.poisoning.suspect_classes import find_suspect_classes
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, VERDICT, read_gap
@@ -91,7 +91,8 @@ def judge_backdoor(evidence: Evidence, rules: DetectionRules) -> BackdoorVerdict
     working = {
         trial.kind: top_class(evidence, trial.kind)
         for trial in read_trigger_evidence(evidence)
-        if _asked(trial, named) and _works(trial, rules, agreed)
+        if (trial.kind in named or anomaly_index(trial.evidence, trial.kind) is None)
+        and _works(trial, rules, agreed)
     }
     value, reason, target = _verdict(votes, agreed, working)
     why = list(list_obstacles(evidence, rules))
@@ -109,18 +110,17 @@ def judge_backdoor(evidence: Evidence, rules: DetectionRules) -> BackdoorVerdict
         details["target_class"] = names[target]
     if len(agreed) > 1:
         details["target_classes"] = [names[at] for at in agreed]
-    details |= _clean_models(evidence)
+    if "ready_models" in evidence:
+        clean_models = {"ready_shadows": cast("Json", evidence["ready_models"])}
+    else:
+        gap = read_gap(evidence["no_clean_models"]) if "no_clean_models" in evidence else None
+        clean_models = (
+            {"ready_shadows": gap.detail} if gap is not None and gap.reason in OF_SHADOWS else {}
+        )
+    details |= clean_models
     if reason:
         details["reason"] = reason
     return BackdoorVerdict(value, len(cast("NDArray[np.int64]", evidence["before"])), details)
-
-
-def _clean_models(evidence: Evidence) -> dict[str, Json]:
-    """Say how ready clean models agree with the artifact, or why there is none to compare with."""
-    if "ready_models" in evidence:
-        return {"ready_shadows": cast("Json", evidence["ready_models"])}
-    gap = read_gap(evidence["no_clean_models"]) if "no_clean_models" in evidence else None
-    return {"ready_shadows": gap.detail} if gap is not None and gap.reason in OF_SHADOWS else {}
 
 
 def _verdict(
@@ -145,11 +145,6 @@ def _verdict(
             next(iter(working.values())),
         )
     return NOT_SEEN, "", None
-
-
-def _asked(trial: TriggerEvidence, named: Collection[str]) -> bool:
-    """Return whether a kind of triggers singles a class out, or had no means to."""
-    return trial.kind in named or anomaly_index(trial.evidence, trial.kind) is None
 
 
 def _works(trial: TriggerEvidence, rules: DetectionRules, agreed: Sequence[int]) -> bool:
@@ -203,25 +198,25 @@ CARRIED = (
 AWOKEN = "parent_gap"
 BACKDOOR: Mapping[str, Metric] = {
     INDEX: Metric(
-        "Deviations by which one class stands out", Unit.NONE, BoundKind.AT_LEAST,
+        "Anomaly index of the most suspicious class", Unit.NONE, BoundKind.AT_LEAST,
         higher_is_better=False, exact=True, number=True,
     ),
     NOISE_BIAS: Metric(
-        "Meaningless inputs that fall to one class", Unit.SHARE, higher_is_better=False
+        "Meaningless inputs decided as one class", Unit.SHARE, higher_is_better=False
     ),
     SUCCESS: Metric(
-        "Rows that one trigger sends to one class", Unit.SHARE, BoundKind.AT_LEAST,
+        "Attack success rate of one trigger", Unit.SHARE, BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
     GAP: Metric(
-        "Success of the trigger beyond the best one for another class", Unit.NONE,
+        "Success of the trigger, minus that of the best trigger for another class", Unit.NONE,
         BoundKind.AT_LEAST, higher_is_better=False,
     ),
     AWOKEN: Metric(
-        "Success of the trigger beyond that on the parent", Unit.NONE, BoundKind.AT_LEAST,
+        "Success of the trigger, minus that on the parent", Unit.NONE, BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
-    VERDICT: Metric("Whether a backdoor is shown", Unit.NONE, BoundKind.AT_LEAST, exact=True),
+    VERDICT: Metric("Backdoor detected", Unit.NONE, BoundKind.AT_LEAST, exact=True),
 }  # fmt: skip
 """What a hunt emits."""
 
@@ -263,34 +258,34 @@ class _BackdoorEvidence:
         looked = list_detectors(self.evidence)
         for detector in DETECTORS:
             if detector in looked:
-                yield self._index(detector)
+                index: Reading
+                evidence, place = self.evidence, {"detector": NAMES[detector]}
+                found, scores = anomaly_index(evidence, detector), class_scores(evidence, detector)
+                if found is None:
+                    index = _too_few_classes(len(scores), place)
+                else:
+                    details: dict[str, Json] = {
+                        "target_class": self._name(top_class(evidence, detector)),
+                        "lead": lead_over_second(scores),
+                    }
+                    chance = detector_p_value(evidence, detector)
+                    if detector == MARGIN:
+                        chance = margin_p_value(cast("NDArray[np.float64]", evidence["margins"]))
+                    if chance is not None:
+                        details["p_value"] = chance
+                    index = Measurement(
+                        metric=INDEX,
+                        value=found,
+                        bound=BoundKind.AT_LEAST,
+                        method="median absolute deviation over classes",
+                        n=len(scores),
+                        params=place,
+                        repeat=Repeatability.EXACT if detector in {MASK, MARGIN} else self.repeat,
+                        details=details,
+                    )
+                yield index
             elif detector in {MASK, MARGIN}:
                 yield self._without_twin(INDEX, {"detector": NAMES[detector]})
-
-    def _index(self, detector: str) -> Reading:
-        evidence, place = self.evidence, {"detector": NAMES[detector]}
-        found, scores = anomaly_index(evidence, detector), class_scores(evidence, detector)
-        if found is None:
-            return _too_few_classes(len(scores), place)
-        details: dict[str, Json] = {
-            "target_class": self._name(top_class(evidence, detector)),
-            "lead": lead_over_second(scores),
-        }
-        chance = detector_p_value(evidence, detector)
-        if detector == MARGIN:
-            chance = margin_p_value(cast("NDArray[np.float64]", evidence["margins"]))
-        if chance is not None:
-            details["p_value"] = chance
-        return Measurement(
-            metric=INDEX,
-            value=found,
-            bound=BoundKind.AT_LEAST,
-            method="median absolute deviation over classes",
-            n=len(scores),
-            params=place,
-            repeat=Repeatability.EXACT if detector in {MASK, MARGIN} else self.repeat,
-            details=details,
-        )
 
     def noise(self) -> Iterator[Reading]:
         """Yield the largest share of either kind of noise that falls to one class."""

@@ -1,4 +1,4 @@
-"""The rows that backdoors are looked for on, and the others that a trigger is judged by."""
+"""The split of rows for a backdoor scan: rows to search on, and rows to judge triggers by."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.poisoning.backdoor_triggers import MOST_BYTES, TriggerSpace
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import UNLABELLED, DatasetRole
 from auditor.domain.models import Model
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, ClassificationTask
 
 FEWEST_ROWS = 20
@@ -75,7 +75,12 @@ def split_backdoor_rows(subject: Subject, rows: int, fitting: int) -> BackdoorRo
     order = subject.sample(DatasetRole.EVALUATION, dataset.rows)
     middle = (len(order) + 1) // 2
     if min(middle, len(order) - middle, rows, fitting) < FEWEST_ROWS:
-        return _too_few(dataset.rows)
+        return Gap(
+            reason=GapReason.TOO_FEW_ROWS,
+            detail=f"Of {dataset.rows} evaluation rows one half finds triggers and the other "
+            f"judges them; each half takes at least {FEWEST_ROWS}.",
+            cure=f"Give at least {2 * FEWEST_ROWS} evaluation rows, better some hundreds.",
+        )
     before = subject.decisions(DatasetRole.EVALUATION)
     labels = dataset.labels if dataset.labels is not None else np.full(len(before), UNLABELLED)
 
@@ -88,13 +93,4 @@ def split_backdoor_rows(subject: Subject, rows: int, fitting: int) -> BackdoorRo
     room = TriggerSpace.of(space, dataset.inputs)
     return BackdoorRowSplit(
         room, asker, part(order[middle:][:fitting]), part(order[:middle][:rows])
-    )
-
-
-def _too_few(rows: int) -> Gap:
-    return Gap(
-        reason=GapReason.TOO_FEW_ROWS,
-        detail=f"Of {rows} evaluation rows one half finds triggers and the other judges them; each "
-        f"half takes at least {FEWEST_ROWS}.",
-        cure=f"Give at least {2 * FEWEST_ROWS} evaluation rows, better some hundreds.",
     )

@@ -40,24 +40,23 @@ from auditor.attacks.poisoning.trigger_evaluation import (
     scan_triggers,
     truncate_masks,
 )
-from auditor.attacks.privacy.retrained_models import (
+from auditor.attacks.privacy.retraining_agreement import (
     FEWEST,
     RetrainingAgreement,
     measure_agreement,
     shadow_mismatch_gap,
 )
-from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.check_subject import Subject
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Item
 from auditor.domain.gaps import write_gap
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.shadow_models import ShadowModels
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array
 from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import RecipeError, ShadowsError
 
 Answers = Mapping[str, NDArray[np.int64]]
-JUDGED = "judged"
 
 
 def select_clean_models(shadows: ShadowModels) -> tuple[int, ...]:
@@ -181,7 +180,11 @@ def _trusted(subject: Subject, ground: BackdoorRowSplit) -> tuple[Array, NDArray
     """Return rows with labels that had no part in training the artifact."""
     reference = subject.datasets.get(DatasetRole.REFERENCE)
     row = ground.room.shape
-    if _usable(reference, row) and reference is not None and reference.labels is not None:
+    if reference is None or reference.inputs is None or reference.labels is None:
+        usable = False
+    else:
+        usable = reference.inputs.shape[1:] == row and bool((reference.labels >= 0).all())
+    if usable and reference is not None and reference.labels is not None:
         assert reference.inputs is not None  # noqa: S101 -- as asked in `_usable`
         return reference.inputs, reference.labels
     labels = ground.fitted.labels
@@ -194,12 +197,6 @@ def _trusted(subject: Subject, ground: BackdoorRowSplit) -> tuple[Array, NDArray
             cure="Name labelled rows that had no part in training under data.reference.",
         )
     return ground.fitted.inputs[known], labels[known]
-
-
-def _usable(dataset: Dataset | None, row: tuple[int, ...]) -> bool:
-    if dataset is None or dataset.inputs is None or dataset.labels is None:
-        return False
-    return dataset.inputs.shape[1:] == row and bool((dataset.labels >= 0).all())
 
 
 Labels = NDArray[np.int64]
@@ -244,18 +241,6 @@ class BackdoorScan:
         """Look, and return what was seen. Raises ``CancelledError`` through progress."""
         judged = self.ground.judged
         self.seen = {"before": judged.before, "labels": judged.labels, "ids": list(judged.ids)}
-        self._noise()
-        self._scans()
-        self._search()
-        self._gradients()
-        for kind, triggers in self.found.items():
-            self._try(kind, triggers)
-        self._parent()
-        self._clean_models()
-        self._examples()
-        return self.seen
-
-    def _noise(self) -> None:
         ground, classes = self.ground, self.ground.classes
         uniform, mixed = draw_noise_rows(
             ground.room, ground.fitted.inputs, self.plan.noise, self.rng
@@ -263,6 +248,45 @@ class BackdoorScan:
         self.asked |= {"uniform": uniform, "mixed": mixed}
         counts = [count_decisions(ground.asker.decide(rows), classes) for rows in (uniform, mixed)]
         self.seen["noise"] = np.stack(counts)
+        self._scans()
+        # Choose the classes that triggers are made for: all, or those that scans point at
+        scores = np.max([scan_scores(found.rates) for found in self.scans.values()], axis=0)
+        order = np.argsort(-scores, kind="stable")[: self.plan.classes]
+        searched = np.sort(order).astype(np.int64)
+        self.seen["searched"] = searched
+        for search_kind, found in self.scans.items():
+            self.found[search_kind], sent, left = choose_finalists(
+                self.ground, found, searched, self.plan.again
+            )
+            self.seen |= {f"again_{search_kind}": sent, f"again_left_{search_kind}": left}
+        self._gradients()
+        for kind, triggers in self.found.items():
+            try_ground = self.ground
+            rows, try_asker, room = try_ground.judged.inputs, try_ground.asker, try_ground.room
+            self.seen |= {
+                f"sizes_{kind}": triggers.sizes,
+                f"under_{kind}": decide_under_triggers(try_asker, room, triggers, rows),
+            }
+            at = self._top(kind)
+            self.seen[f"mask_of_{kind}"] = triggers.masks[at].astype(np.float32)
+            content = room.scaled(triggers.contents[at]).astype(np.float32)
+            self.seen[f"content_of_{kind}"] = content
+            if kind == MASK:
+                even = truncate_masks(triggers, float(triggers.sizes[at]))
+                self.seen[f"even_{kind}"] = decide_under_triggers(try_asker, room, even, rows)
+            self.seen[f"chance_{kind}"] = decide_under_random_content(
+                try_ground, triggers.masks[at], self.rng
+            )
+        # Ask the model that this one was made from about the same rows and triggers
+        parent = self.subject.parent.model()
+        if not isinstance(parent, Gap):
+            asker = DecisionOracle(parent, self.ground.asker.task)
+            self.seen["parent_before"] = asker.decide(self.ground.judged.inputs)
+            for parent_kind in self.found:
+                self.seen[f"parent_{parent_kind}"] = asker.decide(self._top_rows(parent_kind))
+        self._clean_models()
+        self._examples()
+        return self.seen
 
     def _scans(self) -> None:
         room, plan, ground = self.ground.room, self.plan, self.ground
@@ -277,18 +301,6 @@ class BackdoorScan:
             found = scan_triggers(ground, triggers, plan.backgrounds, self.subject.progress)
             self.scans[kind] = found
             self.seen |= {f"flips_{kind}": found.flips, f"left_{kind}": found.left}
-
-    def _search(self) -> None:
-        """Choose the classes that triggers are made for: all, or those that scans point at."""
-        scores = np.max([scan_scores(found.rates) for found in self.scans.values()], axis=0)
-        order = np.argsort(-scores, kind="stable")[: self.plan.classes]
-        searched = np.sort(order).astype(np.int64)
-        self.seen["searched"] = searched
-        for kind, found in self.scans.items():
-            self.found[kind], sent, left = choose_finalists(
-                self.ground, found, searched, self.plan.again
-            )
-            self.seen |= {f"again_{kind}": sent, f"again_left_{kind}": left}
 
     def _gradients(self) -> None:
         twin, room = self.subject.twin, self.ground.room
@@ -311,25 +323,6 @@ class BackdoorScan:
         assert isinstance(found, np.ndarray)  # noqa: S101 -- as `_search` made it
         return found
 
-    def _try(self, kind: str, triggers: TriggerSet) -> None:
-        """Judge all classes' triggers of a kind, and random contents under the strangest's mask."""
-        ground = self.ground
-        rows, asker, room = ground.judged.inputs, ground.asker, ground.room
-        self.seen |= {
-            f"sizes_{kind}": triggers.sizes,
-            f"under_{kind}": decide_under_triggers(asker, room, triggers, rows),
-        }
-        at = self._top(kind)
-        self.seen[f"mask_of_{kind}"] = triggers.masks[at].astype(np.float32)
-        content = room.scaled(triggers.contents[at]).astype(np.float32)
-        self.seen[f"content_of_{kind}"] = content
-        if kind == MASK:
-            even = truncate_masks(triggers, float(triggers.sizes[at]))
-            self.seen[f"even_{kind}"] = decide_under_triggers(asker, room, even, rows)
-        self.seen[f"chance_{kind}"] = decide_under_random_content(
-            ground, triggers.masks[at], self.rng
-        )
-
     def _top(self, kind: str) -> int:
         """Return the place of the strangest class among those searched."""
         return int(np.searchsorted(self._searched, top_class(self.seen, kind)))
@@ -341,16 +334,6 @@ class BackdoorScan:
         content = room.scaled(triggers.contents[at])
         return room.put(self.ground.judged.inputs, triggers.masks[at], content)
 
-    def _parent(self) -> None:
-        """Ask the model that this one was made from about the same rows and triggers."""
-        parent = self.subject.parent.model()
-        if isinstance(parent, Gap):
-            return
-        asker = DecisionOracle(parent, self.ground.asker.task)
-        self.seen["parent_before"] = asker.decide(self.ground.judged.inputs)
-        for kind in self.found:
-            self.seen[f"parent_{kind}"] = asker.decide(self._top_rows(kind))
-
     def _clean_models(self) -> None:
         """Ask clean models what the target was asked without regard to its answers, and about
         the triggers that were found.
@@ -359,7 +342,12 @@ class BackdoorScan:
             return
         for kind, found in self.scans.items():
             self.asked[f"before_{kind}"] = found.backgrounds
-            self.asked[f"flips_{kind}"] = _prefix(found, self.ground)
+            # As many stamped rows as a clean model is asked about, triggers in order
+            most = max(1, MOST_ASKED // max(1, found.backgrounds.nbytes))
+            tried = found.tried.take(np.arange(min(most, len(found.tried))))
+            self.asked[f"flips_{kind}"] = np.concatenate(
+                list(stamp_rows(tried, found.backgrounds, self.ground.room))
+            )
         self.asked |= {f"under_{kind}": self._top_rows(kind) for kind in self.found}
         clean = ask_clean_models(self.subject, self.ground, self.asked, self.plan.clean_models)
         if isinstance(clean, Gap):
@@ -405,10 +393,3 @@ class BackdoorScan:
         sent: NDArray[np.bool_] = decided[self._top(kind)] == target
         moved: NDArray[np.bool_] = self.ground.judged.before != target
         return sent & moved
-
-
-def _prefix(found: BlindScan, ground: BackdoorRowSplit) -> Array:
-    """Return as many stamped rows as a clean model is asked about, triggers in order."""
-    most = max(1, MOST_ASKED // max(1, found.backgrounds.nbytes))
-    tried = found.tried.take(np.arange(min(most, len(found.tried))))
-    return np.concatenate(list(stamp_rows(tried, found.backgrounds, ground.room)))

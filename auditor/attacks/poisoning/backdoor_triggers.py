@@ -205,7 +205,26 @@ def make_blends(room: TriggerSpace, count: int, rng: np.random.Generator) -> Laz
 
     def make(at: int) -> tuple[Floats, Floats]:
         kind = PATTERNS[(at // len(MIXTURES)) % len(PATTERNS)]
-        pattern = _pattern(kind, room, np.random.default_rng([seed, at]))
+        rng = np.random.default_rng([seed, at])
+        if room.axes is None or kind == "grains":
+            pattern = rng.random(room.shape)
+        elif kind == "plain":
+            pattern = np.full(room.shape, rng.random())
+        else:
+            high, wide = (room.shape[axis] for axis in room.axes[:2])
+            if kind == "clouds":
+                drawn = gaussian_filter(
+                    rng.normal(size=(high, wide)), min(high, wide) / 8, mode="wrap"
+                )
+            else:
+                # Stripes in use run along an axis and close at the border; every other one is such.
+                turn, waves = rng.uniform(0, np.pi), float(rng.integers(2, 9))
+                turn = rng.choice([0.0, np.pi / 2]) if rng.random() < ALONG else turn
+                down, across = np.indices((high, wide)) / max(high, wide)
+                way = np.cos(turn) * down + np.sin(turn) * across
+                drawn = np.sin(2 * np.pi * (waves * way + rng.random()))
+            drawn = (drawn - drawn.min()) / max(float(np.ptp(drawn)), 1e-12)
+            pattern = np.asarray(np.broadcast_to(_as_places(drawn, room), room.shape))
         return np.full(room.places, MIXTURES[at % len(MIXTURES)]), pattern
 
     return LazyTriggers(count, make)
@@ -279,22 +298,3 @@ def _content(kind: str, room: TriggerSpace, rng: np.random.Generator) -> Floats:
         checks = (np.indices((high, wide)).sum(axis=0) % 2).astype(np.float64)
         return np.asarray(np.broadcast_to(_as_places(checks, room), room.shape))
     return rng.random(room.shape)
-
-
-def _pattern(kind: str, room: TriggerSpace, rng: np.random.Generator) -> Floats:
-    if room.axes is None or kind == "grains":
-        return rng.random(room.shape)
-    if kind == "plain":
-        return np.full(room.shape, rng.random())
-    high, wide = (room.shape[axis] for axis in room.axes[:2])
-    if kind == "clouds":
-        drawn = gaussian_filter(rng.normal(size=(high, wide)), min(high, wide) / 8, mode="wrap")
-    else:
-        # Stripes in use run along an axis and close at the border; every other one is such.
-        turn, waves = rng.uniform(0, np.pi), float(rng.integers(2, 9))
-        turn = rng.choice([0.0, np.pi / 2]) if rng.random() < ALONG else turn
-        down, across = np.indices((high, wide)) / max(high, wide)
-        way = np.cos(turn) * down + np.sin(turn) * across
-        drawn = np.sin(2 * np.pi * (waves * way + rng.random()))
-    drawn = (drawn - drawn.min()) / max(float(np.ptp(drawn)), 1e-12)
-    return np.asarray(np.broadcast_to(_as_places(drawn, room), room.shape))

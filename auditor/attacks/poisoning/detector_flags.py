@@ -1,4 +1,4 @@
-"""What a detector of poison flags, of rows that are audited, trusted, and planted on purpose."""
+"""Rows that a poison detector flags among audited, trusted and deliberately poisoned rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from auditor.attacks.poisoning.poison_trial import PoisonAim, PoisonAttack, make_poison
 from auditor.attacks.poisoning.training_scan import NeighbourCodes
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Metric
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, find_image_axes
 from auditor.domain.gaps import read_gap
 from auditor.domain.json import Json
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Scalar, Unit
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array
 from auditor.metrics.stats.proportions import clopper_pearson
 
@@ -23,7 +23,7 @@ FLAGGED, FOUND, FALSE = "flagged_share", "planted_found", "false_flags"
 EMITS: Mapping[str, Metric] = {
     FLAGGED: Metric("Training rows that a detector flags", Unit.SHARE),
     FOUND: Metric("Planted rows that a detector flags", Unit.SHARE, higher_is_better=True),
-    FALSE: Metric("Other rows of the planted copy that it flags", Unit.SHARE),
+    FALSE: Metric("Other rows of the planted copy that a detector flags", Unit.SHARE),
 }
 A_CLAIM = (
     "flags are a detector's word, and no proof of poison: look at what it flags of trusted rows, "

@@ -1,4 +1,4 @@
-"""Poison that somebody else made, planted and tried as our own is."""
+"""Poisoned rows made by other tools, planted and tried as our own are."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -24,9 +24,9 @@ from auditor.domain.readings import (
     Unit,
 )
 from auditor.domain.tasks import Array, Floats, InputSpace
-from auditor.metrics.stats.differences import share_difference
 from auditor.metrics.stats.p_values import conformal_p_values
 from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.share_differences import share_difference
 
 SCALE_UP, STRIP = "scale_up", "strip"
 FACTORS = tuple(range(2, 12))
@@ -181,7 +181,33 @@ def screen_readings(
         clean = scores[len(ids) :]
         found[name] = ScreenScores(scores[: len(ids)], clean[half], clean[~half])
         said += _method(name, found[name], ids, limits, confidence, clustered=clustered)
-    return (*said, _verdict(found, limits, clustered=clustered))
+    level, rate = limits.level / max(1, len(found)), limits.false_alarms
+    chances = {name: item.p_value(rate) for name, item in found.items()}
+    sure = {} if clustered else {name: it for name, it in found.items() if not it.differs()}
+    shown = [name for name in sure if chances[name] <= level]
+    blind = bool(found) and all(item.blind(rate) for item in found.values())
+    reasons = [DIFFERS] * any(it.differs() for it in found.values()) + [BLIND] * blind
+    reasons += [explain_dependence("the test")] * clustered
+    verdict = SHOWN if shown else OPEN if reasons else NOT_SEEN
+    least = [share for it in found.values() if (share := it.least_share(rate, level)) is not None]
+    details: dict[str, Json] = {
+        "level": limits.level,
+        "shown_by": [*shown],
+        "p_values": {**chances},
+        "power": {"least_share": min(least, default=None), "if": "every trigger is flagged"},
+        **({"reason": "; ".join(reasons)} if verdict == OPEN else {}),
+    }
+    return (
+        *said,
+        Measurement(
+            metric=VERDICT,
+            bound=BoundKind.AT_LEAST,
+            value=verdict,
+            method="fisher's exact test, bonferroni",
+            n=max((len(item.inputs) for item in found.values()), default=0),
+            details=details,
+        ),
+    )
 
 
 def _method(  # noqa: PLR0913 -- what a list of flagged rows is made of
@@ -225,34 +251,5 @@ def _measured(
         params={"method": method},
         doubted="doubt" in details,
         astray=BiasDirection.TOO_HIGH if DIFFERS in str(details.get("doubt")) else None,
-        details=details,
-    )
-
-
-def _verdict(
-    found: Mapping[str, ScreenScores], limits: ScreenLimits, *, clustered: bool
-) -> Measurement:
-    level, rate = limits.level / max(1, len(found)), limits.false_alarms
-    chances = {name: item.p_value(rate) for name, item in found.items()}
-    sure = {} if clustered else {name: it for name, it in found.items() if not it.differs()}
-    shown = [name for name in sure if chances[name] <= level]
-    blind = bool(found) and all(item.blind(rate) for item in found.values())
-    reasons = [DIFFERS] * any(it.differs() for it in found.values()) + [BLIND] * blind
-    reasons += [explain_dependence("the test")] * clustered
-    verdict = SHOWN if shown else OPEN if reasons else NOT_SEEN
-    least = [share for it in found.values() if (share := it.least_share(rate, level)) is not None]
-    details: dict[str, Json] = {
-        "level": limits.level,
-        "shown_by": [*shown],
-        "p_values": {**chances},
-        "power": {"least_share": min(least, default=None), "if": "every trigger is flagged"},
-        **({"reason": "; ".join(reasons)} if verdict == OPEN else {}),
-    }
-    return Measurement(
-        metric=VERDICT,
-        bound=BoundKind.AT_LEAST,
-        value=verdict,
-        method="fisher's exact test, bonferroni",
-        n=max((len(item.inputs) for item in found.values()), default=0),
         details=details,
     )

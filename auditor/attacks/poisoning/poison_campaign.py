@@ -1,4 +1,4 @@
-"""One campaign of planted poison: what it is tried on, by what means, and the evidence of it."""
+"""A campaign of poisoning trials: its victims, its methods, and its evidence."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,24 +11,21 @@ from auditor.attacks.poisoning.poison_trial import (
     PoisonAttack,
     PoisonSource,
     PoisonTrial,
-    PoisonTrialDecisions,
     retrain_by_recipe,
     retrain_last_layer,
 )
 from auditor.attacks.poisoning.poison_trial_readings import HEAD, RECIPE, write_decisions
 from auditor.attacks.poisoning.training_scan import NeighbourCodes
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, find_image_axes
 from auditor.domain.gaps import missing_labels_gap, write_gap
-from auditor.domain.json import Json
-from auditor.domain.model_bench import ModelBench
+from auditor.domain.model_instrumentation import ModelBench
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats
 from auditor.domain.training_recipes import NO_RECIPE, TrainingRecipe
 
 FEWEST_ROWS = 20
-AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +92,26 @@ def run_poison_campaign(
     trial = PoisonTrial(
         soil.training, soil.tested, classes, sowers, plan.rates, plan.repeats, subject.seed
     )
-    about = {**_about(trial, means, subject, soil.aim), "gaps": _written(gaps)}
+    task, plants = _classes(subject), trial.plants(0)
+    about = {
+        "retrained": HEAD if isinstance(means, _LastLayer) else RECIPE,
+        "recipe": None if isinstance(means, _LastLayer) else means.digest,
+        "target": soil.aim.target,
+        "target_class": task.classes[soil.aim.target],
+        "source_class": task.classes[soil.aim.source],
+        "trained_rows": len(trial.training[1]),
+        "training_rows": subject.datasets[DatasetRole.TRAINING].rows,
+        "planted": {name: [*trial.counts(made)] for name, made in plants.items()},
+        "clustered": subject.datasets[DatasetRole.EVALUATION].clustered,
+        "gaps": {name: write_gap(gap) for name, gap in gaps.items()},
+    }
     if not sowers:
         return {"gap": None, "about": about}
-    told = _told(trial, means, subject)
+    decide = _classes(subject).decide
+    if isinstance(means, _LastLayer):
+        told = retrain_last_layer(trial, means.embed, decide, subject.progress)
+    else:
+        told = retrain_by_recipe(trial, means, decide, subject.progress)
     if isinstance(told, Gap):
         return {"gap": write_gap(told)}
     sample = np.sort(subject.sample(DatasetRole.EVALUATION, plan.tested))
@@ -127,27 +140,6 @@ def foresee_gap(subject: Subject, plan: PoisonPlan) -> Gap | None:
         return _NO_TRIGGER
     seen = means.embed(soil.training[0][:1]) if isinstance(means, _LastLayer) else None
     return seen if isinstance(seen, Gap) else None
-
-
-def _written(gaps: Mapping[str, Gap]) -> Json:
-    return {name: write_gap(gap) for name, gap in gaps.items()}
-
-
-def _about(
-    trial: PoisonTrial, means: "TrainingRecipe | _LastLayer", subject: Subject, aim: PoisonAim
-) -> dict[str, Json]:
-    task, plants = _classes(subject), trial.plants(0)
-    return {
-        "retrained": HEAD if isinstance(means, _LastLayer) else RECIPE,
-        "recipe": None if isinstance(means, _LastLayer) else means.digest,
-        "target": aim.target,
-        "target_class": task.classes[aim.target],
-        "source_class": task.classes[aim.source],
-        "trained_rows": len(trial.training[1]),
-        "training_rows": subject.datasets[DatasetRole.TRAINING].rows,
-        "planted": {name: [*trial.counts(made)] for name, made in plants.items()},
-        "clustered": subject.datasets[DatasetRole.EVALUATION].clustered,
-    }
 
 
 def _soil(subject: Subject, plan: PoisonPlan) -> PoisonContext | Gap:
@@ -192,15 +184,6 @@ def _means(subject: Subject, choice: str) -> TrainingRecipe | _LastLayer | Gap:
     if isinstance(subject.model, Gap):
         return subject.model
     return bench if isinstance(bench, Gap) else _LastLayer(bench)
-
-
-def _told(
-    trial: PoisonTrial, means: TrainingRecipe | _LastLayer, subject: Subject
-) -> PoisonTrialDecisions | Gap:
-    decide = _classes(subject).decide
-    if isinstance(means, _LastLayer):
-        return retrain_last_layer(trial, means.embed, decide, subject.progress)
-    return retrain_by_recipe(trial, means, decide, subject.progress)
 
 
 def _classes(subject: Subject) -> ClassificationTask:

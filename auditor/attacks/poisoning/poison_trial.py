@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from auditor.attacks.poisoning.training_scan import NeighbourCodes
 from auditor.attacks.privacy.shadow_training import LOGISTIC, train_stack
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.evidence import find_image_axes
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Array, Floats, InputSpace
 from auditor.domain.training_recipes import RetrainingTask, TrainingRecipe
 

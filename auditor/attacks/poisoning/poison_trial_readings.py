@@ -1,4 +1,4 @@
-"""What planted poison did: the accuracy that it cost, and the decisions that it bought."""
+"""Readings of poisoning trials: the accuracy lost, and the attack's success rate."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auditor.attacks.poisoning.poison_trial import PoisonKind, PoisonTrialDecisions
 from auditor.attacks.poisoning.training_scan import NeighbourCodes
-from auditor.attacks.privacy.retrained_models import (
+from auditor.attacks.privacy.retraining_agreement import (
     RetrainingAgreement,
     decision_measures,
     measure_agreement,
@@ -38,13 +38,13 @@ from auditor.metrics.stats.proportions import mean_over_repeats
 SUCCESS, DROP = "attack_success_rate", "accuracy_drop"
 EMITS: Mapping[str, Metric] = {
     SUCCESS: Metric(
-        "Rows that poison turns to the target",
+        "Attack success rate of the poison",
         Unit.SHARE,
         BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
     DROP: Metric(
-        "Accuracy that poison costs", Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False
+        "Accuracy drop caused by the poison", Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False
     ),
 }
 RECIPE, HEAD = "recipe", "head"
@@ -105,19 +105,33 @@ class PoisonOutcome:
                     said += [read_gap(gaps[attack.value], it, params) for it in (SUCCESS, DROP)]
                     continue
                 details = self._details(attack, place, found)
-                plain = self._doubted(details, HEAD_LABELS)
+                plain: dict[str, Json]
+                if self.about["retrained"] != HEAD:
+                    plain = details
+                else:
+                    doubted = [str(details["doubt"])] if "doubt" in details else []
+                    plain = details | {"doubt": "; ".join((*doubted, HEAD_LABELS))}
                 if attack.aimed:
                     told = details if attack.triggered else plain
                     said.append(self._success(attack, place, params, told, confidence))
-                said.append(self._drop(attack, place, params, plain, confidence))
+                labels = cast("NeighbourCodes", self.evidence["labels"])
+                clean, poisoned = (
+                    (cast("NeighbourCodes", item) == labels).astype(np.float64)
+                    for item in (
+                        self.evidence["clean"],
+                        cast("NeighbourCodes", self.evidence[f"poisoned_{attack.value}"])[place],
+                    )
+                )
+                lost: Floats = clean - poisoned
+                more: dict[str, Json] = {
+                    "without_poison": float(clean.mean()),
+                    "with_poison": float(poisoned.mean()),
+                    "by_repeat": [float(share) for share in lost.mean(axis=1)],
+                }
+                said.append(
+                    _measured(mean_over_repeats(lost, confidence), DROP, params, plain | more)
+                )
         return tuple(said)
-
-    def _doubted(self, details: dict[str, Json], doubt: str) -> dict[str, Json]:
-        """Return details with one more doubt, where the last layer alone was trained again."""
-        if self.about["retrained"] != HEAD:
-            return details
-        told = [str(details["doubt"])] if "doubt" in details else []
-        return details | {"doubt": "; ".join((*told, doubt))}
 
     @property
     def _partly(self) -> bool:
@@ -150,33 +164,20 @@ class PoisonOutcome:
             for name in ("before", "after")
         )
         if after.shape[-1] < FEWEST_VICTIMS:
-            return _few_victims(params)
+            return Gap(
+                reason=GapReason.TOO_FEW_ROWS,
+                detail=f"Fewer than {FEWEST_VICTIMS} evaluation rows are to be misled by this "
+                "attack.",
+                cure="Evaluate on more rows of each class.",
+                metric=SUCCESS,
+                params=params,
+            )
         hits = after[place].astype(np.float64)
         more: dict[str, Json] = {
             "without_poison": float(before.mean()),
             "by_repeat": [float(share) for share in hits.mean(axis=1)],
         }
         return _measured(mean_over_repeats(hits, confidence), SUCCESS, params, details | more)
-
-    def _drop(
-        self, attack: PoisonKind, place: int, params: dict[str, Scalar], details: dict[str, Json],
-        confidence: float,
-    ) -> Reading:  # fmt: skip
-        labels = cast("NeighbourCodes", self.evidence["labels"])
-        clean, poisoned = (
-            (cast("NeighbourCodes", item) == labels).astype(np.float64)
-            for item in (
-                self.evidence["clean"],
-                cast("NeighbourCodes", self.evidence[f"poisoned_{attack.value}"])[place],
-            )
-        )
-        lost: Floats = clean - poisoned
-        more: dict[str, Json] = {
-            "without_poison": float(clean.mean()),
-            "with_poison": float(poisoned.mean()),
-            "by_repeat": [float(share) for share in lost.mean(axis=1)],
-        }
-        return _measured(mean_over_repeats(lost, confidence), DROP, params, details | more)
 
     def _details(
         self, attack: PoisonKind, place: int, found: RetrainingAgreement | None
@@ -219,14 +220,4 @@ def _measured(
         if any(it in str(details.get("doubt")) for it in UNSURE)
         else None,
         details=details,
-    )
-
-
-def _few_victims(params: dict[str, Scalar]) -> Gap:
-    return Gap(
-        reason=GapReason.TOO_FEW_ROWS,
-        detail=f"Fewer than {FEWEST_VICTIMS} evaluation rows are to be misled by this attack.",
-        cure="Evaluate on more rows of each class.",
-        metric=SUCCESS,
-        params=params,
     )

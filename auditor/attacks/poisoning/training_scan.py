@@ -93,7 +93,9 @@ class SuspicionScores:
 
     def p_value(self) -> float:
         """Return how likely all of this is of training rows that are like the trusted ones."""
-        return _existence(self.training[self.scored], self.known)
+        training = self.training[self.scored]
+        highest = float(benjamini_hochberg(tail_p_values(training, self.known)).min())
+        return min(1.0, LOOKS * min(highest, excess_p_value(training, self.known)))
 
     def differs(self) -> bool:
         """Whether the training rows as a whole are stranger than the trusted ones."""
@@ -141,11 +143,6 @@ class SuspicionScores:
         return None
 
 
-def _existence(training: Floats, known: Floats) -> float:
-    highest = float(benjamini_hochberg(tail_p_values(training, known)).min())
-    return min(1.0, LOOKS * min(highest, excess_p_value(training, known)))
-
-
 KEPT = 0.75
 """Share of the rows that the robust middle and spread are taken from: poison is the lesser part."""
 ROUNDS = 8
@@ -167,7 +164,26 @@ def spectre_scores(views: Narrow) -> Floats:
     section 3 and algorithm 4) with alpha 4. Its cube root, whose tail is near a normal law's.
     """
     points = _axes(views, min(MOST_AXES, max(1, len(views) // ROWS_AN_AXIS)))
-    white = _whitened(points)
+    kept: NDArray[np.bool_] = np.ones(len(points), dtype=np.bool_)
+    white = points
+    for _ in range(ROUNDS):
+        middle = points[kept].mean(axis=0)
+        whitened_spread = np.cov(points[kept].T, bias=True).reshape(
+            points.shape[1], points.shape[1]
+        )
+        ridge = RIDGE * max(float(np.trace(whitened_spread)) / len(whitened_spread), LEAST_SPREAD)
+        whitened_sizes, whitened_directions = np.linalg.eigh(
+            whitened_spread + ridge * np.eye(len(whitened_spread))
+        )
+        white = (points - middle) @ whitened_directions / np.sqrt(whitened_sizes)
+        away = (white**2).sum(axis=1)
+        fresh = away <= np.quantile(away, KEPT)
+        if np.array_equal(fresh, kept):
+            break
+        kept = fresh
+    # The innermost rows are narrower than the whole: scale so that the median row is as it is.
+    inner = float(np.median((white**2).sum(axis=1))) / max(1, points.shape[1])
+    white = np.asarray(white / np.sqrt(max(inner, LEAST_SPREAD)))
     spread = np.cov(white.T, bias=True).reshape(white.shape[1], white.shape[1])
     sizes, directions = np.linalg.eigh(spread)
     excess = max(float(sizes[-1]) - 1, LEAST_SPREAD)
@@ -215,25 +231,6 @@ def _axes(views: Narrow, most: int) -> Floats:
     return np.asarray(centred @ directions[:, ::-1][:, :most])
 
 
-def _whitened(points: Floats) -> Floats:
-    kept: NDArray[np.bool_] = np.ones(len(points), dtype=np.bool_)
-    white = points
-    for _ in range(ROUNDS):
-        middle = points[kept].mean(axis=0)
-        spread = np.cov(points[kept].T, bias=True).reshape(points.shape[1], points.shape[1])
-        ridge = RIDGE * max(float(np.trace(spread)) / len(spread), LEAST_SPREAD)
-        sizes, directions = np.linalg.eigh(spread + ridge * np.eye(len(spread)))
-        white = (points - middle) @ directions / np.sqrt(sizes)
-        away = (white**2).sum(axis=1)
-        fresh = away <= np.quantile(away, KEPT)
-        if np.array_equal(fresh, kept):
-            break
-        kept = fresh
-    # The innermost rows are narrower than the whole: scale so that the median row is as it is.
-    inner = float(np.median((white**2).sum(axis=1))) / max(1, points.shape[1])
-    return np.asarray(white / np.sqrt(max(inner, LEAST_SPREAD)))
-
-
 NeighbourCodes = NDArray[np.int64]
 BLOCK = 2048
 NOWHERE = -1
@@ -271,18 +268,14 @@ class NeighbourPool:
             there = place[own[start : start + BLOCK]]
             mine = np.flatnonzero(there >= 0)
             away[mine, there[mine]] = np.inf
-            nearest = _kth(away, edges, neighbours) + np.einsum("ij,ij->i", part, part)[:, None]
+            kth = np.full((len(away), len(edges) - 1), np.inf, dtype=np.float32)
+            for kind, (first, last) in enumerate(pairwise(edges)):
+                if last - first >= neighbours:
+                    kth_part = away[:, first:last]
+                    kth[:, kind] = np.partition(kth_part, neighbours - 1, axis=1)[:, neighbours - 1]
+            nearest = kth + np.einsum("ij,ij->i", part, part)[:, None]
             found[start : start + BLOCK] = np.sqrt(np.maximum(nearest, 0))
         return found
-
-
-def _kth(away: Narrow, edges: NeighbourCodes, neighbours: int) -> Narrow:
-    found = np.full((len(away), len(edges) - 1), np.inf, dtype=np.float32)
-    for kind, (first, last) in enumerate(pairwise(edges)):
-        if last - first >= neighbours:
-            part = away[:, first:last]
-            found[:, kind] = np.partition(part, neighbours - 1, axis=1)[:, neighbours - 1]
-    return found
 
 
 def label_contradiction(distances: Narrow, labels: NeighbourCodes) -> tuple[Floats, NeighbourCodes]:
@@ -388,7 +381,14 @@ def label_scores(
     trained = np.flatnonzero(rows.trained)
     trusted = np.flatnonzero(~rows.trained)
     pool = np.sort(rng.permutation(trained)[: lookup.pool])
-    wrong = _wrong_labels(rows, trusted, rng)
+    # A label other than its own for each trusted row, of the classes that are scanned
+    kinds = np.unique(rows.labels[rows.scanned])
+    if kinds.size < 2:  # noqa: PLR2004 -- there is no other class
+        wrong = rows.labels[trusted]
+    else:
+        place = np.searchsorted(kinds, rows.labels[trusted]).clip(max=kinds.size - 1)
+        moved = (place + rng.integers(1, kinds.size, trusted.size)) % kinds.size
+        wrong = np.asarray(kinds[moved], dtype=np.int64)
     found, suggested = {}, rows.labels[trained]
     pools = ((NEIGHBOURS, pool, lookup.neighbours), (REFERENCES, trusted, lookup.references))
     for name, looked_up, count in pools:
@@ -420,15 +420,3 @@ def representation_scores(
             raw[mine] = score(views[mine], seed)
         found[name] = rows.suspicion(raw, told, none)
     return found
-
-
-def _wrong_labels(
-    rows: ScanRows, trusted: NeighbourCodes, rng: np.random.Generator
-) -> NeighbourCodes:
-    """Return a label other than its own for each trusted row, of the classes that are scanned."""
-    kinds = np.unique(rows.labels[rows.scanned])
-    if kinds.size < 2:  # noqa: PLR2004 -- there is no other class
-        return rows.labels[trusted]
-    place = np.searchsorted(kinds, rows.labels[trusted]).clip(max=kinds.size - 1)
-    moved = (place + rng.integers(1, kinds.size, trusted.size)) % kinds.size
-    return np.asarray(kinds[moved], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The readings of a scan of training rows, from the scores that it kept."""
+"""Readings of a scan of training rows for poison, from the stored scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -160,7 +160,10 @@ class TrainingScanResult:
             "level": self.terms.level,
             "shown_by": cast("Json", shown),
             "p_values": {name: self.p_value(name) for name in self.found},
-            "power": {"least_share": min(least, default=None), "trusted_rows": self._trusted()},
+            "power": {
+                "least_share": min(least, default=None),
+                "trusted_rows": max(found.known.size for found in self.found.values()),
+            },
             "not_scanned": self.about["not_scanned"],
             **({"reason": "; ".join(reasons)} if verdict == OPEN else {}),
         }
@@ -176,9 +179,6 @@ class TrainingScanResult:
     @property
     def _clustered(self) -> bool:
         return bool(self.about["clustered"])
-
-    def _trusted(self) -> int:
-        return max(found.known.size for found in self.found.values())
 
     def _least(self, name: str) -> float | None:
         return self.found[name].least_share(self.terms.level / LOOKS / len(self.found))
@@ -215,6 +215,7 @@ class TrainingScanResult:
 def _measured(
     interval: ConfidenceInterval, metric: str, method: str, details: dict[str, Json]
 ) -> Measurement:
+    # Strange rows that are no poison are named too; how many of them were not is then unknown
     return Measurement.of(
         interval,
         metric,
@@ -222,14 +223,11 @@ def _measured(
         bound=BoundKind.AT_LEAST,
         params={"method": method},
         doubted="doubt" in details,
-        astray=_astray(metric) if DIFFERS in str(details.get("doubt")) else None,
+        astray=(BiasDirection.TOO_HIGH if metric == SHARE else BiasDirection.EITHER)
+        if DIFFERS in str(details.get("doubt"))
+        else None,
         details=details,
     )
-
-
-def _astray(metric: str) -> BiasDirection:
-    """Strange rows that are no poison are named too; how many of them were not is then unknown."""
-    return BiasDirection.TOO_HIGH if metric == SHARE else BiasDirection.EITHER
 
 
 def _none_named(method: str) -> Gap:

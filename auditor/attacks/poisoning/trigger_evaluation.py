@@ -1,11 +1,11 @@
-"""Triggers put to the test on the target, on rows that had no part in finding them."""
+"""Evaluation of backdoor triggers on the target, on rows that had no part in finding them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.poisoning.backdoor_rows import BackdoorRows, BackdoorRowSplit, DecisionOracle
+from auditor.attacks.poisoning.backdoor_rows import BackdoorRowSplit, DecisionOracle
 from auditor.attacks.poisoning.backdoor_triggers import (
     LazyTriggers,
     TriggerSet,
@@ -13,7 +13,7 @@ from auditor.attacks.poisoning.backdoor_triggers import (
     count_flips,
     stamp_rows,
 )
-from auditor.domain.subjects import ProgressReporter
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.tasks import Array, Floats
 
 Labels = NDArray[np.int64]
@@ -40,7 +40,14 @@ def scan_triggers(
     ground: BackdoorRowSplit, tried: LazyTriggers, backgrounds: int, progress: ProgressReporter
 ) -> BlindScan:
     """Put every trigger on the same few rows, of as many classes as can be."""
-    rows = _spread(ground.fitted, backgrounds)
+    # Row numbers that take the decided classes in turn
+    classes, first = np.unique(ground.fitted.before, return_index=True)
+    del first
+    rank = np.zeros(len(ground.fitted), dtype=np.int64)
+    for at in classes:
+        own = np.flatnonzero(ground.fitted.before == at)
+        rank[own] = np.arange(len(own))
+    rows = np.argsort(rank, kind="stable")[:backgrounds].astype(np.int64)
     inputs, before = ground.fitted.inputs[rows], ground.fitted.before[rows]
     decided: list[Labels] = []
     for part in stamp_rows(tried, inputs, ground.room):
@@ -106,14 +113,3 @@ def decide_under_random_content(
         drawn = ground.room.scaled(rng.random((len(part), *ground.room.shape)))
         decided.append(ground.asker.decide(ground.room.put(part, mask, drawn)))
     return np.concatenate(decided)
-
-
-def _spread(rows: BackdoorRows, count: int) -> Labels:
-    """Return row numbers that take the decided classes in turn."""
-    classes, first = np.unique(rows.before, return_index=True)
-    del first
-    rank = np.zeros(len(rows), dtype=np.int64)
-    for at in classes:
-        own = np.flatnonzero(rows.before == at)
-        rank[own] = np.arange(len(own))
-    return np.argsort(rank, kind="stable")[:count].astype(np.int64)

@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, ndtri
 
 from auditor.attacks.privacy.membership_pool import find_unseen_rows
+from auditor.domain.check_subject import Subject, seeded_permutation
 from auditor.domain.datasets import Dataset, DatasetRole, TextColumn, concatenate_columns
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, VERDICT, WEAK, missing_labels_gap
@@ -29,16 +30,15 @@ from auditor.domain.readings import (
     Scalar,
     Unit,
 )
-from auditor.domain.subjects import Subject, seeded_permutation
 from auditor.domain.tasks import Array, FeatureKind, Floats, InputFeature
 from auditor.metrics.stats.cluster_robust import clustered_mean, clustered_mean_difference
-from auditor.metrics.stats.differences import (
+from auditor.metrics.stats.ks_distance import first_half
+from auditor.metrics.stats.means import paired_difference
+from auditor.metrics.stats.share_differences import (
     group_share_difference,
     has_few_clusters,
     interval_difference,
 )
-from auditor.metrics.stats.means import paired_difference
-from auditor.metrics.stats.separation import first_half
 
 FEW_VALUES = 10
 """A column of at most so many values is told apart value by value."""
@@ -109,33 +109,29 @@ class LevelImputer:
         """
         terms = RegressionTerms.of(rows)
         features = terms(rows, labels, classes)
-        return cls(terms, _fitted(features, codes, levels), classes)
+        told = np.eye(levels)[codes]
+        penalty = np.full((features.shape[1], 1), 1.0)
+        penalty[0] = 1e-6
+
+        def loss(flat: Floats) -> tuple[float, Floats]:
+            weights = flat.reshape(-1, levels)
+            scores = features @ weights
+            norms = logsumexp(scores, axis=1, keepdims=True)
+            missed = np.exp(scores - norms) - told
+            value = float((norms.ravel() - (scores * told).sum(axis=1)).sum())
+            value += float((penalty * weights * weights).sum()) / 2
+            return value, (features.T @ missed + penalty * weights).ravel()
+
+        start = np.zeros(features.shape[1] * levels)
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+        weights: Floats = found.x.reshape(-1, levels)
+        return cls(terms, weights, classes)
 
     def chances(self, rows: Floats, labels: Codes) -> Floats:
         """Return ``[n, levels]``: how likely each level is, given the rest of the row."""
         scores = self.terms(rows, labels, self.classes) @ self.weights
         found: Floats = np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
         return found
-
-
-def _fitted(features: Floats, codes: Codes, levels: int, ridge: float = 1.0) -> Floats:
-    told = np.eye(levels)[codes]
-    penalty = np.full((features.shape[1], 1), ridge)
-    penalty[0] = 1e-6
-
-    def loss(flat: Floats) -> tuple[float, Floats]:
-        weights = flat.reshape(-1, levels)
-        scores = features @ weights
-        norms = logsumexp(scores, axis=1, keepdims=True)
-        missed = np.exp(scores - norms) - told
-        value = float((norms.ravel() - (scores * told).sum(axis=1)).sum())
-        value += float((penalty * weights * weights).sum()) / 2
-        return value, (features.T @ missed + penalty * weights).ravel()
-
-    start = np.zeros(features.shape[1] * levels)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
-    weights: Floats = found.x.reshape(-1, levels)
-    return weights
 
 
 UNKNOWN = -1

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.privacy.shadow_training import ModelStack, row_chunks, to_feature_matrix
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import TEXT
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
 
 SMALL = 1e-9
@@ -136,7 +136,8 @@ def _likelihood(
     """
     inside, outside = sides
     gain, middle = inside - outside, (inside + outside) / 2
-    expected = _curve(outside, gain, known)
+    powers = np.stack([np.ones_like(outside), outside, outside**2], axis=1)
+    expected: Floats = powers @ np.linalg.lstsq(powers[known], gain[known], rcond=None)[0]
     true = max(float((gain - expected)[known].var()) - chance, LEAST_SPREAD) if known.any() else 0.0
     gain = expected + (gain - expected) * (true / (true + chance))
     away = (value - middle + gain / 2) ** 2 / (2 * noise.outside)
@@ -158,13 +159,6 @@ def _likelihoods(shadows: ShadowPredictions, useful: Include) -> Floats:
         sides, known = (inside[rows], without[model, rows]), np.ones(int(rows.sum()), np.bool_)
         chance = noise.of_means(*counts)
         found[model, rows] = _likelihood(logits[model, rows], sides, known, chance, noise)
-    return found
-
-
-def _curve(outside: Floats, gain: Floats, known: Include) -> Floats:
-    """Return the parabola in the ``OUT`` logit that fits the gain best."""
-    powers = np.stack([np.ones_like(outside), outside, outside**2], axis=1)
-    found: Floats = powers @ np.linalg.lstsq(powers[known], gain[known], rcond=None)[0]
     return found
 
 

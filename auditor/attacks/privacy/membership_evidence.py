@@ -1,4 +1,4 @@
-"""What was seen of members and non-members, as evidence and read again."""
+"""Evidence of a membership inference audit: members and non-members, written and read again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.privacy.logit_recovery import ScoreReader
 from auditor.attacks.privacy.membership import LEAST_FOR_LIRA, ShadowPredictions
 from auditor.attacks.privacy.membership_pool import MembershipPool
 from auditor.attacks.privacy.membership_statistics import AttackAuc, blind_auc
-from auditor.attacks.privacy.score_temperature import ScoreReader
 from auditor.attacks.privacy.shadow_models import DISTILLED_KIND, RECIPE_KIND
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.gaps import read_gap
 from auditor.domain.json import Json
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 
 NO_STAND_IN = "none"

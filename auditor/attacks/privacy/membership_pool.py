@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.budgets import AuditSize, CheckForecast, RowShortage
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import TEXT, UNLABELLED, Dataset, DatasetRole, concatenate_columns
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 
 AT_ONCE = 4_000_000
@@ -241,18 +241,17 @@ def foretell_membership_gaps(
         enough = evaluation_rows_needed(LEAST, hold=hold)
         why = f"{members:,} members and {others:,} non-members are too few to tell apart"
         return CheckForecast(aside, {name: RowShortage(why, enough) for name in metrics})
+    found = {}
+    for name, needed in least.items():
+        if others < needed:
+            short = f"{others:,} non-members cannot carry it, which takes {needed:,}"
+            if most < needed:
+                found[name] = RowShortage(
+                    f"{short}, and this budget looks at {most:,} rows at most", None
+                )
+            else:
+                found[name] = RowShortage(short, evaluation_rows_needed(needed, hold=hold))
     return CheckForecast(
         aside,
-        {
-            name: _short(others, needed, most, hold=hold)
-            for name, needed in least.items()
-            if others < needed
-        },
+        found,
     )
-
-
-def _short(others: int, needed: int, most: int, *, hold: bool) -> RowShortage:
-    why = f"{others:,} non-members cannot carry it, which takes {needed:,}"
-    if most < needed:
-        return RowShortage(f"{why}, and this budget looks at {most:,} rows at most", None)
-    return RowShortage(why, evaluation_rows_needed(needed, hold=hold))

@@ -1,4 +1,4 @@
-"""Readings of a membership audit, from what was seen alone."""
+"""Readings of a membership inference audit, from its evidence alone."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -34,7 +34,7 @@ from auditor.domain.readings import (
     Scalar,
     Unit,
 )
-from auditor.metrics.stats.ranking import auc
+from auditor.metrics.stats.roc_auc import auc
 
 AUC, VERDICT = "auc", "verdict"
 RATES: Mapping[str, tuple[float, int]] = {
@@ -51,24 +51,24 @@ DECIMALS = 1
 NO_ROUNDING, ROUNDED = "none", "one decimal"
 EMITS: Mapping[str, Metric] = {
     AUC: Metric(
-        "Chance that a member looks more like one than a non-member does",
+        "AUC of the membership attack",
         Unit.SHARE,
         BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
     "tpr_at_fpr_0_01": Metric(
-        "Members found at one false alarm in a hundred",
+        "True-positive rate at a false-positive rate of 1 %",
         Unit.SHARE,
         BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
     "tpr_at_fpr_0_001": Metric(
-        "Members found at one false alarm in a thousand",
+        "True-positive rate at a false-positive rate of 0.1 %",
         Unit.SHARE,
         BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
-    VERDICT: Metric("Whether membership leaks", Unit.NONE, BoundKind.AT_LEAST, exact=True),
+    VERDICT: Metric("Membership leak detected", Unit.NONE, BoundKind.AT_LEAST, exact=True),
 }
 
 
@@ -81,9 +81,34 @@ def membership_readings(
         yield _area(finding, auc(finding.scores, finding.member, confidence), NO_ROUNDING, ALL)
         yield from _rates(finding, 1 - (1 - confidence) / len(findings))
         if not witness.labels_only:
-            yield _rounded(witness, finding, confidence)
-        yield _verdict(finding, witness, listed)
-    yield from _groups(witness, findings[-1], confidence)
+            name, kind = finding.attack
+            shadows = witness.shadows(kind).rounded(DECIMALS)
+            scores = ATTACKS[name](round_chances(witness.target, DECIMALS), shadows)
+            interval = auc(scores, witness.member, confidence)
+            yield _area(finding, interval, ROUNDED, ALL)
+        details: dict[str, Json] = {
+            **finding.details(),
+            "power": detectable_leaks(finding),
+            "limit": finding.cut.details(0.95),
+            "reason": finding.reason,
+            "worst_rows": _worst(witness, finding, listed),
+        }
+        yield _text(finding.said.value, len(witness.member), dict(finding.params), details)
+    # Measure the strongest attack within groups of members, jointly at the confidence. Non-members
+    # are those of the same group, where the evaluation data tell groups.
+    finding = findings[-1]
+    parts = []
+    for name, (levels, codes) in witness.groups.items():
+        told = (codes[~witness.member] >= 0).any()
+        for at, level in enumerate(levels):
+            rows = (codes == at) | (~witness.member & (not told))
+            if min((rows & witness.member).sum(), (rows & ~witness.member).sum()) >= LEAST:
+                parts.append((f"{name}={level}", rows))
+    kept = parts[:MOST_GROUPS]
+    for group, rows in kept:
+        jointly = 1 - (1 - confidence) / len(kept)
+        interval = auc(finding.scores[rows], witness.member[rows], jointly)
+        yield _area(finding, interval, NO_ROUNDING, group)
     yield _together(witness, findings, listed)
     others = int((~witness.member).sum())
     yield from (
@@ -91,11 +116,7 @@ def membership_readings(
         for name, (_, least) in RATES.items()
         if others < least
     )
-    yield from _unlike(witness)
-
-
-def _unlike(witness: MembershipEvidence) -> Iterator[Gap]:
-    """Yield why models like the artifact, which were named, add nothing or not all."""
+    # Why models like the artifact, which were named, add nothing or not all
     gap, ready = witness.gap, witness.kinds.get(READY_KIND)
     if gap is not None and (witness.like == READY_KIND or gap.reason in _OF_A_RECIPE):
         yield replace(gap, metric=AUC, params={"shadows": witness.like})
@@ -140,28 +161,6 @@ def _rates(finding: MembershipFinding, confidence: float) -> Iterator[Measuremen
         )
 
 
-def _rounded(
-    witness: MembershipEvidence, finding: MembershipFinding, confidence: float
-) -> Measurement:
-    """Measure what is left of an attack when the model rounds its scores, and stand-ins do too."""
-    name, kind = finding.attack
-    shadows = witness.shadows(kind).rounded(DECIMALS)
-    scores = ATTACKS[name](round_chances(witness.target, DECIMALS), shadows)
-    interval = auc(scores, witness.member, confidence)
-    return _area(finding, interval, ROUNDED, ALL)
-
-
-def _verdict(finding: MembershipFinding, witness: MembershipEvidence, listed: int) -> Measurement:
-    details: dict[str, Json] = {
-        **finding.details(),
-        "power": detectable_leaks(finding),
-        "limit": finding.cut.details(0.95),
-        "reason": finding.reason,
-        "worst_rows": _worst(witness, finding, listed),
-    }
-    return _text(finding.said.value, len(witness.member), dict(finding.params), details)
-
-
 def _together(
     witness: MembershipEvidence, findings: tuple[MembershipFinding, ...], listed: int
 ) -> Measurement:
@@ -202,27 +201,6 @@ def _worst(witness: MembershipEvidence, finding: MembershipFinding, listed: int)
     if finding.said is not LeakVerdict.SHOWN:
         return []
     return cast("Json", [str(witness.ids[row]) for row in most_exposed_members(finding, listed)])
-
-
-def _groups(
-    witness: MembershipEvidence, finding: MembershipFinding, confidence: float
-) -> Iterator[Measurement]:
-    """Measure the strongest attack within groups of members, jointly at the confidence.
-
-    Non-members are those of the same group, where the evaluation data tell groups.
-    """
-    parts = []
-    for name, (levels, codes) in witness.groups.items():
-        told = (codes[~witness.member] >= 0).any()
-        for at, level in enumerate(levels):
-            rows = (codes == at) | (~witness.member & (not told))
-            if min((rows & witness.member).sum(), (rows & ~witness.member).sum()) >= LEAST:
-                parts.append((f"{name}={level}", rows))
-    kept = parts[:MOST_GROUPS]
-    for group, rows in kept:
-        jointly = 1 - (1 - confidence) / len(kept)
-        interval = auc(finding.scores[rows], witness.member[rows], jointly)
-        yield _area(finding, interval, NO_ROUNDING, group)
 
 
 def too_few_non_members_gap(metric: str, others: int, least: int, held: int = 0) -> Gap:

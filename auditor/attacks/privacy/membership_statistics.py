@@ -17,7 +17,7 @@ from auditor.domain.json import Json
 from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Array, Floats
 from auditor.metrics.stats.proportions import exact_limits
-from auditor.metrics.stats.ranking import auc_and_influence
+from auditor.metrics.stats.roc_auc import auc_and_influence
 
 PRIORS = (0.01, 0.1, 0.5)
 POWER = 0.95
@@ -55,6 +55,10 @@ class ThresholdTest:
         """
         low, high = exact_limits([self.false], [self.judged], (1 - confidence) / 2)
         rate, worst = self.hits / self.members, float(high[0])
+        found = {}
+        for prior in PRIORS:
+            right, wrong = prior * rate, (1 - prior) * worst
+            found[f"{prior:g}"] = right / (right + wrong) if right + wrong > 0 else 0.0
         return {
             "threshold": self.at,
             "hits": self.hits,
@@ -63,7 +67,7 @@ class ThresholdTest:
             "realised_fpr_high": worst,
             "judged": self.judged,
             "p_value": self.p_value,
-            "ppv": {f"{prior:g}": _worth(prior, rate, worst) for prior in PRIORS},
+            "ppv": found,
         }
 
 
@@ -166,11 +170,6 @@ def smallest_detectable_tpr(members: int, judged: int, fpr: float, level: float)
     return float(shares[seen][0])
 
 
-def _worth(prior: float, rate: float, false: float) -> float:
-    right, wrong = prior * rate, (1 - prior) * false
-    return right / (right + wrong) if right + wrong > 0 else 0.0
-
-
 FOLDS = 5
 GATES = 3
 LEVEL = 1 - 1 / 40 / GATES
@@ -248,7 +247,12 @@ def blind_scores(inputs: Array, labels: NDArray[np.int64], member: MemberMask, s
     """
     known = np.eye(int(labels.max()) + 1, dtype=np.float32)[labels]
     flat = np.asarray(inputs).reshape(len(inputs), -1).astype(np.float32)
-    folds = _folds(member, seed)
+    # The fold `[n]` of each row, as many members in each
+    folds = np.empty(len(member), dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    for kind in (True, False):
+        folds_rows = rng.permutation(np.flatnonzero(member == kind))
+        folds[folds_rows] = np.arange(len(folds_rows)) % FOLDS
     include = folds != np.arange(FOLDS)[:, None]
     rows = np.concatenate([flat, known], axis=1)
     stack = train_stack(rows, member.astype(np.int64), 2, include, LOGISTIC, seed=seed)
@@ -313,7 +317,10 @@ def average_control(
         return None
     found = []
     for of, chance in ((auc_and_influence, CHANCE), (_tail_and_influence, 0.0)):
-        value, influence = _mean([_whole(of, scores[at], member, known[at]) for at in useful])
+        values, parts = zip(
+            *[_whole(of, scores[at], member, known[at]) for at in useful], strict=True
+        )
+        value, influence = float(np.mean(values)), np.mean(parts, axis=0)
         learnt = influence[member] if taught_by_members else np.zeros(0)
         found.append(AttackAuc(value, influence, chance, float(learnt @ learnt)))
     return NegativeControl(*found)
@@ -326,11 +333,6 @@ def _whole(
     whole = np.zeros(len(scores))
     whole[known] = influence
     return value, whole
-
-
-def _mean(found: list[tuple[float, Floats]]) -> tuple[float, Floats]:
-    values, parts = zip(*found, strict=True)
-    return float(np.mean(values)), np.mean(parts, axis=0)
 
 
 def _half(level: float, influence: Floats, besides: float) -> float:
@@ -347,13 +349,3 @@ def _tail_and_influence(scores: Floats, member: MemberMask) -> tuple[float, Floa
         spread = np.sqrt(len(rows) * max(len(rows) - 1, 1))
         influence[rows] = sign * (above[rows] - above[rows].mean()) / spread
     return found.hits / found.members - found.false / found.judged, influence
-
-
-def _folds(member: MemberMask, seed: int) -> NDArray[np.int64]:
-    """Return the fold ``[n]`` of each row, as many members in each."""
-    folds = np.empty(len(member), dtype=np.int64)
-    rng = np.random.default_rng(seed)
-    for kind in (True, False):
-        rows = rng.permutation(np.flatnonzero(member == kind))
-        folds[rows] = np.arange(len(rows)) % FOLDS
-    return folds

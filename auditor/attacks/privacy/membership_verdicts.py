@@ -1,4 +1,4 @@
-"""Whether an attack shows a leak, shows none that it could have seen, or does not count."""
+"""Verdicts on membership inference: a leak, no leak that could be seen, or no valid test."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -110,7 +110,22 @@ class MembershipFinding:
     @property
     def reasons(self) -> tuple[str, ...]:
         """What keeps the attack from counting, a gate each."""
-        found = _reasons(self.unseen, self.sided, self.blind) + (_SATURATED,) * self.saturated
+        reasons_found = []
+        if self.blind.raised:
+            reasons_found.append(
+                "a classifier that asks no model tells members from non-members (area "
+                f"{_ends(self.blind)}), so that they are not of one kind"
+            )
+        for gate, models in ((self.unseen, SAW_NEITHER), (self.sided, ONE_SIDED)):
+            if gate is None:
+                reasons_found.append(f"there are no {models}")
+            elif gate.area.raised or gate.area.lowered:
+                way = "tells members from" if gate.area.raised else "ranks members below"
+                level = GATE if gate.area.raised else HIDING
+                reasons_found.append(
+                    f"the attack {way} non-members on {models} (area {_ends(gate.area, level)})"
+                )
+        found = tuple(reasons_found) + (_SATURATED,) * self.saturated
         return (*found, _EXPLAINED) if self.found and not self.beyond else found
 
     @property
@@ -230,27 +245,6 @@ def most_exposed_members(finding: MembershipFinding, count: int) -> NDArray[np.i
     order = np.argsort(-finding.scores, kind="stable")
     exposed = finding.member[order] & (finding.scores[order] > finding.cut.at)
     return order[exposed][:count].astype(np.int64)
-
-
-def _reasons(
-    unseen: NegativeControl | None, sided: NegativeControl | None, blind: AttackAuc
-) -> tuple[str, ...]:
-    found = []
-    if blind.raised:
-        found.append(
-            "a classifier that asks no model tells members from non-members (area "
-            f"{_ends(blind)}), so that they are not of one kind"
-        )
-    for gate, models in ((unseen, SAW_NEITHER), (sided, ONE_SIDED)):
-        if gate is None:
-            found.append(f"there are no {models}")
-        elif gate.area.raised or gate.area.lowered:
-            way = "tells members from" if gate.area.raised else "ranks members below"
-            level = GATE if gate.area.raised else HIDING
-            found.append(
-                f"the attack {way} non-members on {models} (area {_ends(gate.area, level)})"
-            )
-    return tuple(found)
 
 
 def _ends(found: AttackAuc, level: float = GATE) -> str:

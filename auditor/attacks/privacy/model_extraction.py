@@ -10,6 +10,12 @@ from scipy.special import ndtri
 
 from auditor.attacks.privacy.membership_pool import find_unseen_rows
 from auditor.attacks.privacy.shadow_training import ModelStack, ShadowTrainingSettings, train_stack
+from auditor.domain.check_subject import (
+    ProgressReporter,
+    Subject,
+    report_nothing,
+    seeded_permutation,
+)
 from auditor.domain.datasets import TEXT, Dataset, DatasetRole
 from auditor.domain.evidence import Evidence, Item, read_clusters, write_clusters
 from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, WEAK, missing_labels_gap
@@ -23,12 +29,11 @@ from auditor.domain.readings import (
     Reading,
     Unit,
 )
-from auditor.domain.subjects import ProgressReporter, Subject, report_nothing, seeded_permutation
 from auditor.domain.tasks import Array, FeatureKind, Floats, InputFeature
 from auditor.metrics.stats.cluster_robust import clustered_mean
-from auditor.metrics.stats.differences import share_with_clusters
+from auditor.metrics.stats.ks_distance import first_half
 from auditor.metrics.stats.means import paired_difference
-from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.share_differences import share_with_clusters
 
 KNOCKOFF, MIXUP = "knockoff", "mixup"
 STRATEGIES = (KNOCKOFF, MIXUP)
@@ -87,7 +92,16 @@ def make_queries(
     mixed = most if MIXUP in strategies else 0
     parents = rng.integers(0, len(pool), (mixed, 2))
     share = rng.random(mixed)
-    made = _mixed(pool, parents, share, features, rng)
+    one, other = (pool[parents[:, at]].astype(np.float64) for at in (0, 1))
+    weight = share.reshape(-1, *[1] * (pool.ndim - 1))
+    mixed_mixed = weight * one + (1 - weight) * other
+    coded = [at for at, it in enumerate(features) if it.kind is not FeatureKind.NUMERIC]
+    if coded:
+        first = (rng.random(len(share)) < share)[:, None]
+        mixed_mixed[:, coded] = np.where(first, one[:, coded], other[:, coded])
+    if np.issubdtype(pool.dtype, np.integer):
+        mixed_mixed = np.rint(mixed_mixed)
+    made: Array = mixed_mixed.astype(pool.dtype)
     places = len(natural) + np.arange(mixed)
     turns = np.full((most, 2), -1)
     turns[: len(natural), 0] = natural
@@ -99,26 +113,6 @@ def make_queries(
         np.concatenate([np.ones(len(natural)), share]),
         {KNOCKOFF: natural, MIXUP: order[order >= 0][:mixed]},
     )
-
-
-def _mixed(
-    pool: Array,
-    parents: QueryPlaces,
-    share: Floats,
-    features: Sequence[InputFeature],
-    rng: np.random.Generator,
-) -> Array:
-    one, other = (pool[parents[:, at]].astype(np.float64) for at in (0, 1))
-    weight = share.reshape(-1, *[1] * (pool.ndim - 1))
-    mixed = weight * one + (1 - weight) * other
-    coded = [at for at, it in enumerate(features) if it.kind is not FeatureKind.NUMERIC]
-    if coded:
-        first = (rng.random(len(share)) < share)[:, None]
-        mixed[:, coded] = np.where(first, one[:, coded], other[:, coded])
-    if np.issubdtype(pool.dtype, np.integer):
-        mixed = np.rint(mixed)
-    made: Array = mixed.astype(pool.dtype)
-    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from auditor.attacks.privacy.logit_recovery import ScoreReader, build_score_reader
 from auditor.attacks.privacy.model_inversion_evaluation import (
     InversionJudge,
     InversionSplit,
@@ -16,7 +17,7 @@ from auditor.attacks.privacy.model_inversion_evaluation import (
     draw_class_rows,
 )
 from auditor.attacks.privacy.model_inversion_space import ReconstructionSpace, flatten_rows
-from auditor.attacks.privacy.score_temperature import ScoreReader, build_score_reader
+from auditor.domain.check_subject import ProgressReporter, Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item, find_image_axes
 from auditor.domain.gaps import read_gap, write_gap
@@ -24,7 +25,6 @@ from auditor.domain.json import Json
 from auditor.domain.models import Twin
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.row_generators import DifferentiableGenerator, RowGenerator
-from auditor.domain.subjects import ProgressReporter, Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats
 
 GRADIENT, SCORES, LABELS = "gradient", "scores", "labels"
@@ -506,16 +506,16 @@ class InversionCampaign:
         known, aims = self.taken.attacker, self.victim.aims
         mean = self.victim.ground.settle(draw_class_means(known, aims, rng))
         public = mean, known.inputs[draw_class_rows(known, aims, rng)]
-        return public if self.given is None else (*public, self._drawn(self.given, rng))
-
-    def _drawn(self, given: RowGenerator, rng: np.random.Generator) -> Array:
+        if self.given is None:
+            return public
+        given = self.given
         own = InversionJudge.of(self.taken.attacker, self.judge.stack.classes, self.seed + 1)
         chosen = []
         for aim in self.victim.aims:
             self.victim.report()
             rows = self.victim.ground.settle(given.make(rng.normal(size=(DRAWS, given.size))))
             chosen.append(rows[int(own.chances(rows)[:, aim].argmax())])
-        return np.stack(chosen)
+        return (*public, np.stack(chosen))
 
 
 @dataclass(slots=True, eq=False)
@@ -571,16 +571,15 @@ def inversion_pictures(
     }
     ours = np.unique(pool.classes)
     if set(aims[first].tolist()) <= set(ours.tolist()):
-        found["shown_members"] = np.stack([_members(campaign, it[first]) for it in made.values()])
+        memberss = []
+        for it in made.values():
+            members_pool, members_aims = campaign.pool, np.unique(campaign.victim.aims)
+            points = flatten_rows(it[first]) / members_pool.scale
+            nearest = []
+            for point, aim in zip(points, members_aims, strict=True):
+                there = np.flatnonzero((members_pool.classes == aim) & members_pool.members)
+                apart = ((members_pool.points[there] - point) ** 2).sum(axis=1)
+                nearest.append(members_pool.rows[there[int(apart.argmin())]])
+            memberss.append(np.stack(nearest))
+        found["shown_members"] = np.stack(memberss)
     return found
-
-
-def _members(campaign: InversionCampaign, made: Array) -> Array:
-    pool, aims = campaign.pool, np.unique(campaign.victim.aims)
-    points = flatten_rows(made) / pool.scale
-    nearest = []
-    for point, aim in zip(points, aims, strict=True):
-        there = np.flatnonzero((pool.classes == aim) & pool.members)
-        apart = ((pool.points[there] - point) ** 2).sum(axis=1)
-        nearest.append(pool.rows[there[int(apart.argmin())]])
-    return np.stack(nearest)

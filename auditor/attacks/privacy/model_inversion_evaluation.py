@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from auditor.attacks.privacy.membership_pool import find_unseen_rows
 from auditor.attacks.privacy.model_inversion_space import flatten_rows
 from auditor.attacks.privacy.shadow_training import ModelStack, ShadowTrainingSettings, train_stack
+from auditor.domain.check_subject import Subject, seeded_permutation
 from auditor.domain.datasets import TEXT, Dataset, DatasetRole
 from auditor.domain.evidence import find_image_axes
 from auditor.domain.gaps import missing_labels_gap
 from auditor.domain.json import Json
 from auditor.domain.readings import ConfidenceInterval, Gap, GapReason
-from auditor.domain.subjects import Subject, seeded_permutation
 from auditor.domain.tasks import Array, Floats
 from auditor.metrics.stats.cluster_robust import LEAST, clustered_proportion_difference
 from auditor.metrics.stats.p_values import permutation_p_value
@@ -90,13 +90,9 @@ class ReconstructionProximity:
         Where no neighbour is of that side it lies at least as far as the farthest one known.
         """
         there = side[:, np.maximum(self.near, 0)] & (self.near >= 0)
-        place = np.where(there.any(axis=2), there.argmax(axis=2), self._last)
-        return self.away[np.arange(len(self.near)), place].astype(np.float64)
-
-    @property
-    def _last(self) -> NDArray[np.int64]:
         found: NDArray[np.int64] = (self.near >= 0).sum(axis=1) - 1
-        return found
+        place = np.where(there.any(axis=2), there.argmax(axis=2), found)
+        return self.away[np.arange(len(self.near)), place].astype(np.float64)
 
     def test(self, rounds: int, seed: int) -> "ProximityPermutationTest":
         """Return what the mean margin is, and what it would be by chance alone.
@@ -364,12 +360,11 @@ class InversionJudge:
 def draw_class_means(known: InversionSample, aims: Aims, rng: np.random.Generator) -> Floats:
     """Return ``[n, d]``: the mean of each class aimed at, over public rows drawn with return."""
     flat = known.inputs.reshape(len(known.labels), -1).astype(np.float64)
-    return np.stack([np.nanmean(flat[_drawn(known, aim, rng)], axis=0) for aim in aims])
-
-
-def _drawn(known: InversionSample, aim: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    there = np.flatnonzero(known.labels == aim)
-    return rng.choice(there, len(there))
+    found = []
+    for aim in aims:
+        there = np.flatnonzero(known.labels == aim)
+        found.append(np.nanmean(flat[rng.choice(there, len(there))], axis=0))
+    return np.stack(found)
 
 
 def draw_class_rows(
@@ -490,7 +485,13 @@ class ProximityPool:
         for one in np.unique(aims):
             places, asked = np.flatnonzero(self.classes == one), np.flatnonzero(aims == one)
             if places.size:
-                found = _distances(points[asked], self.points[places])
+                distances_points = points[asked]
+                known = self.points[places]
+                found = np.empty((len(distances_points), len(known)))
+                size = max(1, POOL_CHUNK_VALUES // max(1, known.size))
+                for at in range(0, len(distances_points), size):
+                    apart = distances_points[at : at + size, None] - known
+                    found[at : at + size] = np.sqrt((apart * apart).sum(axis=2))
                 order = np.argsort(found, axis=1, kind="stable")[:, :NEAREST]
                 near[asked, : order.shape[1]] = places[order]
                 away[asked, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
@@ -504,12 +505,3 @@ def coordinate_scale(known: InversionSample) -> Floats:
         return np.ones(flat.shape[1])
     spread = flat.std(axis=0)
     return np.where(spread > LEAST_SPREAD, spread, 1.0)
-
-
-def _distances(points: Floats, known: Floats) -> Floats:
-    found = np.empty((len(points), len(known)))
-    size = max(1, POOL_CHUNK_VALUES // max(1, known.size))
-    for at in range(0, len(points), size):
-        apart = points[at : at + size, None] - known
-        found[at : at + size] = np.sqrt((apart * apart).sum(axis=2))
-    return found

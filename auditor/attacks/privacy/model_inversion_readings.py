@@ -1,4 +1,4 @@
-"""What attacks with and without a public prior made up: figures, doubts and the verdict."""
+"""Readings of model inversion with and without a public prior: figures, doubts and the verdict."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

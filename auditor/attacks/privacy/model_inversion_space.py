@@ -1,4 +1,4 @@
-"""Where rows that an attacker makes up must lie, so that the target takes them."""
+"""The input space of reconstructed rows in model inversion, so that the target accepts them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

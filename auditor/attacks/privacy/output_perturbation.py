@@ -30,7 +30,7 @@ from auditor.domain.readings import (
 )
 from auditor.domain.tasks import Floats
 from auditor.metrics.stats.means import mean_difference, paired_difference
-from auditor.metrics.stats.ranking import auc, paired_auc_difference
+from auditor.metrics.stats.roc_auc import auc, paired_auc_difference
 from auditor.metrics.stats.smooth_calibration import smooth_calibration_change
 
 SMALL = 1e-12
@@ -164,21 +164,23 @@ ONE_LABEL = (
 ATTACK = ("rmia", NETWORK_KIND)
 EMITS: Mapping[str, Metric] = {
     "auc": Metric(
-        "Chance that a member still looks more like one than a non-member does",
+        "AUC of the membership attack after altering",
         Unit.SHARE,
         BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
     "auc_change": Metric(
-        "What altering adds to the attack, negative where it hides",
+        "Change of the attack's AUC caused by altering (negative: less leakage)",
         Unit.SHARE,
         BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
-    "smece_change": Metric("Calibration error that altering adds", Unit.SHARE),
-    "brier_change": Metric("Brier score that altering adds", Unit.NONE),
-    "accuracy_change": Metric("Accuracy that altering adds", Unit.SHARE),
-    "verdict": Metric("Whether membership still leaks", Unit.NONE, BoundKind.AT_LEAST, exact=True),
+    "smece_change": Metric("Calibration error added by altering", Unit.SHARE),
+    "brier_change": Metric("Brier score added by altering", Unit.NONE),
+    "accuracy_change": Metric("Accuracy added by altering", Unit.SHARE),
+    "verdict": Metric(
+        "Membership leak detected after altering", Unit.NONE, BoundKind.AT_LEAST, exact=True
+    ),
 }
 
 
@@ -209,10 +211,34 @@ def perturbation_readings(
         finding = examine_attack(seen, ATTACK, looks=len(ways))
         place: dict[str, Scalar] = {"mitigation": way.name, "strength": way.strength}
         attacker = describe_attacker(way)
-        yield _leak(finding, auc(finding.scores, finding.member, confidence), place)
+        yield Measurement.of(
+            auc(finding.scores, finding.member, confidence),
+            "auc",
+            Unit.SHARE,
+            bound=BoundKind.AT_LEAST,
+            params=place,
+            repeat=Repeatability.INTERVAL,
+            doubted=finding.doubted,
+            astray=finding.astray,
+            details=finding.details(),
+        )
         if way is not ways[0]:
-            gain = _less_leak(seen, plain, confidence)
-            yield _change(gain, place, attacker, doubted=finding.doubted)
+            after, leak_before = (
+                rmia_attack(it.target, it.kinds[NETWORK_KIND]) for it in (seen, plain)
+            )
+            gain = paired_auc_difference(after, leak_before, seen.member, confidence)
+            doubt = {"doubt": "a gate of the attack failed"} if finding.doubted else {}
+            yield Measurement.of(
+                gain,
+                "auc_change",
+                Unit.SHARE,
+                bound=BoundKind.AT_LEAST,
+                params=place,
+                repeat=Repeatability.INTERVAL,
+                doubted=finding.doubted,
+                astray=BiasDirection.EITHER if finding.doubted else None,
+                details={"attacker": attacker, **doubt},
+            )
         if way is not ways[0] and not way.of_copies:
             yield from _costs(before, _answers(evidence, way), ~witness.member, confidence, place)
         yield _verdict(finding, place, attacker)
@@ -251,14 +277,6 @@ def _answers(evidence: Evidence, way: OutputPerturbation) -> PerturbedAnswers:
     )
 
 
-def _less_leak(
-    seen: MembershipEvidence, plain: MembershipEvidence, confidence: float
-) -> ConfidenceInterval:
-    """Return the area after altering less that before, over the same rows."""
-    after, before = (rmia_attack(it.target, it.kinds[NETWORK_KIND]) for it in (seen, plain))
-    return paired_auc_difference(after, before, seen.member, confidence)
-
-
 def _costs(
     before: PerturbedAnswers,
     after: PerturbedAnswers,
@@ -284,39 +302,6 @@ def _cost(
     place: Mapping[str, Scalar],
 ) -> Measurement:
     return Measurement.of(interval, metric, unit, params=place, repeat=Repeatability.INTERVAL)
-
-
-def _change(
-    interval: ConfidenceInterval, place: Mapping[str, Scalar], attacker: str, *, doubted: bool
-) -> Measurement:
-    doubt = {"doubt": "a gate of the attack failed"} if doubted else {}
-    return Measurement.of(
-        interval,
-        "auc_change",
-        Unit.SHARE,
-        bound=BoundKind.AT_LEAST,
-        params=place,
-        repeat=Repeatability.INTERVAL,
-        doubted=doubted,
-        astray=BiasDirection.EITHER if doubted else None,
-        details={"attacker": attacker, **doubt},
-    )
-
-
-def _leak(
-    finding: MembershipFinding, interval: ConfidenceInterval, place: Mapping[str, Scalar]
-) -> Measurement:
-    return Measurement.of(
-        interval,
-        "auc",
-        Unit.SHARE,
-        bound=BoundKind.AT_LEAST,
-        params=place,
-        repeat=Repeatability.INTERVAL,
-        doubted=finding.doubted,
-        astray=finding.astray,
-        details=finding.details(),
-    )
 
 
 def _verdict(finding: MembershipFinding, place: Mapping[str, Scalar], attacker: str) -> Measurement:

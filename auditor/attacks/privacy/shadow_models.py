@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from auditor.attacks.privacy.logit_recovery import reread_scores
 from auditor.attacks.privacy.membership import (
     LEAST_FOR_LIRA,
     Include,
@@ -23,11 +23,10 @@ from auditor.attacks.privacy.membership_pool import (
     MOST_HELD,
     EligibleRows,
     MembershipPool,
-    Rows,
     find_unseen_rows,
     gather_pool,
 )
-from auditor.attacks.privacy.retrained_models import (
+from auditor.attacks.privacy.retraining_agreement import (
     RetrainingLikeness,
     RetrainingSubsets,
     measure_agreement,
@@ -37,7 +36,6 @@ from auditor.attacks.privacy.retrained_models import (
     retrain_models,
     shadow_mismatch_gap,
 )
-from auditor.attacks.privacy.score_temperature import reread_scores
 from auditor.attacks.privacy.shadow_training import (
     LOGISTIC,
     ModelStack,
@@ -45,7 +43,8 @@ from auditor.attacks.privacy.shadow_training import (
     to_feature_matrix,
     train_stack,
 )
-from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.check_subject import Subject
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Item
 from auditor.domain.gaps import write_gap
 from auditor.domain.json import Json
@@ -56,7 +55,6 @@ from auditor.domain.shadow_models import (
     rows_learnt_by_all,
     rows_learnt_by_any,
 )
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import TrainingRecipe
 from auditor.errors import RecipeError, ShadowsError
@@ -168,7 +166,7 @@ def retrain_on_halves(
         return ShadowModelAnswers(
             {}, Gap(reason=GapReason.RECIPE_FAILED, detail=error.problem, cure=error.cure)
         )
-    ours = _decisions(subject, evaluation, pool.held)
+    ours = subject.decisions(evaluation.role)[pool.held]
     others = np.stack([decide_classes(subject, one) for one in held])
     if not len(ours):
         return ShadowModelAnswers({RECIPE_KIND: ShadowPredictions(chances, include)})
@@ -209,10 +207,6 @@ def _alike(
     taught = include.sum(axis=1).mean() + len(pool.rest)
     share = float(taught / (pool.member.sum() + len(pool.rest)))
     return measure_likeness(probability_measures(said, held, evaluation.labels[pool.held]), share)
-
-
-def _decisions(subject: Subject, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    return subject.decisions(data.role)[rows]
 
 
 _LABELS_ALONE = Gap(
@@ -301,7 +295,10 @@ def _asked(
     if sum(map(len, held)) < LEAST:
         return _NOT_HELD
     ours = np.concatenate(
-        [subject.decisions(DatasetRole.EVALUATION)[pool.held], _beside(subject, held)]
+        [
+            subject.decisions(DatasetRole.EVALUATION)[pool.held],
+            build_target_decider(subject)(held[1]) if len(held[1]) else np.zeros(0, dtype=np.int64),
+        ]
     )
     chances, theirs = [], []
     try:
@@ -367,11 +364,6 @@ def _held(subject: Subject, shadows: ShadowModels, pool: MembershipPool) -> tupl
     return held, spare[find_unseen_rows(spare, training.inputs)]
 
 
-def _beside(subject: Subject, held: tuple[Array, Array]) -> NDArray[np.int64]:
-    """Ask the target about held rows that are not of the evaluation data."""
-    return build_target_decider(subject)(held[1]) if len(held[1]) else np.zeros(0, dtype=np.int64)
-
-
 _LABELS_ALONE_READY = Gap(
     reason=GapReason.UNSUPPORTED,
     detail="The model gives labels alone; shadow models are not asked about noisy copies.",
@@ -418,8 +410,21 @@ def train_one_sided_models(
     and no attack should tell these from those. Labels are the true ones: answers of the model
     would be of members that it has seen.
     """
-    inputs, labels = _besides(subject, pool)
-    include = _members_halved(pool, len(labels), np.random.default_rng([subject.seed, SALT]))
+    # Training rows that are not in the pool, with their labels
+    training = subject.datasets[DatasetRole.TRAINING]
+    if training.inputs is None or training.labels is None:
+        message = "training data without rows or labels teach nothing"
+        raise TypeError(message)
+    rng = np.random.default_rng([subject.seed, SALT, 1])
+    most = int((~pool.member).sum()) // 2
+    taken = np.sort(rng.permutation(pool.rest)[:most])
+    inputs, labels = training.inputs[taken], training.labels[taken]
+    # Which rows `[MODELS, n + besides]` each sees: no non-member, and all besides
+    rng = np.random.default_rng([subject.seed, SALT])
+    include = np.zeros((MODELS, len(pool.labels) + len(labels)), dtype=np.bool_)
+    members = np.flatnonzero(pool.member)
+    include[:, members] = draw_halves(MODELS, len(members), rng)
+    include[:, len(pool.labels) :] = True
     stack = train_stack(
         to_feature_matrix(np.concatenate([pool.inputs, inputs])),
         np.concatenate([pool.labels, labels]),
@@ -430,24 +435,3 @@ def train_one_sided_models(
         progress=subject.progress,
     )
     return stack, include[:, : len(pool.labels)]
-
-
-def _besides(subject: Subject, pool: MembershipPool) -> tuple[Array, Rows]:
-    """Return training rows that are not in the pool, with their labels."""
-    training = subject.datasets[DatasetRole.TRAINING]
-    if training.inputs is None or training.labels is None:
-        message = "training data without rows or labels teach nothing"
-        raise TypeError(message)
-    rng = np.random.default_rng([subject.seed, SALT, 1])
-    most = int((~pool.member).sum()) // 2
-    taken = np.sort(rng.permutation(pool.rest)[:most])
-    return training.inputs[taken], training.labels[taken]
-
-
-def _members_halved(pool: MembershipPool, besides: int, rng: np.random.Generator) -> Include:
-    """Return which rows ``[MODELS, n + besides]`` each sees: no non-member, and all besides."""
-    include = np.zeros((MODELS, len(pool.labels) + besides), dtype=np.bool_)
-    members = np.flatnonzero(pool.member)
-    include[:, members] = draw_halves(MODELS, len(members), rng)
-    include[:, len(pool.labels) :] = True
-    return include

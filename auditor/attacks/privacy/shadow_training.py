@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.check_subject import ProgressReporter, report_nothing
 from auditor.domain.datasets import TEXT
-from auditor.domain.subjects import ProgressReporter, report_nothing
 from auditor.domain.tasks import Array, Floats
 
 Singles = NDArray[np.float32]
@@ -205,13 +205,25 @@ def train_stack(  # noqa: PLR0913 -- what one training takes
     the same whoever is trained beside it on as many rows. Models are trained in groups that fit
     into the cache. Raises ``ValueError`` for shapes that do not fit, and a model without rows.
     """
-    _refuse_misfit(inputs, labels, classes, include)
+    rows = len(inputs)
+    shape = (rows,) if labels.ndim < TARGET_AXES else (rows, classes)
+    if include.ndim != TARGET_AXES or include.shape[1] != rows or labels.shape != shape:
+        message = (
+            f"{rows} rows do not fit labels of shape {labels.shape} and masks of {include.shape}"
+        )
+        raise ValueError(message)
+    if not include.any(axis=1).all():
+        message = "a stand-in cannot be trained on no rows"
+        raise ValueError(message)
     scaling = InputScaling.of(inputs)
     course = settings.course(int(include.sum(axis=1).max()))
     lesson = _TrainingTask(scaling(inputs), labels, settings, *course)
     wide = (lesson.rows.shape[1], *settings.hidden, classes)
     seeds = np.random.SeedSequence(seed).spawn(len(include))
-    groups = _groups(wide, settings.batch, len(include))
+    # Part the models into as many as the cache holds at a time
+    weight = sum((one + 1) * other for one, other in pairwise(wide))
+    size = max(1, AT_ONCE // max(weight, settings.batch * max(wide)))
+    groups = [slice(at, at + size) for at in range(0, len(include), size)]
     trained: list[_TrainingCopies] = []
     for group in groups:
         copies = _TrainingCopies.drawn(wide, [np.random.default_rng(item) for item in seeds[group]])
@@ -282,53 +294,41 @@ class _TrainingCopies:
         for step in range(lesson.steps):
             spent = (epoch * lesson.steps + step) / (lesson.epochs * lesson.steps)
             chosen = orders[:, step * settings.batch : (step + 1) * settings.batch]
-            self._learn(lesson, chosen)
-            self._adam(settings.rate * (1 - spent), settings.decay)
-
-    def _learn(self, lesson: _TrainingTask, chosen: NDArray[np.int64]) -> None:
-        """Find the gradient of the mean loss over the ``chosen`` rows ``[M, batch]``."""
-        rows, labels = lesson.rows[chosen], lesson.labels
-        layers = [rows, *forward_layers(rows, self.weights, self.biases)]
-        slope = softmax(layers[-1])
-        targets = labels[chosen]
-        if labels.ndim == TARGET_AXES:
-            slope -= targets.astype(np.float32)
-        else:
-            models, places = np.indices(chosen.shape)
-            slope[models, places, targets] -= 1
-        slope /= chosen.shape[1]
-        for at in reversed(range(len(self.weights))):
-            np.matmul(layers[at].transpose(0, 2, 1), slope, out=self.weight_slopes[at])
-            slope.sum(axis=1, out=self.bias_slopes[at])
-            if at:
-                slope = np.matmul(slope, self.weights[at].transpose(0, 2, 1))
-                slope *= layers[at] > 0
-
-    def _adam(self, rate: float, decay: float) -> None:
-        self.step += 1
-        room = self.room
-        np.subtract(self.slope, self.mean, out=room)
-        room *= 1 - FIRST
-        self.mean += room
-        np.square(self.slope, out=room)
-        room -= self.square
-        room *= 1 - SECOND
-        self.square += room
-        np.sqrt(self.square, out=room)
-        corrected = float(np.sqrt(1 - SECOND**self.step))
-        room += SMALL * corrected
-        np.divide(self.mean, room, out=room)
-        room *= rate * corrected / (1 - FIRST**self.step)
-        if decay:
-            self.flat *= 1 - rate * decay
-        self.flat -= room
-
-
-def _groups(wide: tuple[int, ...], batch: int, models: int) -> list[slice]:
-    """Part the models into as many as the cache holds at a time."""
-    weight = sum((one + 1) * other for one, other in pairwise(wide))
-    size = max(1, AT_ONCE // max(weight, batch * max(wide)))
-    return [slice(at, at + size) for at in range(0, models, size)]
+            # Find the gradient of the mean loss over the `chosen` rows `[M, batch]`
+            rows, labels = lesson.rows[chosen], lesson.labels
+            layers = [rows, *forward_layers(rows, self.weights, self.biases)]
+            slope = softmax(layers[-1])
+            targets = labels[chosen]
+            if labels.ndim == TARGET_AXES:
+                slope -= targets.astype(np.float32)
+            else:
+                models, places = np.indices(chosen.shape)
+                slope[models, places, targets] -= 1
+            slope /= chosen.shape[1]
+            for at in reversed(range(len(self.weights))):
+                np.matmul(layers[at].transpose(0, 2, 1), slope, out=self.weight_slopes[at])
+                slope.sum(axis=1, out=self.bias_slopes[at])
+                if at:
+                    slope = np.matmul(slope, self.weights[at].transpose(0, 2, 1))
+                    slope *= layers[at] > 0
+            rate = settings.rate * (1 - spent)
+            self.step += 1
+            room = self.room
+            np.subtract(self.slope, self.mean, out=room)
+            room *= 1 - FIRST
+            self.mean += room
+            np.square(self.slope, out=room)
+            room -= self.square
+            room *= 1 - SECOND
+            self.square += room
+            np.sqrt(self.square, out=room)
+            corrected = float(np.sqrt(1 - SECOND**self.step))
+            room += SMALL * corrected
+            np.divide(self.mean, room, out=room)
+            room *= rate * corrected / (1 - FIRST**self.step)
+            if settings.decay:
+                self.flat *= 1 - rate * settings.decay
+            self.flat -= room
 
 
 def _joined(parts: list[tuple[Singles, ...]]) -> tuple[Singles, ...]:
@@ -348,21 +348,6 @@ def _views(
     return tuple(weights), tuple(biases)
 
 
-def _refuse_misfit(
-    inputs: Array, labels: NDArray[np.generic], classes: int, include: Include
-) -> None:
-    rows = len(inputs)
-    shape = (rows,) if labels.ndim < TARGET_AXES else (rows, classes)
-    if include.ndim != TARGET_AXES or include.shape[1] != rows or labels.shape != shape:
-        message = (
-            f"{rows} rows do not fit labels of shape {labels.shape} and masks of {include.shape}"
-        )
-        raise ValueError(message)
-    if not include.any(axis=1).all():
-        message = "a stand-in cannot be trained on no rows"
-        raise ValueError(message)
-
-
 WORDS = re.compile(r"\w+")
 BUCKETS = 512
 WIDEST = 4096
@@ -375,7 +360,11 @@ def to_feature_matrix(inputs: Array) -> NDArray[np.float32]:
     one more, in ``BUCKETS`` places (Weinberger et al. 2009, ICML).
     """
     if inputs.dtype.kind == TEXT:
-        return _counted(inputs)
+        counted_found = np.zeros((len(inputs), BUCKETS), dtype=np.float32)
+        for row, text in enumerate(inputs):
+            for word in WORDS.findall(str(text).lower()):
+                counted_found[row, zlib.crc32(word.encode()) % BUCKETS] += 1
+        return np.log1p(counted_found)
     width = int(np.prod(inputs.shape[1:]))
     run = -(-width // WIDEST)
     starts = np.arange(0, width, run)
@@ -385,11 +374,3 @@ def to_feature_matrix(inputs: Array) -> NDArray[np.float32]:
         flat = inputs[part].reshape(-1, width).astype(np.float64)
         found[part] = flat if run == 1 else np.add.reduceat(flat, starts, axis=1) / sizes
     return found
-
-
-def _counted(texts: Array) -> NDArray[np.float32]:
-    found = np.zeros((len(texts), BUCKETS), dtype=np.float32)
-    for row, text in enumerate(texts):
-        for word in WORDS.findall(str(text).lower()):
-            found[row, zlib.crc32(word.encode()) % BUCKETS] += 1
-    return np.log1p(found)

@@ -117,7 +117,12 @@ def scatter_units(  # noqa: PLR0913, PLR0917 -- where, from where, how far and b
     ``odds`` are those of a quantity to go to its lower limit, its upper one, anywhere between, or
     back to its clean value; what has codes takes another one.
     """
-    chosen = _subset(constraints, region, part, rng)
+    free = [region.movable[:, unit.columns].any(axis=1) for unit in constraints.units]
+    movable = np.stack(free, axis=1)
+    draw = np.where(movable, rng.random(movable.shape), np.inf)
+    rank = np.argsort(np.argsort(draw, axis=1), axis=1)
+    count = np.maximum(1, np.rint(part * movable.sum(axis=1)))
+    chosen: Mask = movable & (rank < count[:, None])
     kinds = rng.choice(len(odds), size=points.shape, p=odds)
     between = rng.uniform(region.lower, region.upper)
     values = np.choose(kinds, [region.lower, region.upper, between, region.exact])
@@ -141,20 +146,7 @@ def _other_codes(
     return np.asarray(codes[(place + step) % len(codes)][:, None])
 
 
-def _subset(
-    constraints: RowConstraints, region: ReachableBox, part: float, rng: np.random.Generator
-) -> Mask:
-    free = [region.movable[:, unit.columns].any(axis=1) for unit in constraints.units]
-    movable = np.stack(free, axis=1)
-    draw = np.where(movable, rng.random(movable.shape), np.inf)
-    rank = np.argsort(np.argsort(draw, axis=1), axis=1)
-    count = np.maximum(1, np.rint(part * movable.sum(axis=1)))
-    chosen: Mask = movable & (rank < count[:, None])
-    return chosen
-
-
 Choices = NDArray[np.bool_]
-RowPlaces = NDArray[np.intp]
 DRAWN = 128
 """Combinations that are drawn for each row; drawing and checking them asks nobody."""
 MOST_NOISE = 1.0
@@ -183,28 +175,29 @@ def propose_combinations(  # noqa: PLR0913, PLR0917 -- what is known of the rows
     for start in range(0, len(gains), ROWS_AT_ONCE):
         rows = np.arange(start, min(start + ROWS_AT_ONCE, len(gains)))
         chosen = _drawn(moves, constraints, gains[rows], rng)
-        points, possible = _made(moves, constraints, region.take(rows), chosen)
+        # The rows `[n, DRAWN, features]` that combinations make, and which could exist
+        made_region = region.take(rows)
+        wide = made_region.take(np.repeat(np.arange(len(chosen)), DRAWN))
+        points, flat = wide.exact, chosen.reshape(-1, len(moves))
+        for index, move in enumerate(moves):
+            due = flat[:, index]
+            points[due] = apply_move(move, constraints, wide.take(due), points[due])
+        typed: Array = points.astype(made_region.clean.dtype)
+        possible = find_feasible_rows(constraints, wide, typed) & (typed != wide.clean).any(axis=1)
+        points, possible = points.reshape(len(chosen), DRAWN, -1), possible.reshape(-1, DRAWN)
         known = np.where(np.isfinite(gains[rows]), gains[rows], 0.0)
         promise = np.einsum("ndm,nm->nd", chosen, known)
         promise = np.where(possible, promise, -np.inf)
-        for place, best in enumerate(_first_distinct(promise, count).T):
+        # The places of each row's highest promises, equal ones once
+        order = np.argsort(-promise, axis=1, kind="stable")
+        ranked = np.take_along_axis(promise, order, axis=1)
+        again = np.zeros_like(ranked, dtype=np.bool_)
+        again[:, 1:] = ranked[:, 1:] == ranked[:, :-1]
+        first = np.argsort(again, axis=1, kind="stable")[:, :count]
+        for place, best in enumerate(np.take_along_axis(order, first, axis=1).T):
             good = possible[np.arange(len(rows)), best]
             found[place, rows[good]] = points[np.arange(len(rows)), best][good]
     return found
-
-
-def _made(
-    moves: list[UnitMove], constraints: RowConstraints, region: ReachableBox, chosen: Choices
-) -> tuple[Floats, Mask]:
-    """Return the rows ``[n, DRAWN, features]`` that combinations make, and which could exist."""
-    wide = region.take(np.repeat(np.arange(len(chosen)), DRAWN))
-    points, flat = wide.exact, chosen.reshape(-1, len(moves))
-    for index, move in enumerate(moves):
-        due = flat[:, index]
-        points[due] = apply_move(move, constraints, wide.take(due), points[due])
-    typed: Array = points.astype(region.clean.dtype)
-    possible = find_feasible_rows(constraints, wide, typed) & (typed != wide.clean).any(axis=1)
-    return points.reshape(len(chosen), DRAWN, -1), possible.reshape(-1, DRAWN)
 
 
 def _drawn(
@@ -227,16 +220,6 @@ def _drawn(
         for place, move in enumerate(own):
             chosen[:, :, move] = pick == place + 1
     return chosen
-
-
-def _first_distinct(promise: Floats, count: int) -> RowPlaces:
-    """Return the places of each row's highest promises, equal ones once."""
-    order = np.argsort(-promise, axis=1, kind="stable")
-    ranked = np.take_along_axis(promise, order, axis=1)
-    again = np.zeros_like(ranked, dtype=np.bool_)
-    again[:, 1:] = ranked[:, 1:] == ranked[:, :-1]
-    first = np.argsort(again, axis=1, kind="stable")[:, :count]
-    return np.take_along_axis(order, first, axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -396,7 +379,20 @@ class TabularJudge:
         Where too many units moved, those that are ``wanted`` most (``[n, units]``, else the
         dearest moves) stay, and the others go back.
         """
-        found = self._repaired(rows, points, effort, held)
+        constraints, repaired_region = self.table.constraints, self.region.take(rows)
+        wishes = (points != repaired_region.clean).any(axis=1)
+        repaired_part = (
+            repaired_region if held is None else self._holding(repaired_region, points, held)
+        )
+        found = repair_rows(constraints, repaired_part, points, effort=effort).points
+        given_up = wishes & (found == repaired_region.clean).all(axis=1)
+        if held is not None and given_up.any():
+            repaired_part, repaired_wish = repaired_region.take(given_up), points[given_up]
+            found[given_up] = repair_rows(
+                constraints, repaired_part, repaired_wish, effort=effort
+            ).points
+            given_up = wishes & (found == repaired_region.clean).all(axis=1)
+        self.refused += int(given_up.sum())
         table, region = self.table, self.region.take(rows)
         over = np.flatnonzero(table.units(region.clean, found) > table.most_features)
         if not table.most_features or not over.size:
@@ -416,21 +412,6 @@ class TabularJudge:
         ).points
         return found
 
-    def _repaired(
-        self, rows: Rows, points: Floats, effort: RepairEffort, held: RowMask | None
-    ) -> Array:
-        constraints, region = self.table.constraints, self.region.take(rows)
-        wishes = (points != region.clean).any(axis=1)
-        part = region if held is None else self._holding(region, points, held)
-        found = repair_rows(constraints, part, points, effort=effort).points
-        given_up = wishes & (found == region.clean).all(axis=1)
-        if held is not None and given_up.any():
-            part, wish = region.take(given_up), points[given_up]
-            found[given_up] = repair_rows(constraints, part, wish, effort=effort).points
-            given_up = wishes & (found == region.clean).all(axis=1)
-        self.refused += int(given_up.sum())
-        return found
-
     def _holding(self, region: ReachableBox, points: Floats, held: RowMask) -> ReachableBox:
         """Return the region in which the quantities that are held cannot but be what they are."""
         whole = integer_columns(self.table.constraints, region.clean)
@@ -445,7 +426,7 @@ class TabularJudge:
         Returns which reach the goal, and each one's margin: minus infinity where refused.
         """
         moves = (candidates != self.region.clean[rows]).any(axis=1)
-        allowed = moves & self._allows(rows, candidates)
+        allowed = moves & self.table.rules.permits(self.region.take(rows), candidates)
         self.refused += int((moves & ~allowed).sum())
         reached, margin = np.zeros(len(rows), dtype=np.bool_), np.full(len(rows), -np.inf)
         if allowed.any():
@@ -465,9 +446,6 @@ class TabularJudge:
         reached = arena.goal.reached(probabilities, arena.labels[rows])
         self.claimed[rows[reached]] = True
         return reached
-
-    def _allows(self, rows: Rows, candidates: Array) -> RowMask:
-        return self.table.rules.permits(self.region.take(rows), candidates)
 
     def _hear(self, rows: Rows, candidates: Array) -> tuple[RowMask, Floats]:
         arena = self.table.arena

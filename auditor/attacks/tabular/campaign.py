@@ -24,7 +24,7 @@ from auditor.attacks.tabular.constraints.minimal_changes import (
     find_minimal_changes,
 )
 from auditor.attacks.tabular.constraints.reachable_box import Mask, ReachableBox
-from auditor.domain.subjects import ProgressReporter
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import PolicyError
 

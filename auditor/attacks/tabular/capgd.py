@@ -14,7 +14,7 @@ from auditor.attacks.evasion.perturbation_ball import (
     PerturbationBall,
 )
 from auditor.attacks.tabular.attack import Rows, TabularJudge
-from auditor.attacks.tabular.constraints.linear import differentiate
+from auditor.attacks.tabular.constraints.linear_forms import differentiate
 from auditor.attacks.tabular.constraints.reachable_box import ReachableBox
 from auditor.attacks.tabular.constraints.repair import RepairEffort, snap_rows
 from auditor.attacks.tabular.constraints.row_constraints import RowConstraints
@@ -103,7 +103,27 @@ class _ConstrainedAscent:
             self.tick()
             last = step == self.steps
             point, slope = to_double(ascent.point), to_double(ascent.best_gradient)
-            loss, gradient = self._look(rows, point, slope, last=last)
+            # Loss and gradient; the target judges what the twin calls broken
+            judge, constraints = self.judge, self.judge.table.constraints
+            region = judge.region.take(rows)
+            settled = snap_rows(constraints, region, point)
+            candidates = judge.candidates(rows, point, wanted=self._wanted(rows, point, slope))
+            logits = self.twin.forward(candidates)
+            aim = judge.table.arena.goal.aim(judge.table.arena.labels[rows])
+            loss, cotangent = LOSSES[LOSS](logits, aim)
+            gradient = None
+            if not last:
+                exact = settled.astype(np.float64)
+                pulled = np.nan_to_num(self.twin.backward(cotangent))
+                ahead = chain_definitions(constraints, exact, pulled)
+                back = chain_definitions(
+                    constraints, exact, violation_penalty(constraints, settled)[1]
+                )
+                whole = ahead - slope_weights(ahead, back, constraints.width) * back
+                gradient = project_one_hot(constraints, whole)
+            claimed = judge.claims(rows, softmax(logits))
+            if claimed.any():
+                judge.submit(rows[claimed], candidates[claimed])
             if gradient is None:
                 ascent = ascent.end(loss)
             else:
@@ -120,30 +140,6 @@ class _ConstrainedAscent:
         found = self.judge.candidates(rows, best, effort=RepairEffort.FULL, wanted=wanted)
         self.judge.submit(rows, found)
         return passes
-
-    def _look(
-        self, rows: Rows, points: Floats, slope: Floats, *, last: bool
-    ) -> tuple[Floats, Floats | None]:
-        """Return loss and gradient; the target judges what the twin calls broken."""
-        judge, constraints = self.judge, self.judge.table.constraints
-        region = judge.region.take(rows)
-        settled = snap_rows(constraints, region, points)
-        candidates = judge.candidates(rows, points, wanted=self._wanted(rows, points, slope))
-        logits = self.twin.forward(candidates)
-        aim = judge.table.arena.goal.aim(judge.table.arena.labels[rows])
-        loss, cotangent = LOSSES[LOSS](logits, aim)
-        gradient = None
-        if not last:
-            exact = settled.astype(np.float64)
-            pulled = np.nan_to_num(self.twin.backward(cotangent))
-            ahead = chain_definitions(constraints, exact, pulled)
-            back = chain_definitions(constraints, exact, violation_penalty(constraints, settled)[1])
-            whole = ahead - slope_weights(ahead, back, constraints.width) * back
-            gradient = project_one_hot(constraints, whole)
-        claimed = judge.claims(rows, softmax(logits))
-        if claimed.any():
-            judge.submit(rows[claimed], candidates[claimed])
-        return loss, gradient
 
     def _wanted(self, rows: Rows, points: Floats, slope: Floats) -> Floats:
         """Return what each unit's move brings to first order: those that bring most may stay."""

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from auditor.attacks.evasion.attack_setup import prepare_attack_run
-from auditor.attacks.evasion.evidence import write_goal
+from auditor.attacks.evasion.evidence import describe_fill, write_goal
 from auditor.attacks.evasion.goals import HarmfulDecisionGoal
 from auditor.attacks.evasion.readings import class_coordinates
 from auditor.attacks.evasion.row_evidence import SAID, SHARED, robust_row_figures
@@ -18,13 +18,13 @@ from auditor.attacks.tabular.constraints.reachable_box import Mask
 from auditor.attacks.tabular.constraints.row_constraints import RowConstraints, prepare_constraints
 from auditor.attacks.tabular.constraints.violations import satisfies_constraints
 from auditor.attacks.tabular.readings import recount_table
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.feature_relations import evaluate_formula
 from auditor.domain.json import Json
 from auditor.domain.readings import Gap
 from auditor.domain.row_evidence import RowEvidence, RowFigures
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 
 
@@ -138,7 +138,15 @@ def _examples(
 ) -> dict[str, Item]:
     """Return minimal counterexamples beside their clean rows, of each kind of move one first."""
     closed, arena, dataset = found.closed, entered.table.arena, entered.dataset
-    order = _various(closed.minimal.moved[valid])[:most]
+    # Order rows so that no set of moved units comes again before all others have come
+    moved = closed.minimal.moved[valid]
+    seen: Counter[bytes] = Counter()
+    before = np.zeros(len(moved), dtype=np.int64)
+    for row, units in enumerate(moved):
+        before[row] = seen[units.tobytes()]
+        seen[units.tobytes()] += 1
+    various: Rows = np.lexsort((moved.sum(axis=1), before)).astype(np.int64)
+    order = various[:most]
     chosen = valid[order]
     if not len(chosen):
         return {}
@@ -154,17 +162,6 @@ def _examples(
         "example_eps": [float(item) for item in entered.table.distance(clean, points)],
         "features": [feature.name for feature in arena.space.features],
     }
-
-
-def _various(moved: Mask) -> Rows:
-    """Order rows so that no set of moved units comes again before all others have come."""
-    seen: Counter[bytes] = Counter()
-    before = np.zeros(len(moved), dtype=np.int64)
-    for row, units in enumerate(moved):
-        before[row] = seen[units.tobytes()]
-        seen[units.tobytes()] += 1
-    order: Rows = np.lexsort((moved.sum(axis=1), before)).astype(np.int64)
-    return order
 
 
 def _said(goal: object, probabilities: Floats) -> list[Json]:
@@ -194,6 +191,7 @@ def _settings(entered: TabularRun, found: TabularAttackResult) -> dict[str, Json
         "log": [asdict(bill) for bill in found.log],
         "repeats": arena.repeats,
         "deterministic": arena.model.deterministic,
+        **describe_fill(arena.space, entered.dataset),
     }
     if arena.twin is not None and any(bill.passes for bill in found.log):
         told["twin_distance"] = {name: float(item) for name, item in arena.twin.distance.items()}

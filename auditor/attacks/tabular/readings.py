@@ -1,4 +1,4 @@
-"""From the evidence of an attack on a table to readings, every success counted again."""
+"""Readings of an attack on tabular rows; every success is counted again from the evidence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from auditor.domain.readings import (
     Scalar,
     Unit,
 )
-from auditor.domain.tasks import Floats
+from auditor.domain.tasks import FILLED, Floats
 from auditor.metrics.stats.proportions import clopper_pearson
 
 MOST_NAMED = 8
@@ -135,7 +135,7 @@ class _TabularEvidence:
     def shared(self) -> dict[str, Json]:
         """Return details that every reading carries."""
         left_out = cast("Sequence[str]", self.settings["left_out"])
-        names = ("deterministic", "repeats", "most_features", "skipped", "twin_distance")
+        names = ("deterministic", "repeats", "most_features", "skipped", "twin_distance", FILLED)
         return {
             **{name: self.settings[name] for name in names if name in self.settings},
             "rows": len(self.outcomes.wrong),

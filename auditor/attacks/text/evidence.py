@@ -25,6 +25,7 @@ from auditor.attacks.evasion.readings import (
 from auditor.attacks.evasion.row_evidence import SHARED, select_attack_evidence
 from auditor.attacks.text.judge import TextJudge, find_wrong_rows
 from auditor.attacks.text.threat_model import TextThreat
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.json import Json
@@ -39,7 +40,6 @@ from auditor.domain.readings import (
     Unit,
 )
 from auditor.domain.row_evidence import RowEvidence, RowFigures
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 from auditor.errors import PolicyError
 from auditor.metrics.stats.proportions import clopper_pearson
@@ -91,33 +91,27 @@ def recount_texts(evidence: Evidence, budgets: Sequence[int]) -> RowOutcomes:
     for told in _crafted(evidence):
         if cast("int", told["edits"]) <= cast("int", settings["edits"]):
             words[cast("int", told["place"])] = max(1, cast("int", told["words"]))
-    _hold_to_examples(evidence, words, max(budgets))
+    # Raise `ValueError` where texts that are at hand are not what was said of them
+    if "example_clean" in evidence:
+        listed = cast("Mapping[str, Sequence[str]]", settings["synonyms"])
+        synonyms = {word: tuple(others) for word, others in listed.items()}
+        threat = TextThreat(max(budgets), cast("int", settings["edits"]), synonyms)
+        examples_told = {cast("int", item["place"]): item for item in _crafted(evidence)}
+        places = cast("NDArray[np.int64]", evidence["example_places"]).tolist()
+        clean = cast("Sequence[str]", evidence["example_clean"])
+        crafted = cast("Sequence[str]", evidence["example_adversarial"])
+        for place, one, other in zip(places, clean, crafted, strict=True):
+            changes = threat.examine(one, other)
+            same = hashlib.sha256(other.encode()).hexdigest() == examples_told[place]["sha256"]
+            if changes is None or changes.words != words[place] or not same:
+                message = f"the example of row {place} is not the text that was counted"
+                raise ValueError(message)
     breaking = np.where(wrong, 0.0, np.where(reached, words, np.inf))
     return RowOutcomes(goal, labels, tuple(float(item) for item in budgets), wrong, breaking)
 
 
 def _crafted(evidence: Evidence) -> Sequence[Mapping[str, Json]]:
     return cast("Sequence[Mapping[str, Json]]", evidence["crafted"])
-
-
-def _hold_to_examples(evidence: Evidence, words: Floats, most: int) -> None:
-    """Raise ``ValueError`` where texts that are at hand are not what was said of them."""
-    if "example_clean" not in evidence:
-        return
-    settings = cast("Mapping[str, Json]", evidence["settings"])
-    listed = cast("Mapping[str, Sequence[str]]", settings["synonyms"])
-    synonyms = {word: tuple(others) for word, others in listed.items()}
-    threat = TextThreat(most, cast("int", settings["edits"]), synonyms)
-    told = {cast("int", item["place"]): item for item in _crafted(evidence)}
-    places = cast("NDArray[np.int64]", evidence["example_places"]).tolist()
-    clean = cast("Sequence[str]", evidence["example_clean"])
-    crafted = cast("Sequence[str]", evidence["example_adversarial"])
-    for place, one, other in zip(places, clean, crafted, strict=True):
-        changes = threat.examine(one, other)
-        same = hashlib.sha256(other.encode()).hexdigest() == told[place]["sha256"]
-        if changes is None or changes.words != words[place] or not same:
-            message = f"the example of row {place} is not the text that was counted"
-            raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,26 +157,23 @@ class _TextEvidence:
         most = float(max(movable.max(), seen.budgets[-1]))
         found = np.where(np.isfinite(seen.breaking), seen.breaking, movable)
         interval = median_interval(found[right], self.confidence, most)
-        return Measurement.of(
-            interval, "words_changed", Unit.COUNT, bound=BoundKind.AT_MOST,
-            details={**shared, **self._named()}, params=class_coordinates(self.settings),
-            repeat=self._repeat, doubted=self._doubted,
-        )  # fmt: skip
-
-    def _named(self) -> dict[str, Json]:
-        """Name rows that break by the fewest words, and count how words were changed."""
-        seen, ids = self.outcomes, cast("Sequence[str]", self.evidence["ids"])
-        order = np.argsort(seen.breaking, kind="stable")
-        worst = [int(row) for row in order if seen.broken[-1, row]][:MOST_NAMED]
+        # Name rows that break by the fewest words, and count how words were changed
+        named_seen, ids = self.outcomes, cast("Sequence[str]", self.evidence["ids"])
+        order = np.argsort(named_seen.breaking, kind="stable")
+        worst = [int(row) for row in order if named_seen.broken[-1, row]][:MOST_NAMED]
         kinds: Counter[str] = Counter()
         for told in _crafted(self.evidence):
             kinds.update(cast("Mapping[str, int]", told["kinds"]))
-        return {
+        return Measurement.of(
+            interval, "words_changed", Unit.COUNT, bound=BoundKind.AT_MOST,
+            details={**shared,
             "worst_rows": [ids[row] for row in worst],
             "examples": list(cast("Sequence[str]", self.evidence.get("example_rows", ()))),
             "changed_words_by_kind": dict(kinds),
-            "unbroken_share": float(seen.right[-1].mean()),
-        }
+            "unbroken_share": float(named_seen.right[-1].mean())
+        }, params=class_coordinates(self.settings),
+            repeat=self._repeat, doubted=self._doubted,
+        )  # fmt: skip
 
     def share(
         self,
@@ -266,8 +257,17 @@ def describe_text_run(trial: TextRun, movable: tuple[int, ...], most_examples: i
     """
     judge, dataset = trial.judge, trial.dataset
     columns = dataset.groups.items()
+    threat = judge.threat
     return {
-        "settings": _settings(judge, movable),
+        "settings": {
+            "edits": threat.edits,
+            "synonyms": {word: list(others) for word, others in threat.synonyms.items()},
+            "goal": write_goal(judge.goal),
+            "movable": list(movable),
+            "refused": judge.refused,
+            "repeats": judge.repeats,
+            "deterministic": judge.model.deterministic,
+        },
         "ids": [dataset.ids[row] for row in trial.sample],
         "labels": judge.labels,
         "groups": {name: [values[row] for row in trial.sample] for name, values in columns},
@@ -276,19 +276,6 @@ def describe_text_run(trial: TextRun, movable: tuple[int, ...], most_examples: i
         "queries": judge.asked,
         "crafted": _crafted_trials(judge),
         **_examples(trial, most_examples),
-    }
-
-
-def _settings(judge: TextJudge, movable: tuple[int, ...]) -> dict[str, Json]:
-    threat = judge.threat
-    return {
-        "edits": threat.edits,
-        "synonyms": {word: list(others) for word, others in threat.synonyms.items()},
-        "goal": write_goal(judge.goal),
-        "movable": list(movable),
-        "refused": judge.refused,
-        "repeats": judge.repeats,
-        "deterministic": judge.model.deterministic,
     }
 
 

@@ -1,4 +1,4 @@
-"""The judge of texts: it re-checks what an attack claims against the threat, and alone counts."""
+"""The judge of text attacks: it re-checks claims against the threat model, and alone counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

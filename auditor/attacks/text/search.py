@@ -1,6 +1,6 @@
 """Score-based search for adversarial word changes in texts, batched over all texts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auditor.attacks.text.judge import TextJudge
 from auditor.attacks.text.threat_model import TextThreat
-from auditor.attacks.text.words import (
+from auditor.attacks.text.word_edits import (
     DISGUISE,
     SYNONYM,
     TextWords,
@@ -17,7 +17,7 @@ from auditor.attacks.text.words import (
     edit_word,
     levenshtein,
 )
-from auditor.domain.subjects import ProgressReporter
+from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.tasks import Floats
 
 Mask = NDArray[np.bool_]
@@ -141,7 +141,12 @@ class TextSearch:
         core, most = WordCore.of(word), self.plan.tries
         letters, moves = core.letters, self.plan.moves
         known = self.threat.synonyms.get(letters.lower(), ()) if SYNONYM in moves else ()
-        found = [_cased(other, letters) for other in known]
+        found = []
+        for other in known:
+            if letters.isupper() and len(letters) > 1:
+                found.append(other.upper())
+            else:
+                found.append(other.capitalize() if letters[:1].isupper() else other)
         if sum(letter.isalpha() for letter in letters) < self.plan.least_letters:
             moves = tuple(move for move in moves if move == DISGUISE)
         once = self._near(letters, edit_word(letters, moves, self.rng))
@@ -156,13 +161,6 @@ class TextSearch:
         """Leave out what is the same word, or further from it than the threat permits."""
         edits = self.threat.edits
         return (other for other in others if 0 < levenshtein(letters, other, edits) <= edits)
-
-
-def _cased(word: str, like: str) -> str:
-    """Write a word in capitals, or with one, where another is written so."""
-    if like.isupper() and len(like) > 1:
-        return word.upper()
-    return word.capitalize() if like[:1].isupper() else word
 
 
 MOST_ROUNDS = 10_000
@@ -189,26 +187,16 @@ def attack_texts(
             return movable
         for within in (False, True):
             part = [(row, question) for row, question in asked if question.within is within]
-            _judge(judge, hunts, part, within=within)
+            texts = [text for _, question in part for text in question.texts]
+            if texts:
+                counts = [len(question.texts) for _, question in part]
+                rows: NDArray[np.int64] = np.repeat([row for row, _ in part], counts).astype(
+                    np.int64
+                )
+                margins, reached = (judge.submit if within else judge.probe)(rows, texts)
+                ends = np.cumsum(counts)
+                for (row, _), end, count in zip(part, ends, counts, strict=True):
+                    hunts[row].tell(margins[end - count : end], reached[end - count : end])
         active = [row for row, _ in asked]
     message = "a search for words did not come to its end"
     raise AssertionError(message)
-
-
-def _judge(
-    judge: TextJudge,
-    hunts: Sequence[TextSearch],
-    asked: Sequence[tuple[int, TextQuery]],
-    *,
-    within: bool,
-) -> None:
-    """Have the questions of many rows judged together, and tell each row what came of its own."""
-    texts = [text for _, question in asked for text in question.texts]
-    if not texts:
-        return
-    counts = [len(question.texts) for _, question in asked]
-    rows: NDArray[np.int64] = np.repeat([row for row, _ in asked], counts).astype(np.int64)
-    margins, reached = (judge.submit if within else judge.probe)(rows, texts)
-    ends = np.cumsum(counts)
-    for (row, _), end, count in zip(asked, ends, counts, strict=True):
-        hunts[row].tell(margins[end - count : end], reached[end - count : end])

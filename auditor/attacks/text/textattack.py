@@ -137,7 +137,16 @@ def open_recipe(name: str, words: int, seed: int) -> TextAttackRecipe:
     Raises ``MissingExtraError``.
     """
     built: Untyped = getattr(_module("textattack.attack_recipes"), name).build
-    target = _target()
+    # A class of models that TextAttack can ask, each answering by a function
+    wrapper = _module("textattack.models.wrappers").ModelWrapper
+
+    def set_up(self: Untyped, consult: Consult) -> None:
+        self.model, self.consult = self, consult
+
+    def answer(self: Untyped, texts: list[str]) -> Untyped:
+        return self.consult(texts)
+
+    target = type("Target", (wrapper,), {"__init__": set_up, "__call__": answer})
     limits: Untyped = _module("textattack.constraints.overlap")
     success: Untyped = _module("textattack.attack_results").SuccessfulAttackResult
 
@@ -151,19 +160,6 @@ def open_recipe(name: str, words: int, seed: int) -> TextAttackRecipe:
         return str(result.perturbed_text()) if isinstance(result, success) else None
 
     return attack
-
-
-def _target() -> Untyped:
-    """Return a class of models that TextAttack can ask, each answering by a function."""
-    wrapper = _module("textattack.models.wrappers").ModelWrapper
-
-    def set_up(self: Untyped, consult: Consult) -> None:
-        self.model, self.consult = self, consult
-
-    def answer(self: Untyped, texts: list[str]) -> Untyped:
-        return self.consult(texts)
-
-    return type("Target", (wrapper,), {"__init__": set_up, "__call__": answer})
 
 
 def _module(name: str) -> Untyped:

@@ -1,9 +1,15 @@
-"""What an attacker may make of a text, and whether a claimed text is one of that."""
+"""The threat model of a text attack: which changed texts are permitted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.attacks.text.words import SYNONYM, TextWords, WordCore, levenshtein, to_latin_letters
+from auditor.attacks.text.word_edits import (
+    SYNONYM,
+    TextWords,
+    WordCore,
+    levenshtein,
+    to_latin_letters,
+)
 
 HOMOGLYPH, TYPO = "homoglyph", "typo"
 

@@ -1,4 +1,4 @@
-"""Rows of the evaluation data that are unlike the data that the model has learnt from."""
+"""Check for anomalies: evaluation rows that are unlike the data that the model has learnt from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence, describe_cluster_doubt
@@ -16,7 +17,6 @@ from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Floats, InputFeature
 from auditor.metrics.data.anomalies import ColumnScale, comparable_points, neighbour_distances
 from auditor.metrics.data.near_duplicates import NO_INPUTS
@@ -31,22 +31,27 @@ METRIC = "anomaly_share"
 LEAST = 40
 """Fewest reference rows: half of them fit, half of them compare."""
 SECONDS_A_ROW = 1.5e-5
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class AnomalyCheck:
-    """The share of rows that are stranger than the reference data allow, and which they are.
+class AnomalyCheck(Check):
+    """Counts and lists the evaluation rows that are stranger than the reference data allow.
 
-    A row's score is its distance to the ``neighbours``-th nearest of up to ``known`` reference
-    rows, numbers scaled robustly, categories by how rare they are, pictures by their means over a
-    grid of 8 by 8. Reference rows that have no part in it give each row a conformal p-value, and
-    Benjamini and Hochberg's adjustment keeps the share of ordinary rows among those that are named
-    to ``false_share`` on average (Bates et al. 2023). The reference is the training data; without
-    any it is one half of the evaluation data, of which the other half is looked at. Evaluation
-    data that are as a whole unlike the reference are strange as a whole. The share is a bound:
-    against a small reference no row can be named, however strange (``fewest_found`` rows must
-    stand beyond all of it), and other kinds of strangeness have no distance.
+    The score of a row is its distance to the ``neighbours``-th nearest of up to ``known`` reference
+    rows. Numbers are scaled robustly, categories are weighted by how rare they are, and pictures
+    are compared by their means over a grid of 8 by 8. Reference rows that were set aside give each
+    row a conformal p-value. Benjamini and Hochberg's adjustment then keeps the share of ordinary
+    rows among the listed ones to ``false_share`` on average (Bates et al. 2023).
+
+    The reference is your training data. Without training data, one half of the evaluation data is
+    the reference and the other half is examined.
+
+    Limits:
+
+    - Evaluation data that differ from the reference as a whole are reported as a whole.
+    - The share is a lower bound: against a small reference no row can be listed, however strange,
+      because ``fewest_found`` rows must lie beyond all of it.
+    - Other kinds of strangeness do not show in the distance.
     """
 
     neighbours: int = 5
@@ -56,20 +61,19 @@ class AnomalyCheck:
 
     id: ClassVar[str] = "data.anomalies"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Rows unlike the others"
+    title: ClassVar[str] = "Anomalous rows"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
-        METRIC: Metric("Rows stranger than the reference allows", Unit.SHARE, BoundKind.AT_LEAST)
+        METRIC: Metric(
+            "Rows more anomalous than the reference allows", Unit.SHARE, BoundKind.AT_LEAST
+        )
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "10(3)"),
         FrameworkControl("nist-ai-rmf", "MEASURE 2.3"),
         FrameworkControl("iso-42001", "A.7.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"ids", "scores"}), apart=frozenset({"about", "gap"})
     )
@@ -115,6 +119,10 @@ class AnomalyCheck:
                 "clustered": any(it.clustered for it in (evaluation, training) if it is not None),
             },
         }
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that there are no inputs, as where only predictions are audited."""
+        return NO_INPUTS if subject.datasets[DatasetRole.EVALUATION].inputs is None else None
 
     def _scores(
         self,

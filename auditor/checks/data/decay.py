@@ -1,20 +1,23 @@
-"""Whether the model still is as good as it was, with and without labels."""
+"""Check of performance decay over time, with and without labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import DASH, format_scalar
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection, ReportTopic
+from auditor.domain.report_panels import BlockPanel, PeriodChart, PeriodPoint
 from auditor.domain.tasks import Floats
 from auditor.metrics.data.error_monitor import WATCHED, ErrorMonitor, LabelledBatches, split_batches
 from auditor.metrics.data.model_answers import Flags
@@ -38,24 +41,32 @@ FEWEST = 200.0
 """Weighted rows that are worth fewer rows say too little (effective sample size)."""
 ESTIMATE = "estimated_accuracy"
 SECONDS_A_ROW = 2e-5
+SEQUENCE = (
+    "Error rate up to each look. The band holds at all looks jointly, for any number of looks."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class DecayCheck:
-    """Accuracy on current data (production, else evaluation): estimated without labels, and
-    watched with them.
+class DecayCheck(Check):
+    """Estimates the model's accuracy on current data without labels, and monitors it where you have
+    labels.
 
-    ``estimated_accuracy`` says what the calibration on the reference (else evaluation) data makes
-    one expect: by ``method`` ``cbpe`` as it stands, by ``weighted`` with each reference row counted
-    by how much more frequent rows like it have become, on ``rows`` of each side. Both hold only if
-    what is true of a row is unchanged. They are doubted, so that no rule ever passes on them.
+    Current data are your production data, or else the evaluation data.
 
-    Where current rows are labelled, their errors are watched batch by batch (by time, else in their
-    order, ``batch`` rows each) against the error that is claimed (``claims.accuracy``), else
-    against the upper limit of the reference's; ``harm`` more is harmless. ``alarm`` is raised when
-    evidence reaches what chance reaches with the probability that the confidence leaves, however
-    often one looks; ``error`` is a confidence sequence, which holds at every look. Silence proves
-    nothing: ``log_evidence`` is a bound, and that there was no alarm is doubted.
+    ``estimated_accuracy`` applies the calibration on the reference data (or else evaluation data)
+    to ``rows`` rows of each side. ``method`` selects the variant: ``cbpe`` uses the calibration
+    directly; ``weighted`` weighs each reference row by how much more frequent similar rows have
+    become. Both are valid only if the relation between rows and labels has not changed. They are
+    therefore doubted, and no rule ever passes on them.
+
+    Labelled current rows are monitored in batches of ``batch`` rows, by time or else in file order.
+    Their error is compared with the error that you claim (``claims.accuracy``), or else with the
+    upper limit of the reference's error; an increase of up to ``harm`` is tolerated. ``alarm`` is
+    raised when the evidence is stronger than chance allows at the audit's confidence, however often
+    you look. ``error`` is a confidence sequence, which is valid at every look.
+
+    The absence of an alarm is no proof: ``log_evidence`` is a bound, and a missing alarm is
+    doubted.
     """
 
     rows: int = 10_000
@@ -64,29 +75,30 @@ class DecayCheck:
 
     id: ClassVar[str] = "data.decay"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "Decay of the model"
+    title: ClassVar[str] = "Performance decay over time"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.SCORES})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.REFERENCE, Need.PRODUCTION})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
-        ESTIMATE: Metric("Accuracy as estimated without labels", Unit.SHARE, higher_is_better=True),
-        "error": Metric("Error rate at every look", Unit.SHARE, higher_is_better=False),
+        ESTIMATE: Metric("Accuracy estimated without labels", Unit.SHARE, higher_is_better=True),
+        "error": Metric("Error rate at each look", Unit.SHARE, higher_is_better=False),
         "log_evidence": Metric(
-            "Evidence of decay, logarithm",
+            "Logarithm of the evidence of decay",
             Unit.NAT,
             BoundKind.AT_LEAST,
             higher_is_better=False,
             exact=True,
         ),
-        "alarm": Metric("Worse than claimed, or than the reference: proven", Unit.NONE, exact=True),
+        "alarm": Metric(
+            "Proven to be worse than claimed, or than the reference", Unit.NONE, exact=True
+        ),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(1)"),
         FrameworkControl("nist-ai-rmf", "MEASURE 2.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
     coordinates: ClassVar[frozenset[str]] = frozenset({"method"})
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.DRIFT})
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.TIME, 2)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -98,10 +110,6 @@ class DecayCheck:
         """Score every row once; other checks of the same audit share the scores."""
         rows = size.rows + sum(size.beside.values())
         return CheckCost(queries=rows, seconds=SECONDS_A_ROW * rows)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Say nothing: it depends on how the data have moved."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score both; keep what was stated and came true, and errors batch by batch."""
@@ -152,6 +160,14 @@ class DecayCheck:
         watched = ErrorMonitor.of(cast("Mapping[str, Json]", evidence["watched"]), self.harm)
         yield from watched.readings(looks, confidence, clustered=bool(task["clustered"]))
 
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show the confidence sequence of the error, and the limit that it is watched against."""
+        alarm = next((m for m in measurements if m.metric == "alarm"), None)
+        errors = (m for m in measurements if m.metric == "error" and _looks(m.details.get("looks")))
+        watched = next(errors, None)
+        return ReportBlock() if watched is None else ReportBlock(parts=(_course(watched, alarm),))
+
 
 def _estimates(evidence: Evidence, confidence: float) -> Iterator[Reading]:
     """Yield the accuracy that the reference's calibration makes one expect, both ways."""
@@ -184,6 +200,54 @@ def _estimate(
         doubted=True,
         details={"doubt": CONDITIONAL, "effective_rows": effective_sample_size(known.weights)},
     )
+
+
+def _course(m: Measurement, alarm: Measurement | None) -> BlockPanel:
+    looks, limit = _looks(m.details.get("looks")), m.details.get("limit")
+    against = format_scalar(m.details.get("against", "the limit"))
+    told = _told_alarm(alarm, m.details.get("alarm_at"))
+    return BlockPanel(
+        title="Errors on labelled rows at each look",
+        caption=f"{SEQUENCE} {told} The line is the limit: {against}.",
+        chart=PeriodChart(
+            tuple(PeriodPoint(str(at["at"]), *_error(at)) for at in looks),
+            Unit.SHARE,
+            float(limit) if isinstance(limit, int | float) else None,
+        ),
+        header=("Until", "Rows", "Error so far", "At each look", "Log evidence"),
+        rows=tuple(_look(at) for at in looks),
+    )
+
+
+def _told_alarm(alarm: Measurement | None, enough: Json) -> str:
+    if alarm is None:
+        return ""
+    least = f" of {float(enough):.1f}" if isinstance(enough, int | float) else ""
+    if alarm.value is True:
+        return (
+            f"Evidence{least} was reached at {format_scalar(alarm.details.get('first_at'))}: "
+            "the error is above the limit."
+        )
+    return f"Evidence{least} was not reached, which proves nothing."
+
+
+def _error(at: Mapping[str, Json]) -> tuple[float, float, float]:
+    error, low, high = (float(cast("float", at[name])) for name in ("error", "low", "high"))
+    return error, low, high
+
+
+def _look(at: Mapping[str, Json]) -> tuple[str, ...]:
+    error, low, high = _error(at)
+    log = float(cast("float", at["log_evidence"]))
+    interval = f"{low * 100:.1f}{DASH}{high * 100:.1f} %"
+    return str(at["at"]), f"{at['n']:,}", f"{error * 100:.1f} %", interval, f"{log:.2f}"
+
+
+def _looks(listed: Json) -> list[Mapping[str, Json]]:
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        return []
+    wanted = {"at", "n", "error", "low", "high", "log_evidence"}
+    return [item for item in listed if isinstance(item, Mapping) and wanted <= item.keys()]
 
 
 CHECK: type[Check] = DecayCheck

@@ -1,4 +1,4 @@
-"""Whether what the model meets now looks like what it was made and audited for."""
+"""Check of data drift: whether production data look like the training and evaluation data."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,13 +8,16 @@ import numpy as np
 from scipy.stats import rankdata
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence, describe_cluster_doubt
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_measurement, format_number
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection, ReportTopic
+from auditor.domain.report_panels import build_interval_panels, format_figure_cells
 from auditor.domain.tasks import Floats, get_class_names
 from auditor.metrics.data.distribution_shift import (
     ColumnCounts,
@@ -33,34 +36,44 @@ from auditor.metrics.data.distribution_shift import (
     shared_columns,
     write_column_counts,
 )
+from auditor.metrics.data.leakage_effect import cluster_details, independent_rows
 from auditor.metrics.data.model_answers import Flags, find_dataset_answers
-from auditor.metrics.data.train_test_leakage import cluster_details, independent_rows
 from auditor.metrics.data.two_sample_classifier import classifier_features, classify_samples
 from auditor.metrics.stats.p_values import permutation_p_value, shuffle_statistic
-from auditor.metrics.stats.ranking import auc
+from auditor.metrics.stats.roc_auc import auc
 
 SECONDS_A_ROW = 2e-5
 SIDES = ("reference", "current")
+BOTH = (
+    "Largest change of the probability of any range or set of values (total "
+    "variation). Intervals hold for all columns jointly. With many rows small changes "
+    "have small p-values, and with few rows large changes have large ones, so a "
+    "p-value alone decides nothing."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class DriftCheck:
-    """Current data (production, else evaluation) against reference data (else training).
+class DriftCheck(Check):
+    """Compares current data with reference data, column by column and as a whole.
 
-    Of every column that both have, and of the model's score: the ``distance`` is how much the
-    chance of some threshold, or of some set of levels, has changed (Kolmogorov-Smirnov, total
-    variation); numbers have ``moved`` by so many standard deviations of the reference
-    (Wasserstein). The p-value of no change, adjusted for all columns by Benjamini and Hochberg, is
-    ``adjusted_p_value`` in the details of a distance; the least of all is ``least_p``. Intervals
-    hold jointly over all columns; readings name the ``most`` columns that have changed most, and
-    the ``most`` that have moved farthest. A classifier is trained to tell ``rows`` of both apart,
-    and tested on others; its p-value is from ``rounds`` permutations. ``label_share_change``
-    estimates from decisions alone how many of each class there are now.
+    Current data are your production data, or else the evaluation data. The reference is your
+    reference data, or else the training data. The check measures every column that both have, and
+    the model's score:
 
-    Neither effect nor p-value is a verdict alone: p-values and what is estimated without labels
-    are doubted, so that no rule passes on them. Of rows that hang together one stands for each
-    cluster. Evidence is the reference's sketch, on whose cells
-    a later sample is counted.
+    - ``distance``: the largest change in the probability of a threshold or of a set of levels
+      (Kolmogorov-Smirnov, total variation). Its details hold ``adjusted_p_value``, the p-value of
+      no change, adjusted for all columns by Benjamini and Hochberg; ``least_p`` is the smallest.
+    - ``moved``: by how many standard deviations of the reference a number moved (Wasserstein).
+    - ``classifier_auc``: how well a classifier separates both sides. It is trained on ``rows`` rows
+      of each and tested on others; its p-value comes from ``rounds`` permutations.
+    - ``label_share_change``: the estimated change of class shares, from decisions alone.
+
+    Intervals hold jointly over all columns. Readings list the ``most`` columns that changed most
+    and the ``most`` that moved farthest.
+
+    An effect or a p-value alone is no verdict: p-values and estimates without labels are doubted,
+    so that no rule passes on them. Each cluster of related rows counts as one row. Evidence holds a
+    sketch of the reference; later samples are counted on its cells.
     """
 
     rows: int = 4000
@@ -69,25 +82,27 @@ class DriftCheck:
 
     id: ClassVar[str] = "data.drift"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Drift of the data"
+    title: ClassVar[str] = "Data drift"
     needs: ClassVar[frozenset[Need]] = frozenset()
     wants: ClassVar[frozenset[Need]] = frozenset({Need.SCORES, Need.REFERENCE, Need.PRODUCTION})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "largest_distance": Metric(
             "Largest change of a column", Unit.SHARE, higher_is_better=False
         ),
         "distance": Metric("Change of a column's distribution", Unit.SHARE, higher_is_better=False),
-        "moved": Metric("Standard deviations moved", Unit.NONE, higher_is_better=False),
+        "moved": Metric(
+            "Shift of the mean, in standard deviations", Unit.NONE, higher_is_better=False
+        ),
         "least_p": Metric(
-            "Least p-value of no change, adjusted", Unit.NONE, exact=True, number=True
+            "Smallest adjusted p-value for no change", Unit.NONE, exact=True, number=True
         ),
         "classifier_auc": Metric(
-            "How well both are told apart", Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False
+            "AUC of a classifier that separates both samples",
+            Unit.SHARE,
+            BoundKind.AT_LEAST,
+            higher_is_better=False,
         ),
-        "classifier_p": Metric(
-            "P-value of not being told apart", Unit.NONE, exact=True, number=True
-        ),
+        "classifier_p": Metric("P-value for not separable", Unit.NONE, exact=True, number=True),
         "label_share_change": Metric("Estimated change of a class's share", Unit.NONE),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -100,8 +115,9 @@ class DriftCheck:
         Budget.CI: {},
         Budget.FULL: {"rows": 10_000},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
     coordinates: ClassVar[frozenset[str]] = frozenset({"column", "class"})
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.DRIFT})
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.TIME, 3)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -113,10 +129,6 @@ class DriftCheck:
         """Score every row of both once; other checks of the same audit share the scores."""
         rows = size.rows + sum(size.beside.values())
         return CheckCost(queries=rows, seconds=SECONDS_A_ROW * rows)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Say nothing: it depends on how many columns there are."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Count every column of both, train the classifier, and count decisions by label."""
@@ -149,6 +161,11 @@ class DriftCheck:
                 "classes": list(get_class_names(subject.task)),
             },
         }
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that there is nothing to compare."""
+        pair = select_compared_datasets(subject)
+        return pair if isinstance(pair, Gap) else None
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compare the columns, test the classifier, estimate the labels."""
@@ -206,6 +223,28 @@ class DriftCheck:
             len(scores),
         )
 
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show the columns that have changed most, with how much and how surely."""
+        mine = [m for m in measurements if "column" in m.params]
+        moved = {str(m.params["column"]): m for m in mine if m.metric == "moved"}
+        return ReportBlock(
+            parts=build_interval_panels(
+                [m for m in mine if m.metric == "distance"],
+                lambda m: str(m.params["column"]),
+                title="Columns with the largest change of distribution",
+                caption=BOTH,
+                header=("Column", "Change", "Interval", "Deviations moved", "Adjusted p-value"),
+                most=14,
+                unit=Unit.NONE,
+                cells=lambda m: (
+                    *format_figure_cells(m)[:2],
+                    _beside(moved.get(str(m.params["column"]))),
+                    _p_value(m.details.get("adjusted_p_value")),
+                ),
+            )
+        )
+
 
 def _told(item: Reading, more: Mapping[str, Json], *, doubted: bool = False) -> Reading:
     if isinstance(item, Gap):
@@ -223,6 +262,19 @@ NO_COLUMNS = Gap(
     detail="Reference and current data have no column in common, and nobody scored both.",
     cure="Name the same columns under slices or groups of both in the audit file.",
 )
+
+
+def _beside(m: Measurement | None) -> str:
+    if m is None:
+        return "no number"
+    words = format_measurement(m)
+    return f"{words.value} ({words.interval})" if words.interval else words.value
+
+
+def _p_value(value: Json) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "unknown"
+    return "below 0.0001" if value < 1e-4 else format_number(round(value, 4))  # noqa: PLR2004 -- four digits
 
 
 CHECK: type[Check] = DriftCheck

@@ -1,27 +1,38 @@
-"""Whether rows of the data stand twice, and whether their copies bear other labels."""
+"""Check for duplicate rows, and for copies with other labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import missing_labels_gap, read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_count, format_scalar
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import (
+    BlockPanel,
+    count_hidden_rows,
+    format_figure_cells,
+    name_sample,
+    note_chance,
+)
 from auditor.domain.tasks import ClassificationTask
 from auditor.metrics.data.near_duplicates import (
     NEARLY,
+    NO_INPUTS,
     ComparableRows,
     NearDuplicateRule,
     build_comparable_rows,
+    code_answers,
     conflicting_groups,
     count_extra_rows,
     count_near_rows,
@@ -32,19 +43,31 @@ from auditor.metrics.data.near_duplicates import (
 
 SECONDS_A_ROW = 3e-5
 EQUAL = "every row compared with every other one by its digest"
+MOST_SHOWN = 12
+COPIES = {
+    "exact_share": "Duplicate rows",
+    "near_share": "Near-duplicate rows",
+    "conflicting_share": "Equal rows with different labels",
+    "near_conflicting_share": "Nearly equal rows with different labels",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateCheck:
-    """Rows that repeat an earlier row, exactly or nearly, and copies whose labels contradict.
+class DuplicateCheck(Check):
+    """Finds rows that repeat an earlier row exactly or nearly, and copies with contradicting
+    labels.
 
-    Rows of a table are near where all but ``columns`` of their columns are equal, or where
-    measured numbers lie within ``tolerance`` of the column's spread and all else is equal;
-    pictures where their grey values, centred and scaled to length one, lie within ``distance``;
-    texts where they share ``shingles`` of their runs of five letters. What is exact is counted over
-    the whole file and has no interval. What is near is looked for among candidates, so that there
-    is at least as much of it. Tables of few columns repeat themselves: ``by_chance`` in the
-    details is the same share after each column was shuffled.
+    Two rows are near duplicates if:
+
+    - tables: all but ``columns`` of their columns are equal, or measured numbers lie within
+      ``tolerance`` of the column's spread and everything else is equal;
+    - pictures: their grey values, centred and scaled to length one, lie within ``distance``;
+    - texts: they share at least ``shingles`` of their runs of five letters.
+
+    Exact duplicates are counted over the whole file and have no interval. Near duplicates are
+    searched among candidates, so the true share is at least the figure. Tables with few columns
+    repeat rows by chance: ``by_chance`` in the details is the same share after each column was
+    shuffled.
     """
 
     columns: int = 1
@@ -58,27 +81,26 @@ class DuplicateCheck:
     title: ClassVar[str] = "Duplicates in the data"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.TRAINING})
-    uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"data"})
     emits: ClassVar[Mapping[str, Metric]] = {
         "exact_share": Metric(
-            "Rows that repeat an earlier one", Unit.SHARE, higher_is_better=False, exact=True
+            "Rows that repeat an earlier row", Unit.SHARE, higher_is_better=False, exact=True
         ),
         "conflicting_share": Metric(
-            "Rows that have an equal row with another label",
+            "Rows with an equal row that has another label",
             Unit.SHARE,
             higher_is_better=False,
             exact=True,
         ),
         "near_share": Metric(
-            "Rows that nearly repeat another one",
+            "Rows that nearly repeat another row",
             Unit.SHARE,
             BoundKind.AT_LEAST,
             higher_is_better=False,
             exact=True,
         ),
         "near_conflicting_share": Metric(
-            "Rows that have a nearly equal row with another label",
+            "Rows with a nearly equal row that has another label",
             Unit.SHARE,
             BoundKind.AT_LEAST,
             higher_is_better=False,
@@ -90,20 +112,17 @@ class DuplicateCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.1"),
         FrameworkControl("iso-42001", "A.7.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.DATA, 5, once=True)
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Ask the model nothing."""
         rows = size.rows + size.beside.get(DatasetRole.TRAINING.value, 0)
         return CheckCost(seconds=SECONDS_A_ROW * rows)
 
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Promise none: counts of a whole file are exact."""
-        return {}
-
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Compare rows; keep the ids, labels and groups of those that stand twice."""
+        if (refused := self.refuses(subject)) is not None:
+            return {"gap": write_gap(refused)}
         seen: dict[str, NDArray[np.generic] | Json] = {"samples": []}
         for role in (DatasetRole.EVALUATION, DatasetRole.TRAINING):
             dataset = subject.datasets.get(role)
@@ -117,8 +136,29 @@ class DuplicateCheck:
                 seen |= self._survey(subject, dataset, rows)
         return seen
 
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that no rows have inputs, as where only predictions are audited."""
+        roles = (DatasetRole.EVALUATION, DatasetRole.TRAINING)
+        held = [subject.datasets[role] for role in roles if role in subject.datasets]
+        if any(dataset.inputs is not None for dataset in held):
+            return None
+        data = subject.datasets.get(DatasetRole.EVALUATION)
+        if data is None:
+            return NO_INPUTS
+        patterns = np.unique(code_answers(data)).size
+        looked = (
+            f"{NO_INPUTS.detail} These {format_count(data.rows)} rows have "
+            f"{format_count(patterns)} different patterns of scores, labels and groups"
+        )
+        if data.copies is None:
+            return replace(
+                NO_INPUTS, detail=f"{looked}, which does not show whether any rows are copies."
+            )
+        return replace(NO_INPUTS, detail=f"{looked}, and rows of one pattern count as copies.")
+
     def _survey(self, subject: Subject, dataset: Dataset, rows: ComparableRows) -> Evidence:
-        role, likeness = dataset.role.value, self._likeness()
+        role = dataset.role.value
+        likeness = NearDuplicateRule.of(self.columns, self.tolerance, self.distance, self.shingles)
         found = find_duplicates(rows, likeness)
         members = np.union1d(found.exact[:, 0], found.near[:, 0])
         mixed = shuffle_columns(rows, subject.seed)
@@ -139,11 +179,10 @@ class DuplicateCheck:
             **_truth(subject, dataset, members),
         }
 
-    def _likeness(self) -> NearDuplicateRule:
-        return NearDuplicateRule.of(self.columns, self.tolerance, self.distance, self.shingles)
-
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count the copies in each sample."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
         found: list[Reading] = []
         for role in cast("Sequence[str]", evidence["samples"]):
             about = cast("Mapping[str, Json]", evidence[role])
@@ -153,6 +192,23 @@ class DuplicateCheck:
             else:
                 found += _DuplicateRows.of(evidence, role, self.listed).readings()
         return tuple(found)
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show the groups of rows that are alike."""
+        return ReportBlock(
+            parts=tuple(
+                BlockPanel(
+                    title=f"{COPIES[m.metric]}, {name_sample(m)}",
+                    caption=f"{format_figure_cells(m)[0]} of {format_count(m.n)} rows.",
+                    header=("Group", "Rows that are alike"),
+                    rows=rows[:MOST_SHOWN],
+                    notes=(*note_chance(m), *count_hidden_rows(len(rows), MOST_SHOWN)),
+                )
+                for m in measurements
+                if m.metric in COPIES and (rows := _groups(m))
+            )
+        )
 
 
 def _truth(subject: Subject, dataset: Dataset, members: NDArray[np.int64]) -> Evidence:
@@ -236,6 +292,16 @@ class _DuplicateRows:
             params={"data": self.role},
             details=details,
         )
+
+
+def _groups(m: Measurement) -> tuple[tuple[str, str], ...]:
+    groups = m.details.get("groups")
+    listed = groups if isinstance(groups, Sequence) and not isinstance(groups, str) else ()
+    return tuple(
+        (str(place), ", ".join(format_scalar(name) for name in group))
+        for place, group in enumerate(listed, start=1)
+        if isinstance(group, Sequence) and not isinstance(group, str)
+    )
 
 
 CHECK: type[Check] = DuplicateCheck

@@ -1,4 +1,4 @@
-"""How many labels are wrong, and which ones first of all."""
+"""Check for label errors: how many labels are wrong, and which ones most likely."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,23 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence, explain_dependence
 from auditor.domain.gaps import missing_labels_gap, read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_measurement
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BiasDirection, Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import (
+    BlockPanel,
+    count_hidden_rows,
+    list_detail_rows,
+    name_sample,
+)
 from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.metrics.stats.learners import (
     confident_classes,
@@ -33,19 +41,27 @@ ASSUMED = (
     "wrong accuses right labels, and one that has learnt the mistakes of its teachers sees none"
 )
 Codes = NDArray[np.int64]
+MOST_SHOWN = 12
+SUSPECT = ("id", "label", "suggested", "margin")
+SUSPECTS = (
+    "The model confidently contradicts these labels. Either the label or the model is "
+    "wrong: review the rows. The margin is the probability of the label minus that of "
+    "the most probable other class. Estimated share of wrong labels: "
+)
 
 
 @dataclass(frozen=True, slots=True)
-class LabelErrorCheck:
-    """The share of wrong labels by confident learning (Northcutt, Jiang and Chuang 2021), from the
-    model's own scores, and the rows whose labels are the most doubtful.
+class LabelErrorCheck(Check):
+    """Estimates the share of wrong labels by confident learning (Northcutt, Jiang and Chuang 2021)
+    from the model's own scores, and lists the most doubtful rows.
 
-    Rows of the evaluation data are new to the model, so that its scores say something of their
-    labels. Scores of training rows do only if they are out of sample: say so with ``held_out``
-    where the file's scores come from cross-validation. The interval is of sampling: it takes for
-    granted that confident answers are right ones, and cannot tell a label's mistake from a mistake
-    that the model is sure of, so that the share is doubted, and no rule passes on it. Look at the
-    rows that are named.
+    Evaluation rows are new to the model, so its scores are evidence about their labels. Scores of
+    training rows are evidence only if they are out of sample: set ``held_out`` if your file's
+    scores come from cross-validation.
+
+    The interval covers sampling alone. The method assumes that confident answers are right and
+    cannot separate a wrong label from a confident mistake of the model. The share is therefore
+    doubted, and no rule passes on it. Review the listed rows.
     """
 
     held_out: bool = False
@@ -58,7 +74,6 @@ class LabelErrorCheck:
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.CLASSIFICATION}
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
-    uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"data"})
     emits: ClassVar[Mapping[str, Metric]] = {
         METRIC: Metric("Estimated share of wrong labels", Unit.SHARE, higher_is_better=False)
@@ -68,8 +83,7 @@ class LabelErrorCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
         FrameworkControl("iso-42001", "A.7.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.DATA, 2)
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
@@ -163,6 +177,23 @@ class LabelErrorCheck:
             }
             for row in worst
         ]
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show the rows whose labels are the most doubtful."""
+        return ReportBlock(
+            parts=tuple(
+                BlockPanel(
+                    title=f"Labels to review, {name_sample(m)}",
+                    caption=f"{SUSPECTS}{format_measurement(m).whole}.",
+                    header=("Row", "Label", "Prediction", "Margin"),
+                    rows=rows[:MOST_SHOWN],
+                    notes=count_hidden_rows(len(rows), MOST_SHOWN),
+                )
+                for m in measurements
+                if (rows := list_detail_rows(m.details.get("suspects"), SUSPECT))
+            )
+        )
 
 
 def _kept(dataset: Dataset, probabilities: Floats) -> Evidence:

@@ -1,21 +1,31 @@
-"""Whether rows that judge the model are rows that it has learnt from."""
+"""Check for leakage: evaluation rows that are in the training data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters, write_clusters
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_count, format_measurement
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import (
+    BlockPanel,
+    count_hidden_rows,
+    format_figure_cells,
+    list_detail_rows,
+    note_chance,
+)
+from auditor.metrics.data.leakage_effect import accuracy_gains
 from auditor.metrics.data.model_answers import find_right_rows
 from auditor.metrics.data.near_duplicates import (
     NEARLY,
@@ -24,7 +34,6 @@ from auditor.metrics.data.near_duplicates import (
     find_leaks,
     shuffle_columns,
 )
-from auditor.metrics.data.train_test_leakage import accuracy_gains
 
 SECONDS_A_ROW = 2e-5
 WAYS = ("exact", "near", "entity")
@@ -34,17 +43,27 @@ METHODS = {
     "entity": "every name of the cluster column looked up",
 }
 Rows = NDArray[np.int64]
+MOST_SHOWN = 12
+LEAKED = ("id", "training")
+LEAKS = {
+    "exact": "Evaluation rows that are also in the training data",
+    "near": "Evaluation rows with a near-duplicate in the training data",
+    "entity": "Evaluation rows of an entity that is also in the training data",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class LeakageCheck:
-    """Rows of the evaluation data that stand in the training data, and what they are worth.
+class LeakageCheck(Check):
+    """Finds evaluation rows that are also in the training data, and measures how much accuracy they
+    add.
 
-    A row leaks exactly; nearly, as in `data.duplicates`; or by entity, where its name in the
-    cluster column (the same person, the same day) occurs on both sides. `accuracy_gain` is the
-    accuracy on rows that leak in one way less that on rows that leak in none; its intervals hold
-    jointly over the ways. Tables of few columns meet by chance: ``by_chance`` in the details is
-    the share after each column of the evaluation data was shuffled.
+    A row leaks exactly; nearly, as in `data.duplicates`; or by entity, if its value in the cluster
+    column (the same person, the same day) occurs on both sides. ``accuracy_gain`` is the accuracy
+    on rows that leak in one way minus the accuracy on rows that do not leak; its intervals hold
+    jointly over the ways.
+
+    Tables with few columns match by chance: ``by_chance`` in the details is the share after each
+    column of the evaluation data was shuffled.
     """
 
     columns: int = 1
@@ -58,31 +77,28 @@ class LeakageCheck:
     title: ClassVar[str] = "Evaluation rows in the training data"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.TRAINING})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.SCORES})
-    uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"leak"})
     emits: ClassVar[Mapping[str, Metric]] = {
         "exact_share": Metric(
-            "Evaluation rows that stand in the training data",
+            "Evaluation rows that are also in the training data",
             Unit.SHARE,
             higher_is_better=False,
             exact=True,
         ),
         "near_share": Metric(
-            "Evaluation rows that nearly stand in the training data",
+            "Evaluation rows with a near-duplicate in the training data",
             Unit.SHARE,
             BoundKind.AT_LEAST,
             higher_is_better=False,
             exact=True,
         ),
         "entity_share": Metric(
-            "Evaluation rows whose entity has rows in the training data",
+            "Evaluation rows of an entity that is also in the training data",
             Unit.SHARE,
             higher_is_better=False,
             exact=True,
         ),
-        "accuracy_gain": Metric(
-            "Accuracy on rows that leak less that on rows that do not", Unit.SHARE
-        ),
+        "accuracy_gain": Metric("Accuracy on leaked rows, minus that on other rows", Unit.SHARE),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "10(3)"),
@@ -90,17 +106,12 @@ class LeakageCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
         FrameworkControl("iso-42001", "A.7.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.DATA, 4, once=True)
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
         rows = size.rows + size.beside.get(DatasetRole.TRAINING.value, 0)
         return CheckCost(queries=size.rows, seconds=SECONDS_A_ROW * rows)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Promise none: how many rows leak is not known before."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Look each row up; keep the ids of those that leak, and which answers are right."""
@@ -166,6 +177,33 @@ class LeakageCheck:
             n=total,
             unit=Unit.SHARE,
             details=details,
+        )
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show the evaluation rows that stand in the training data."""
+
+        def gaps(way: str) -> list[str]:
+            return [
+                "Accuracy on these rows minus that on rows that do not leak: "
+                f"{format_measurement(m).whole}."
+                for m in measurements
+                if m.params.get("leak") == way
+            ]
+
+        found = ((m, list_detail_rows(m.details.get("leaked"), LEAKED)) for m in measurements)
+        return ReportBlock(
+            parts=tuple(
+                BlockPanel(
+                    title=LEAKS.get(way := m.metric.removesuffix("_share"), way),
+                    caption=f"{format_figure_cells(m)[0]} of {format_count(m.n)} evaluation rows.",
+                    header=("Evaluation row", "Training row"),
+                    rows=rows[:MOST_SHOWN],
+                    notes=(*gaps(way), *note_chance(m), *count_hidden_rows(len(rows), MOST_SHOWN)),
+                )
+                for m, rows in found
+                if rows
+            )
         )
 
 

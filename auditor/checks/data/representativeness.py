@@ -1,4 +1,4 @@
-"""Whether the data hold the people that the model is for, in their shares."""
+"""Check of representativeness: whether the data hold a declared population in its shares."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,32 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_count, format_number, join_interval
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import ConfidenceInterval, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import (
+    BlockPanel,
+    IntervalChart,
+    IntervalRow,
+    interval_ends,
+    name_sample,
+)
 from auditor.domain.tasks import Floats
-from auditor.metrics.data.population import column_levels, count_levels, no_column_gap, no_rows_gap
-from auditor.metrics.data.train_test_leakage import Rows, cluster_details, independent_rows
+from auditor.metrics.data.leakage_effect import Rows, cluster_details, independent_rows
+from auditor.metrics.data.population_counts import (
+    column_levels,
+    count_levels,
+    no_column_gap,
+    no_rows_gap,
+)
 from auditor.metrics.stats.drift import (
     LIMITS,
     goodness_of_fit,
@@ -29,33 +43,40 @@ from auditor.metrics.stats.p_values import holm
 
 RATIO, GAP = "representation_ratio", "representation_gap"
 Census = Mapping[str, Json]
+MOST_LEVELS_DRAWN = 12
+POPULATION = (
+    "Dots are shares of the rows with their intervals, which hold jointly; squares are the shares "
+    "of the population that the audit declares."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class RepresentativenessCheck:
-    """Shares of the data against those of the declared population, column by column.
+class RepresentativenessCheck(Check):
+    """Compares shares in your data with those of the declared population, column by column.
 
-    Values are shares of the rows whose level is known; rows of unknown level may be of any, and
-    widen every interval. Intervals hold jointly over all levels, columns and samples. The p-value
-    of the fit is no metric: few rows fit any population. Levels of fewer than ``least_rows`` rows
-    are named. Of rows that hang together one stands for each cluster.
+    Shares count rows with a known level. Rows of unknown level could have any level and widen every
+    interval. Intervals hold jointly over all levels, columns and samples. Levels with fewer than
+    ``least_rows`` rows are listed. Each cluster of related rows counts as one row.
+
+    The p-value of the fit is no metric, because a few rows fit any population.
     """
 
     least_rows: int = 30
 
     id: ClassVar[str] = "data.representativeness"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "The data against the population"
+    title: ClassVar[str] = "Representativeness of the data for the population"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.POPULATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
-    uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"column", "data", "level"})
     emits: ClassVar[Mapping[str, Metric]] = {
         GAP: Metric(
-            "Largest distance of a share from the population's", Unit.SHARE, higher_is_better=False
+            "Largest difference between a share and that of the population",
+            Unit.SHARE,
+            higher_is_better=False,
         ),
         "outside_share": Metric(
-            "Rows of levels that the population lacks", Unit.SHARE, higher_is_better=False
+            "Rows with levels that the population does not have", Unit.SHARE, higher_is_better=False
         ),
         "thin_levels": Metric(
             "Levels of the population with too few rows",
@@ -63,7 +84,7 @@ class RepresentativenessCheck:
             higher_is_better=False,
             exact=True,
         ),
-        RATIO: Metric("Share of a level over its share of the population", Unit.NONE),
+        RATIO: Metric("Share of a level, divided by its share of the population", Unit.NONE),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "10(3)"),
@@ -71,8 +92,7 @@ class RepresentativenessCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.2"),
         FrameworkControl("iso-42001", "A.7.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.DATA, 1, once=True)
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Ask the model nothing."""
@@ -120,6 +140,39 @@ class RepresentativenessCheck:
                 else:
                     found += table.readings(confidence, family, told, self.least_rows)
         return tuple(found)
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show, for each column of the population, the data's shares beside the population's."""
+        ratios = [m for m in measurements if m.metric == "representation_ratio"]
+        places = dict.fromkeys((name_sample(m), str(m.params.get("column", ""))) for m in ratios)
+        panels: list[BlockPanel] = []
+        for sample, column in places:
+            mine = [m for m in ratios if m.params.get("column", "") == column]
+            levels = [_level(m) for m in mine if name_sample(m) == sample]
+            shown = [level for level in levels if level is not None]
+            if shown:
+                about = POPULATION if not panels else "The same for other rows or levels."
+                title = f"Composition of the {sample}, by {column}"
+                hidden = len(shown) - MOST_LEVELS_DRAWN
+                more = f" {hidden} more levels are in the table only." if hidden > 0 else ""
+                rows = tuple(row for drawn, _ in shown[:MOST_LEVELS_DRAWN] for row in drawn)
+                panels.append(
+                    BlockPanel(
+                        title=title,
+                        caption=about + more,
+                        chart=IntervalChart(rows, Unit.SHARE),
+                        header=(
+                            "Level",
+                            "Share of rows",
+                            "Interval",
+                            "Share of the population",
+                            "Rows",
+                        ),
+                        rows=tuple(told for _, told in shown),
+                    )
+                )
+        return ReportBlock(parts=tuple(panels))
 
 
 def _counted(dataset: Dataset, rows: Rows, name: str, shares: Mapping[str, float]) -> Json:
@@ -177,32 +230,18 @@ class _ColumnCounts:
         asked = confidence, family, self.unknown
         deviation = largest_deviation(self.counts, self.shares, *asked)
         yield self._measured(deviation, GAP, Unit.SHARE, {**told, "unknown": self.unknown})
-        yield self._outside(confidence)
-        yield self._thin(least)
-        low, high = share_limits(self.counts, self.rows, *asked)
-        for at, level in enumerate(self.levels):
-            aim, count = self.shares[at], int(self.counts[at])
-            ends = float(low[at] / aim), float(high[at] / aim)
-            value = count / self.rows / float(aim)
-            interval = ConfidenceInterval(value, *ends, confidence, LIMITS, self.rows)
-            details: dict[str, Json] = {"k": count, "n": self.rows, "population": float(aim)}
-            yield self._measured(interval, RATIO, Unit.NONE, details, {"level": level})
-
-    def _outside(self, confidence: float) -> Measurement:
-        """Return the share of rows of other levels; those of unknown level may all be such."""
+        # The share of rows of other levels; those of unknown level may all be such
         outside = sum(self.strangers.values())
         share = share_with_unknown(outside, self.rows + outside, self.unknown, confidence)
-        details: dict[str, Json] = {"levels": dict(self.strangers), "unknown": self.unknown}
-        return self._measured(share, "outside_share", Unit.SHARE, details)
-
-    def _thin(self, least: int) -> Measurement:
+        outside_details: dict[str, Json] = {"levels": dict(self.strangers), "unknown": self.unknown}
+        yield self._measured(share, "outside_share", Unit.SHARE, outside_details)
         lacking: dict[str, Json] = {
             level: least - int(count)
             for level, count in zip(self.levels, self.counts, strict=True)
             if count < least
         }
         absent = [level for level, k in zip(self.levels, self.counts, strict=True) if not k]
-        return Measurement(
+        yield Measurement(
             metric="thin_levels",
             value=len(lacking),
             method=f"levels with fewer than {least} rows",
@@ -211,6 +250,14 @@ class _ColumnCounts:
             params=self.params,
             details={"rows_needed": lacking, "absent": cast("Json", absent), "least_rows": least},
         )
+        low, high = share_limits(self.counts, self.rows, *asked)
+        for at, level in enumerate(self.levels):
+            aim, count = self.shares[at], int(self.counts[at])
+            ends = float(low[at] / aim), float(high[at] / aim)
+            value = count / self.rows / float(aim)
+            interval = ConfidenceInterval(value, *ends, confidence, LIMITS, self.rows)
+            details: dict[str, Json] = {"k": count, "n": self.rows, "population": float(aim)}
+            yield self._measured(interval, RATIO, Unit.NONE, details, {"level": level})
 
     def _measured(
         self,
@@ -244,6 +291,23 @@ def _fits(tables: Sequence[_ColumnCounts], seed: int) -> list[Mapping[str, Json]
         }
         for item in found
     ]
+
+
+LevelRows = tuple[tuple[IntervalRow, IntervalRow], tuple[str, ...]]
+
+
+def _level(m: Measurement) -> LevelRows | None:
+    aim, hits, of = m.details.get("population"), m.details.get("k"), interval_ends(m)
+    if of is None or not isinstance(aim, int | float) or not isinstance(hits, int):
+        return None
+    if not 0 < aim <= 1:
+        return None
+    name = str(m.params.get("level", ""))
+    share, low, high = (min(1.0, max(0.0, end * aim)) for end in of)
+    shown = [format_number(value, Unit.SHARE) for value in (share, low, high, aim)]
+    told = (name, shown[0], join_interval(shown[1], shown[2]), shown[3], format_count(hits))
+    ours = IntervalRow(name, share, low, high, 0, m.doubted)
+    return (ours, IntervalRow("population", aim, aim, aim, 1)), told
 
 
 CHECK: type[Check] = RepresentativenessCheck

@@ -1,4 +1,4 @@
-"""Whether the model is served the features that it was trained on."""
+"""Check for training-serving skew: whether served features equal the training features."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,8 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence, describe_cluster_doubt
@@ -14,10 +15,10 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import ReportTopic
 from auditor.metrics.data.model_answers import Flags
 from auditor.metrics.data.training_serving_skew import FeatureJoin, join_feature_tables
-from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.performance.paired_comparison import share_reading
 from auditor.metrics.stats.proportions import clopper_pearson
 
 MOST_NAMED = 10
@@ -25,14 +26,16 @@ SKEW = ("skewed_share", "skewed_column_share", "matched_share")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingServingSkewCheck:
-    """Features as they were for training against features as they were served, row by row.
+class TrainingServingSkewCheck(Check):
+    """Compares features as they were at training with the same features as they were served, row by
+    row.
 
-    Rows of training and production data are joined by ``id``. Numbers differ where they are apart
-    by more than the share ``tolerance`` of the larger; intervals of the columns hold jointly, and
-    the ``most`` that differ most are read. In every dataset with both columns, ``leaked_share``
-    counts rows whose features were known only after the row had happened (``as_of`` after
-    ``time``): a value that the model could not have had.
+    Rows of your training and production data are joined by ``id``. Two numbers differ if they are
+    further apart than the share ``tolerance`` of the larger. Intervals of the columns hold jointly;
+    readings show the ``most`` columns that differ most.
+
+    ``leaked_share`` counts rows with features that became known only after the event (``as_of``
+    after ``time``), in every dataset with both columns. The model could not have had these values.
     """
 
     tolerance: float = 1e-6
@@ -40,22 +43,23 @@ class TrainingServingSkewCheck:
 
     id: ClassVar[str] = "data.skew"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Skew between training and serving"
+    title: ClassVar[str] = "Training-serving skew"
     needs: ClassVar[frozenset[Need]] = frozenset()
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING, Need.PRODUCTION})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "skewed_share": Metric(
             "Joined rows with a feature that differs", Unit.SHARE, higher_is_better=False
         ),
         "skewed_column_share": Metric(
-            "Joined rows that differ in this column", Unit.SHARE, higher_is_better=False
+            "Joined rows that differ in one column", Unit.SHARE, higher_is_better=False
         ),
         "matched_share": Metric(
             "Production rows found in training data", Unit.SHARE, higher_is_better=True, exact=True
         ),
         "leaked_share": Metric(
-            "Rows whose features are from after the event", Unit.SHARE, higher_is_better=False
+            "Rows with features that were known only after the event",
+            Unit.SHARE,
+            higher_is_better=False,
         ),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -63,9 +67,8 @@ class TrainingServingSkewCheck:
         FrameworkControl("eu-ai-act", "15(1)"),
         FrameworkControl("nist-ai-rmf", "MEASURE 2.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
     coordinates: ClassVar[frozenset[str]] = frozenset({"column", "data"})
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.DRIFT})
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -76,10 +79,6 @@ class TrainingServingSkewCheck:
     def cost(self, size: AuditSize) -> CheckCost:
         """Ask the model nothing."""
         return CheckCost()
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Say nothing: it depends on how many rows are in both."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Join the tables, and compare the times of every dataset."""
@@ -103,7 +102,7 @@ class TrainingServingSkewCheck:
                 "production": found.served,
                 "clustered": any(data.clustered for data in pair if data is not None),
                 "only_in_one": list(found.only_in_one),
-                "worst_rows": _named(found, anywhere),
+                "worst_rows": [found.ids[row] for row in np.flatnonzero(anywhere)[:MOST_NAMED]],
             },
         }
 
@@ -196,10 +195,6 @@ def _leaks(evidence: Evidence, confidence: float) -> Iterator[Reading]:
             doubted=bool(doubt),
             details={"late": counts[0], "worst_rows": told["worst_rows"], **doubt},
         )
-
-
-def _named(found: FeatureJoin, differs: Flags) -> list[Json]:
-    return [found.ids[row] for row in np.flatnonzero(differs)[:MOST_NAMED]]
 
 
 CHECK: type[Check] = TrainingServingSkewCheck

@@ -1,4 +1,4 @@
-"""How often the model stays right under attacks of the Adversarial Robustness Toolbox."""
+"""Check of robust accuracy under evasion attacks of the Adversarial Robustness Toolbox (ART)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from functools import partial
 from typing import ClassVar
 
 from auditor.attacks.art.adapter import art_version
+from auditor.attacks.art.configured_attack import needs_gradients, open_tool
 from auditor.attacks.art.evasion import run_art_attack
-from auditor.attacks.art.evasion_tools import needs_gradients, open_tool
-from auditor.attacks.art.evidence import (
+from auditor.attacks.art.evasion_evidence import (
     ArtAttempt,
     AttackLimits,
     build_art_readings,
@@ -16,8 +16,7 @@ from auditor.attacks.art.evidence import (
 )
 from auditor.attacks.art.failure_reasons import FailureReason, reason_from_gap
 from auditor.attacks.art.settings import merge_settings, read_settings
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.perturbed_inputs import TOOLBOX
+from auditor.attacks.counterexamples.norm_ball_claims import TOOLBOX
 from auditor.attacks.evasion.attack_setup import (
     AttackRun,
     prepare_attack_run,
@@ -29,13 +28,14 @@ from auditor.attacks.evasion.readings import best_half_width
 from auditor.attacks.evasion.row_evidence import TRIED
 from auditor.attacks.evasion.run_check import SECONDS_A_QUERY, robustness_metrics
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence, find_image_axes
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_TO_IMPORT = 5.0
@@ -47,16 +47,22 @@ SOME = (
 
 
 @dataclass(frozen=True, slots=True)
-class ArtEvasionCheck:
-    """Runs attacks of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) by class name.
+class ArtEvasionCheck(Check):
+    """Runs attacks of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) that you list by
+    class name.
 
-    What an attack returns is a claim: every row is brought back into the budget ``eps`` (shares of
-    each coordinate's range) in the ``norm``, and counts where the target's own answer is wrong;
-    the details say how many claims did not hold. Attacks that need gradients see the twin, others
-    the target. ``settings`` are lines of the form ``SquareAttack.max_iter=300``; ART's own defaults
-    hold for the rest. An attack may ask for ``most_queries`` rows (and as many gradients) a row and
-    budget, and for ``seconds`` altogether; one that needs more, or cannot run here, is a Gap with
-    its reason. `docs/art-attacks.md` lists every class. Where none is named, the check is a Gap.
+    The result of an attack is only a claim. Each row is moved back into the budget ``eps`` (shares
+    of each coordinate's range) in the ``norm``, and counts if the target's own answer is wrong. The
+    details hold the number of claims that failed. Attacks that need gradients use the twin; the
+    others query the target.
+
+    - ``settings``: lines such as ``SquareAttack.max_iter=300``; otherwise ART's own defaults apply.
+    - ``most_queries``: rows (and as many gradients) that an attack may request for each row and
+      budget.
+    - ``seconds``: time for an attack altogether.
+
+    An attack that needs more, or cannot run here, is a Gap with its reason. `docs/art-attacks.md`
+    lists every class. If you list no attack, the check is a Gap.
     """
 
     attacks: tuple[str, ...] = ("FastGradientMethod",)
@@ -69,12 +75,11 @@ class ArtEvasionCheck:
 
     id: ClassVar[str] = "evasion.art"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Accuracy under attacks of the Adversarial Robustness Toolbox"
+    title: ClassVar[str] = "Accuracy under attacks from the Adversarial Robustness Toolbox"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
-    uses: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[Mapping[str, str]] = {"art": "art"}
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics(Unit.NONE)
     controls: ClassVar[tuple[FrameworkControl, ...]] = (

@@ -1,4 +1,4 @@
-"""How often the model is proved to stay right, whatever is done to a row within a budget."""
+"""Check of certified accuracy: rows whose decision is proved against any change in a budget."""
 
 import math
 from collections.abc import Mapping
@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.proofs import PROOF
+from auditor.attacks.counterexamples.proof_and_accuracy_claims import PROOF
 from auditor.attacks.evasion.attack_setup import (
     AttackSetup,
     prepare_attack_run,
@@ -23,17 +22,17 @@ from auditor.attacks.evasion.certified import (
     find_nearest_wrong_points,
     sample_votes,
 )
-from auditor.attacks.evasion.evidence import MOST_CRAFTED_BYTES, write_goal
+from auditor.attacks.evasion.evidence import MOST_CRAFTED_BYTES, describe_fill, write_goal
 from auditor.attacks.evasion.readings import best_half_width
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
-from auditor.domain.robustness_certificates import RobustnessCertifier
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask
 from auditor.errors import MissingExtraError, PolicyError, SubjectLostError, TwinError
 
@@ -44,14 +43,16 @@ SECONDS_A_STATE = 2e-5
 
 
 @dataclass(frozen=True, slots=True)
-class CertifiedRobustnessCheck:
-    """Proves lower bounds of robustness: what no attack can break, known today or not.
+class CertifiedRobustnessCheck(Check):
+    """Proves lower bounds of robustness, which hold against every attack, known or unknown.
 
     Networks are bounded by linear relaxation at each of ``eps`` (shares of each coordinate's range,
-    L-infinity); the nearest wrong points of tree ensembles are searched exactly, looking at most at
-    ``states`` states a row. Any model is smoothed by noise of ``sigma`` ranges: ``selection``
-    noisy copies guess a row's class, ``samples`` more count it, and each L2 radius (in ranges) is
-    too large with probability at most ``alpha``.
+    L-infinity). For tree ensembles the nearest wrong points are searched exactly, in at most
+    ``states`` states a row.
+
+    Any model can be smoothed by noise of ``sigma`` ranges: ``selection`` noisy copies guess a row's
+    class and ``samples`` more count it. Each L2 radius (in ranges) is too large with probability at
+    most ``alpha``.
     """
 
     eps: tuple[float, ...] = (0.01, 0.02, 0.05)
@@ -65,23 +66,22 @@ class CertifiedRobustnessCheck:
 
     id: ClassVar[str] = "evasion.certified"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Accuracy that is proved to withstand every bounded attack"
+    title: ClassVar[str] = "Certified accuracy against every bounded attack"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "clean_accuracy": Metric(
-            "Accuracy on the rows looked at, before any change", Unit.SHARE, higher_is_better=True
+            "Accuracy on the tested rows before any change", Unit.SHARE, higher_is_better=True
         ),
         "certified_accuracy": Metric(
-            "Share of rows proved right within a budget",
+            "Certified accuracy within a budget",
             Unit.SHARE,
             BoundKind.AT_LEAST,
             higher_is_better=True,
         ),
         "min_breaking_eps": Metric(
-            "Smallest budget that can break half of the rows (1: none can)",
+            "Smallest budget that can break half of the rows (1: no budget can)",
             Unit.SHARE,
             BoundKind.AT_LEAST,
             higher_is_better=True,
@@ -169,8 +169,21 @@ class CertifiedRobustnessCheck:
             generator=np.random.default_rng(subject.seed),
             progress=subject.progress,
         )
+        budgets = sort_budgets(self.eps)
         return {
-            "settings": {**self._settings(arena), **told},
+            "settings": {
+                "eps": list(budgets),
+                "radii": sorted({float(radius) for radius in self.radii}),
+                "sigma": self.sigma,
+                "samples": self.samples,
+                "selection": self.selection,
+                "goal": write_goal(arena.goal),
+                "coordinates": math.prod(arena.rows.shape[1:]),
+                "movable": [int(arena.threat(eps).movable.sum()) for eps in budgets],
+                "deterministic": arena.model.deterministic,
+                **describe_fill(arena.space, bout.dataset),
+                **told,
+            },
             "ids": [bout.dataset.ids[row] for row in bout.sample],
             "labels": arena.labels,
             "clean_probabilities": arena.probabilities,
@@ -183,20 +196,6 @@ class CertifiedRobustnessCheck:
         """Count again what is proved, and what the votes of noisy copies come to."""
         return build_certified_readings(evidence, confidence, self.alpha)
 
-    def _settings(self, arena: AttackSetup) -> dict[str, Json]:
-        budgets = sort_budgets(self.eps)
-        return {
-            "eps": list(budgets),
-            "radii": sorted({float(radius) for radius in self.radii}),
-            "sigma": self.sigma,
-            "samples": self.samples,
-            "selection": self.selection,
-            "goal": write_goal(arena.goal),
-            "coordinates": math.prod(arena.rows.shape[1:]),
-            "movable": [int(arena.threat(eps).movable.sum()) for eps in budgets],
-            "deterministic": arena.model.deterministic,
-        }
-
     def _by_graph(
         self, subject: Subject, arena: AttackSetup
     ) -> tuple[dict[str, Json], dict[str, Item]]:
@@ -207,36 +206,27 @@ class CertifiedRobustnessCheck:
         try:
             kind = certifier.kind
             if kind == "trees":
-                return {"kind": kind, "method": "veritas", "gap": None}, self._trees(
-                    subject, arena, certifier
+                found, said = find_nearest_wrong_points(
+                    certifier, arena, self.states, subject.progress
                 )
+                most = max(1, MOST_CRAFTED_BYTES // max(1, found.crafted[0].nbytes))
+                return {"kind": kind, "method": "veritas", "gap": None}, {
+                    "proved": found.lower,
+                    "distance": found.distance,
+                    "candidate_probabilities": said,
+                    "candidates": found.crafted[:most],
+                }
             leads = certify_margins(certifier, arena, sort_budgets(self.eps), subject.progress)
         except (TwinError, MissingExtraError, SubjectLostError) as error:
-            return _without(_gap_of(error)), {}
+            reason = GapReason.TWIN_UNSUPPORTED
+            if isinstance(error, MissingExtraError):
+                reason = GapReason.NEEDS_EXTRA
+            elif isinstance(error, SubjectLostError):
+                reason = GapReason(error.slug)
+            return _without(Gap(reason=reason, detail=error.problem, cure=error.cure)), {}
         method = next((name for name in leads if name != "interval"), "interval")
         told: dict[str, Json] = {"kind": kind, "method": method, "gap": None}
         return told, {f"lead_{name}": lead for name, lead in leads.items()}
-
-    def _trees(
-        self, subject: Subject, arena: AttackSetup, certifier: RobustnessCertifier
-    ) -> dict[str, Item]:
-        found, said = find_nearest_wrong_points(certifier, arena, self.states, subject.progress)
-        most = max(1, MOST_CRAFTED_BYTES // max(1, found.crafted[0].nbytes))
-        return {
-            "proved": found.lower,
-            "distance": found.distance,
-            "candidate_probabilities": said,
-            "candidates": found.crafted[:most],
-        }
-
-
-def _gap_of(error: TwinError | MissingExtraError | SubjectLostError) -> Gap:
-    reason = GapReason.TWIN_UNSUPPORTED
-    if isinstance(error, MissingExtraError):
-        reason = GapReason.NEEDS_EXTRA
-    elif isinstance(error, SubjectLostError):
-        reason = GapReason(error.slug)
-    return Gap(reason=reason, detail=error.problem, cure=error.cure)
 
 
 def _without(gap: Gap) -> dict[str, Json]:

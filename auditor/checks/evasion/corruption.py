@@ -1,4 +1,4 @@
-"""How often the model stays right when nobody attacks it, but data are as bad as they can get."""
+"""Check of accuracy on corrupted data, without an attacker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,13 @@ from typing import ClassVar
 import numpy as np
 
 from auditor.attacks.corruptions import images, tables
+from auditor.attacks.corruptions.accuracy_survey import (
+    best_half_widths,
+    build_examples,
+    order_by_accuracy,
+    prepare_sample,
+    survey_corruptions,
+)
 from auditor.attacks.corruptions.catalogue import (
     KINDS,
     detect_medium,
@@ -15,23 +22,17 @@ from auditor.attacks.corruptions.catalogue import (
 )
 from auditor.attacks.corruptions.readings import build_corruption_readings
 from auditor.attacks.corruptions.row_evidence import CORRUPTED
-from auditor.attacks.corruptions.survey import (
-    best_half_widths,
-    build_examples,
-    order_by_accuracy,
-    prepare_sample,
-    survey_corruptions,
-)
-from auditor.attacks.counterexamples.claims import CounterexampleClaims, not_refutable
+from auditor.attacks.counterexamples.refutable_claims import not_refutable
 from auditor.attacks.evasion.attack_setup import require_positive
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 
 SECONDS_A_ROW = 1e-4
 FEW = (
@@ -48,15 +49,17 @@ FEW = (
 
 
 @dataclass(frozen=True, slots=True)
-class CorruptionCheck:
-    """Corrupts pictures as ImageNet-C does (Hendrycks & Dietterich 2019), and tables likewise.
+class CorruptionCheck(Check):
+    """Corrupts pictures as ImageNet-C does (Hendrycks & Dietterich 2019), and tables similarly.
 
-    An average case, not an attack: nobody chooses the noise against the model. ``kinds`` that have
-    no meaning for the inputs (kinds for tables where they are pictures, saturation where they are
-    grey) give no reading, and are named in the details of ``mean_accuracy``. ``severities`` run
-    from 1 (mild) to 5. Strengths are CIFAR-10-C's up to 32 pixels a side and ImageNet-C's from
-    224, with a rule for lengths outside; the random draws are the same at each severity. With
-    leave to show examples, up to ``examples`` rows that became wrong are kept, before and after.
+    This is an average case, not an attack: the noise is not chosen against your model.
+    ``severities`` run from 1 (mild) to 5. Some ``kinds`` have no meaning for your inputs (kinds for
+    tables if you have pictures, saturation if they are grey); these give no reading and are listed
+    in the details of ``mean_accuracy``.
+
+    Up to 32 pixels a side the strengths are those of CIFAR-10-C, and from 224 those of ImageNet-C,
+    with a rule for other sizes. The random draws are the same at each severity. If your audit may
+    show examples, up to ``examples`` rows that became wrong are kept, before and after.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -66,23 +69,22 @@ class CorruptionCheck:
 
     id: ClassVar[str] = "evasion.corruption"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Accuracy under noise, blur, weather and faulty data"
+    title: ClassVar[str] = "Accuracy under noise, blur, weather and data faults"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "clean_accuracy": Metric(
-            "Accuracy on the same rows, not corrupted", Unit.SHARE, higher_is_better=True
+            "Accuracy on the same rows without corruption", Unit.SHARE, higher_is_better=True
         ),
         "accuracy": Metric(
             "Accuracy under one kind of corruption", Unit.SHARE, higher_is_better=True
         ),
         "mean_accuracy": Metric(
-            "Accuracy on average over kinds and severities", Unit.SHARE, higher_is_better=True
+            "Mean accuracy over all kinds and severities", Unit.SHARE, higher_is_better=True
         ),
         "worst_kind_accuracy": Metric(
-            "Accuracy under the worst kind, on average over severities",
+            "Accuracy under the worst kind, mean over severities",
             Unit.SHARE,
             higher_is_better=True,
         ),

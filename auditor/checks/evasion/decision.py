@@ -1,4 +1,4 @@
-"""How near the nearest harmful input lies when an attacker sees decisions, and nothing else."""
+"""Check of decision-based attacks, which see decisions only: the median distance that they need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,8 +6,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.perturbed_inputs import WALKS
+from auditor.attacks.counterexamples.norm_ball_claims import WALKS
 from auditor.attacks.evasion.attack_protocol import AttackFeedback
 from auditor.attacks.evasion.attack_setup import (
     require_harmful_decision,
@@ -26,8 +25,10 @@ from auditor.attacks.evasion.run_check import (
     robustness_metrics,
     run_attack_check,
 )
-from auditor.attacks.evasion.suites import KINDS, AttackSuite, build_suite
+from auditor.attacks.evasion.suite_parser import KINDS, AttackSuite, build_suite
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, ProgressReporter, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item
@@ -35,7 +36,6 @@ from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, ProgressReporter, Subject
 from auditor.errors import PolicyError
 
 NORMS = (Norm.LINF, Norm.L2)
@@ -45,7 +45,9 @@ def decision_metrics() -> Mapping[str, Metric]:
     """Return what the check emits: the curve, and the median distance in place of its budget."""
     shared = dict(robustness_metrics())
     del shared["min_breaking_eps"]
-    nearest = "Median distance of the nearest harmful input found (the largest possible: none was)"
+    nearest = (
+        "Median distance of the nearest adversarial input found (the largest possible: not found)"
+    )
     return {
         **shared,
         "median_distance": Metric(nearest, Unit.NONE, BoundKind.AT_MOST, higher_is_better=True),
@@ -53,15 +55,17 @@ def decision_metrics() -> Mapping[str, Metric]:
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionAttackCheck:
-    """Walks along the decision line of the target, whose decisions are all that it sees: by RayS in
-    Linf (Chen & Gu 2020) and by SurFree in L2 (Maho et al. 2021).
+class DecisionAttackCheck(Check):
+    """Searches the nearest harmful input with the target's decisions alone: by RayS in Linf (Chen &
+    Gu 2020) and by SurFree in L2 (Maho et al. 2021).
 
-    ``stages`` name ``rays`` and ``surfree`` with the decisions asked for a row; a norm without a
-    stage is left out. Walks use the whole input range; ``eps``, in ranges, are only where their
-    curve is read off, in Linf up to 1. ``label`` and ``decision`` name classes, to ask about rows
-    of one and decisions for the other alone (empty: any). Up to ``examples`` broken rows are kept
-    with their clean inputs.
+    - ``stages``: ``rays`` and ``surfree``, each with the number of decisions for a row. A norm
+      without a stage is left out.
+    - ``eps``: points at which the curve is read, in ranges, in Linf up to 1. The search itself uses
+      the whole input range.
+    - ``label`` and ``decision``: classes. Attack only rows of the first, and count only decisions
+      for the second (empty: any).
+    - ``examples``: how many broken rows are kept, with their clean inputs.
     """
 
     eps: tuple[float, ...] = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -73,11 +77,10 @@ class DecisionAttackCheck:
 
     id: ClassVar[str] = "evasion.decision"
     version: ClassVar[int] = 3
-    title: ClassVar[str] = "Distance of the nearest harmful input by decisions alone"
+    title: ClassVar[str] = "Distance of the nearest adversarial input, found by decisions alone"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = decision_metrics()
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(5)"),
@@ -128,17 +131,27 @@ class DecisionAttackCheck:
         found: dict[str, Item] = {}
         work = _by_norm(self.stages)
         for index, (norm, walks) in enumerate(work.items()):
+            inputs = subject.datasets[DatasetRole.EVALUATION].inputs
+            coordinates = 1 if inputs is None else int(np.prod(inputs.shape[1:]))
+            whole = distance_ceiling(norm, coordinates)  # walks need the whole range at last
             seen = run_attack_check(
                 replace(subject, progress=_part(subject.progress, index, len(work))),
                 walks,
-                self._budgets(norm, subject),
+                sort_budgets((*(eps for eps in self.eps if eps < whole), whole), norm),
                 norm=norm,
                 rows=self.rows,
                 examples=self.examples,
                 label=self.label,
                 decision=self.decision,
             )
-            found.update(_named(seen, found, _prefix(norm, index)))
+            prefix = _prefix(norm, index)
+            found.update(
+                {
+                    f"{prefix}{name}": item
+                    for name, item in seen.items()
+                    if name not in SHARED or not found
+                }
+            )
         return found
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -153,13 +166,6 @@ class DecisionAttackCheck:
             told = build_robustness_readings(own, confidence, effort)
             found.extend(_read(reading, own) for reading in told)
         return tuple(item for item in found if not _beyond(item, self.eps))
-
-    def _budgets(self, norm: Norm, subject: Subject) -> tuple[float, ...]:
-        """Return where the curve is read off, and the whole range at last: walks need all of it."""
-        inputs = subject.datasets[DatasetRole.EVALUATION].inputs
-        coordinates = 1 if inputs is None else int(np.prod(inputs.shape[1:]))
-        whole = distance_ceiling(norm, coordinates)
-        return sort_budgets((*(eps for eps in self.eps if eps < whole), whole), norm)
 
 
 def _read(reading: Reading, evidence: Evidence) -> Reading:
@@ -184,7 +190,15 @@ def _by_norm(stages: tuple[str, ...]) -> dict[Norm, AttackSuite]:
 
     Raises ``PolicyError`` where one names none.
     """
-    known = {norm: _walks(norm) for norm in NORMS}
+    known = {
+        norm: [
+            name
+            for name, kind in KINDS.items()
+            if norm in kind.norms
+            and all(item.source is AttackFeedback.DECISIONS for item in kind.make(1, 1, norm))
+        ]
+        for norm in NORMS
+    }
     for stage in stages:
         if not any(stage.split(":")[0] in names for names in known.values()):
             names = ", ".join(name for one in known.values() for name in one)
@@ -198,26 +212,9 @@ def _by_norm(stages: tuple[str, ...]) -> dict[Norm, AttackSuite]:
     return {norm: build_suite(chosen, norm) for norm, chosen in own.items() if chosen}
 
 
-def _walks(norm: Norm) -> list[str]:
-    """Return the attacks of a norm that see decisions only."""
-    return [
-        name
-        for name, kind in KINDS.items()
-        if norm in kind.norms
-        and all(item.source is AttackFeedback.DECISIONS for item in kind.make(1, 1, norm))
-    ]
-
-
 def _prefix(norm: Norm, index: int) -> str:
     """Return what the names of a norm's evidence begin with: nothing, for the first one."""
     return f"{norm.value}_" if index else ""
-
-
-def _named(seen: Evidence, known: Evidence, prefix: str) -> dict[str, Item]:
-    """Return evidence under its prefix; what all norms share is kept once, the first norm's."""
-    return {
-        f"{prefix}{name}": item for name, item in seen.items() if name not in SHARED or not known
-    }
 
 
 def _part(progress: ProgressReporter, index: int, count: int) -> ProgressReporter:

@@ -1,11 +1,10 @@
-"""How often the model stays right when an attacker who knows it changes a few places at will."""
+"""Check of robust accuracy in an L0 ball: a white-box attacker changes few places at will."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.perturbed_inputs import BALL
+from auditor.attacks.counterexamples.norm_ball_claims import BALL
 from auditor.attacks.evasion.attack_setup import (
     require_harmful_decision,
     require_positive,
@@ -15,31 +14,34 @@ from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.readings import best_half_width, build_robustness_readings
 from auditor.attacks.evasion.row_evidence import ATTACKED
 from auditor.attacks.evasion.run_check import (
+    CRAFTED_INPUT_CONTROLS,
     estimate_attack_cost,
     robustness_metrics,
     run_attack_check,
 )
-from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.attacks.evasion.suite_parser import AttackSuite, build_suite
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class L0EvasionCheck:
-    """Crafts on the twin by sigma-zero (Cina et al. 2025), which descends a soft count of changed
-    places, then exchanges places for steeper ones and drops the least; success counts on the target
-    alone.
+class L0EvasionCheck(Check):
+    """Attacks rows by changing a few places freely, and counts success on the target alone.
+
+    The attack runs on the twin by sigma-zero (Cina et al. 2025): it minimises a soft count of
+    changed places, then exchanges places for steeper ones and drops the least important.
 
     ``eps`` are numbers of places: columns of a table, or pixels with all their channels. ``stages``
-    may name ``sigma_zero``, ``fmn`` and ``exchange``, which goes on from what those before it
-    found; ``label`` and ``decision`` are those of ``evasion.linf``. Up to ``examples`` broken rows
-    are kept with their clean inputs, to be shown in the report.
+    may list ``sigma_zero``, ``fmn`` and ``exchange``, which continues from earlier results.
+    ``label`` and ``decision`` work as in ``evasion.linf``. Up to ``examples`` broken rows are kept
+    with their clean inputs; your report shows them.
     """
 
     eps: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
@@ -51,27 +53,12 @@ class L0EvasionCheck:
 
     id: ClassVar[str] = "evasion.l0"
     version: ClassVar[int] = 3
-    title: ClassVar[str] = "Accuracy under an attack that changes a few places at will"
+    title: ClassVar[str] = "Accuracy under L0 attacks (a few features changed freely)"
     needs: ClassVar[frozenset[Need]] = frozenset(
-        {
-            Need.EVALUATION,
-            Need.LABELS,
-            Need.MODEL,
-            Need.SPACE,
-            Need.TWIN,
-        }
+        {Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE, Need.TWIN}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics(Unit.NONE)
-    controls: ClassVar[tuple[FrameworkControl, ...]] = (
-        FrameworkControl("eu-ai-act", "15(5)"),
-        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
-        FrameworkControl("iso-42001", "A.6.2.4"),
-        FrameworkControl("mitre-atlas", "AML.T0015"),
-        FrameworkControl("mitre-atlas", "AML.T0043.000"),
-        FrameworkControl("owasp-ml", "ML01"),
-        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
-    )
+    controls: ClassVar[tuple[FrameworkControl, ...]] = CRAFTED_INPUT_CONTROLS
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
         Budget.CI: {
@@ -86,6 +73,7 @@ class L0EvasionCheck:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_parts: ClassVar[bool] = True
     by_row: ClassVar[RowEvidence] = ATTACKED
     by_example: ClassVar[CounterexampleClaims] = BALL
 

@@ -1,11 +1,10 @@
-"""How often the model stays right when an attacker who knows it may spread or focus a change."""
+"""Check of robust accuracy in an L2 ball: a white-box attacker may spread or focus a change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.perturbed_inputs import BALL
+from auditor.attacks.counterexamples.norm_ball_claims import BALL
 from auditor.attacks.evasion.attack_setup import (
     require_harmful_decision,
     require_positive,
@@ -15,31 +14,35 @@ from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.readings import best_half_width, build_robustness_readings
 from auditor.attacks.evasion.row_evidence import ATTACKED
 from auditor.attacks.evasion.run_check import (
+    CRAFTED_INPUT_CONTROLS,
     estimate_attack_cost,
     robustness_metrics,
     run_attack_check,
 )
-from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.attacks.evasion.suite_parser import AttackSuite, build_suite
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class L2EvasionCheck:
-    """Crafts on the twin by Fast Minimum-Norm walks (Pintor et al. 2021) and Auto-PGD climbs in the
-    L2 norm, and counts success on the target alone.
+class L2EvasionCheck(Check):
+    """Attacks rows with changes that are small in the L2 norm, and counts success on the target
+    alone.
 
-    ``eps`` are Euclidean lengths of a change, each coordinate counted in ranges: 0.5 on pictures
-    in 0..1 is the usual budget. ``stages`` are those of ``evasion.linf``, and ``fmn`` and ``fab``,
-    which look for the nearest success of each row once for all budgets, ``fmn:50x4`` in 4 walks of
-    50 steps. ``label`` and ``decision`` are those of ``evasion.linf`` too. Up to ``examples``
-    broken rows are kept with their clean inputs, to be shown in the report.
+    The attack runs on the twin by Fast Minimum-Norm (Pintor et al. 2021) and Auto-PGD.
+
+    ``eps`` are Euclidean lengths of a change, with each coordinate counted in ranges: 0.5 is the
+    usual budget for pictures in 0..1. ``stages`` are those of ``evasion.linf``, and also ``fmn``
+    and ``fab``, which search each row's nearest success once for all budgets; ``fmn:50x4`` makes 4
+    searches of 50 steps. ``label`` and ``decision`` work as in ``evasion.linf``. Up to ``examples``
+    broken rows are kept with their clean inputs; your report shows them.
     """
 
     eps: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
@@ -51,27 +54,12 @@ class L2EvasionCheck:
 
     id: ClassVar[str] = "evasion.l2"
     version: ClassVar[int] = 3
-    title: ClassVar[str] = "Accuracy under an attack whose changes are small in sum of squares"
+    title: ClassVar[str] = "Accuracy under L2 attacks (small Euclidean distance)"
     needs: ClassVar[frozenset[Need]] = frozenset(
-        {
-            Need.EVALUATION,
-            Need.LABELS,
-            Need.MODEL,
-            Need.SPACE,
-            Need.TWIN,
-        }
+        {Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE, Need.TWIN}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics(Unit.NONE)
-    controls: ClassVar[tuple[FrameworkControl, ...]] = (
-        FrameworkControl("eu-ai-act", "15(5)"),
-        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
-        FrameworkControl("iso-42001", "A.6.2.4"),
-        FrameworkControl("mitre-atlas", "AML.T0015"),
-        FrameworkControl("mitre-atlas", "AML.T0043.000"),
-        FrameworkControl("owasp-ml", "ML01"),
-        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
-    )
+    controls: ClassVar[tuple[FrameworkControl, ...]] = CRAFTED_INPUT_CONTROLS
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
         Budget.CI: {
@@ -86,6 +74,7 @@ class L2EvasionCheck:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_parts: ClassVar[bool] = True
     by_row: ClassVar[RowEvidence] = ATTACKED
     by_example: ClassVar[CounterexampleClaims] = BALL
 

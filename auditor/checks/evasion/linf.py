@@ -1,11 +1,10 @@
-"""How often the model stays right when an attacker who knows it changes each number a little."""
+"""Check of robust accuracy in an L-infinity ball against a white-box attacker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.perturbed_inputs import BALL
+from auditor.attacks.counterexamples.norm_ball_claims import BALL
 from auditor.attacks.evasion.attack_setup import (
     require_harmful_decision,
     require_positive,
@@ -15,33 +14,38 @@ from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.readings import best_half_width, build_robustness_readings
 from auditor.attacks.evasion.row_evidence import ATTACKED
 from auditor.attacks.evasion.run_check import (
+    CRAFTED_INPUT_CONTROLS,
     estimate_attack_cost,
     robustness_metrics,
     run_attack_check,
 )
-from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.attacks.evasion.suite_parser import AttackSuite, build_suite
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class LinfEvasionCheck:
-    """Crafts on the twin by Fast Minimum-Norm walks (Pintor et al. 2021) and a cascade of Auto-PGD
-    climbs (Croce & Hein 2020), and counts success on the target alone.
+class LinfEvasionCheck(Check):
+    """Attacks rows within a budget for each coordinate, and counts success on the target alone.
 
-    ``eps`` are shares of each coordinate's range. ``stages`` are ``NAME:STEPS`` or
-    ``NAME:STEPSxCOUNT``: ``fmn`` looks for the nearest success of each row in COUNT walks, once for
-    all budgets; what still stands at a budget then faces, in turn, ``cross_entropy``, ``margin``
-    (the difference of probabilities) and ``targeted`` (towards the likeliest COUNT classes).
-    ``label`` and ``decision`` name classes, to ask about rows of one and decisions for the other
-    alone (empty: any). Up to ``examples`` broken rows are kept with their clean inputs, to be shown
-    in the report.
+    The attack runs on the twin by Fast Minimum-Norm (Pintor et al. 2021) and a cascade of Auto-PGD
+    (Croce & Hein 2020).
+
+    - ``eps``: shares of each coordinate's range.
+    - ``stages``: ``NAME:STEPS`` or ``NAME:STEPSxCOUNT``. ``fmn`` searches each row's nearest
+      success in COUNT searches, once for all budgets. Rows that withstand it at a budget then face,
+      in turn, ``cross_entropy``, ``margin`` (the difference of probabilities) and ``targeted``
+      (towards the COUNT likeliest classes).
+    - ``label`` and ``decision``: classes. Attack only rows of the first, and count only decisions
+      for the second (empty: any).
+    - ``examples``: how many broken rows are kept with their clean inputs; your report shows them.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
@@ -53,27 +57,12 @@ class LinfEvasionCheck:
 
     id: ClassVar[str] = "evasion.linf"
     version: ClassVar[int] = 4
-    title: ClassVar[str] = "Accuracy under a bounded attack that knows the model"
+    title: ClassVar[str] = "Accuracy under white-box L∞ attacks"
     needs: ClassVar[frozenset[Need]] = frozenset(
-        {
-            Need.EVALUATION,
-            Need.LABELS,
-            Need.MODEL,
-            Need.SPACE,
-            Need.TWIN,
-        }
+        {Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE, Need.TWIN}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics()
-    controls: ClassVar[tuple[FrameworkControl, ...]] = (
-        FrameworkControl("eu-ai-act", "15(5)"),
-        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
-        FrameworkControl("iso-42001", "A.6.2.4"),
-        FrameworkControl("mitre-atlas", "AML.T0015"),
-        FrameworkControl("mitre-atlas", "AML.T0043.000"),
-        FrameworkControl("owasp-ml", "ML01"),
-        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
-    )
+    controls: ClassVar[tuple[FrameworkControl, ...]] = CRAFTED_INPUT_CONTROLS
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
         Budget.CI: {
@@ -88,6 +77,7 @@ class LinfEvasionCheck:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_parts: ClassVar[bool] = True
     by_row: ClassVar[RowEvidence] = ATTACKED
     by_example: ClassVar[CounterexampleClaims] = BALL
 

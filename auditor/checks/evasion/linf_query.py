@@ -1,11 +1,10 @@
-"""How often the model stays right when an attacker sees its scores, and nothing else of it."""
+"""Check of robust accuracy in an L-infinity ball under score-based query attacks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.perturbed_inputs import BALL
+from auditor.attacks.counterexamples.norm_ball_claims import BALL
 from auditor.attacks.evasion.attack_protocol import AttackFeedback
 from auditor.attacks.evasion.attack_setup import (
     require_harmful_decision,
@@ -20,27 +19,30 @@ from auditor.attacks.evasion.run_check import (
     robustness_metrics,
     run_attack_check,
 )
-from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.attacks.evasion.suite_parser import AttackSuite, build_suite
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 
 @dataclass(frozen=True, slots=True)
-class LinfQueryCheck:
-    """Searches on the target's own scores by Square Attack (Andriushchenko et al. 2020).
+class LinfQueryCheck(Check):
+    """Attacks rows with the target's scores alone, by Square Attack (Andriushchenko et al. 2020).
 
-    ``eps`` are shares of each coordinate's range; each of ``iterations`` costs one query a row
-    that still stands. ``stages`` may name further attacks on scores for what the search leaves:
-    ``nes:STEPSxPAIRS`` (Ilyas et al. 2018). ``label`` and ``decision`` name classes, to ask about
-    rows of one and decisions for the other alone (empty: any). Up to ``examples`` broken rows are
-    kept with their clean inputs.
+    - ``eps``: shares of each coordinate's range.
+    - ``iterations``: each costs one query for a row that still withstands.
+    - ``stages``: further attacks on scores for the rows that remain: ``nes:STEPSxPAIRS`` (Ilyas et
+      al. 2018).
+    - ``label`` and ``decision``: classes. Attack only rows of the first, and count only decisions
+      for the second (empty: any).
+    - ``examples``: how many broken rows are kept, with their clean inputs.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
@@ -54,11 +56,10 @@ class LinfQueryCheck:
 
     id: ClassVar[str] = "evasion.linf_query"
     version: ClassVar[int] = 3
-    title: ClassVar[str] = "Accuracy under a bounded attack that only sees scores"
+    title: ClassVar[str] = "Accuracy under score-based black-box L∞ attacks"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics()
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(5)"),
@@ -78,6 +79,7 @@ class LinfQueryCheck:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_parts: ClassVar[bool] = True
     by_row: ClassVar[RowEvidence] = ATTACKED
     by_example: ClassVar[CounterexampleClaims] = BALL
 

@@ -1,40 +1,43 @@
-"""Whether gradients lead where attacks succeed, so that what follows them can be believed."""
+"""Check for gradient masking: whether gradients lead where attacks succeed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims, not_refutable
+from auditor.attacks.counterexamples.refutable_claims import not_refutable
 from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
 from auditor.attacks.evasion.readings import best_half_width
 from auditor.attacks.evasion.run_check import SECONDS_A_PASS, SECONDS_A_QUERY
+from auditor.attacks.gradient_masking.gradient_survey import LOOKED_AT, survey_masking
 from auditor.attacks.gradient_masking.indicators import (
     INDICATORS,
     build_masking_readings,
     masking_metrics,
 )
 from auditor.attacks.gradient_masking.probe import MaskingEffort
-from auditor.attacks.gradient_masking.survey import LOOKED_AT, survey_masking
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class GradientMaskingCheck:
-    """Looks for signs that an attack by gradients fails for want of gradients (Athalye et al.
-    2018; Carlini et al. 2019; Pintor et al. 2022).
+class GradientMaskingCheck(Check):
+    """Looks for signs that gradient attacks on your model fail only because its gradients mislead
+    them (Athalye et al. 2018; Carlini et al. 2019; Pintor et al. 2022).
 
-    On rows that the model gets right, the cascade ``stages`` at each of ``eps`` (shares of the
-    range) is held against one step, ``corners`` drawn blindly, ``queries`` of Square Attack, and
-    itself without a budget; gradients are compared with those of ``neighbours``, and a climb of
-    ``steps`` with its own end. Where a sign surely exceeds what plain models show, ``believable``
-    is no, and every bound of the evasion checks that use gradients is doubted.
+    On rows that the model decides correctly, the cascade ``stages`` at each of ``eps`` (shares of
+    the range) is compared with one step, ``corners`` drawn at random, ``queries`` of Square Attack,
+    and the same cascade without a budget. Gradients are compared with those of ``neighbours``, and
+    an attack of ``steps`` steps with its own end.
+
+    If a sign clearly exceeds the values of ordinary models, ``believable`` is no, and every bound
+    of the evasion checks that use gradients is doubted.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
@@ -48,11 +51,10 @@ class GradientMaskingCheck:
 
     id: ClassVar[str] = "evasion.masking"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "Signs that gradients mislead the attacks that follow them"
+    title: ClassVar[str] = "Signs of gradient masking"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE, Need.TWIN}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = masking_metrics()
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(5)"),

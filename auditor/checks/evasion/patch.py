@@ -1,4 +1,4 @@
-"""How often the model stays right when a square sticker covers a part of what it sees."""
+"""Check of robust accuracy under adversarial patches: a square that covers part of a picture."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,8 +6,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.perturbed_inputs import PATCH
+from auditor.attacks.counterexamples.norm_ball_claims import PATCH
 from auditor.attacks.evasion.attack_protocol import AttackFeedback
 from auditor.attacks.evasion.attack_setup import (
     prepare_attack_run,
@@ -21,8 +20,10 @@ from auditor.attacks.evasion.patch_campaign import attack_with_patches
 from auditor.attacks.evasion.readings import best_half_width, build_robustness_readings
 from auditor.attacks.evasion.row_evidence import COVERED
 from auditor.attacks.evasion.run_check import estimate_attack_cost, robustness_metrics
-from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.attacks.evasion.suite_parser import AttackSuite, build_suite
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, find_image_axes
@@ -30,7 +31,6 @@ from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 STAGES = ("patch_ascent", "patch_search")
@@ -40,7 +40,7 @@ def patch_metrics() -> Mapping[str, Metric]:
     """Return what the check emits."""
     shared = dict(robustness_metrics())
     del shared["min_breaking_eps"]
-    smallest = "Side of the smallest patch that breaks half of the rows (1: none was found)"
+    smallest = "Side of the smallest patch that breaks half of the rows (1: not found)"
     return {
         **shared,
         "min_breaking_side": Metric(smallest, Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True),
@@ -48,16 +48,18 @@ def patch_metrics() -> Mapping[str, Metric]:
 
 
 @dataclass(frozen=True, slots=True)
-class PatchAttackCheck:
-    """Puts one square of any content anywhere on a picture, another one on each (Brown et al. 2017;
-    Croce et al. 2022, Sparse-RS).
+class PatchAttackCheck(Check):
+    """Puts one square patch of any content anywhere on each picture (Brown et al. 2017; Croce et
+    al. 2022, Sparse-RS). Each picture gets its own.
 
-    ``side`` are shares of the picture's shorter side, rounded to whole pixels. ``stages`` are
-    thrown at the rows that still stand: ``patch_ascent:STEPSxCOUNT`` climbs on the twin's slope at
-    COUNT places, and is left out where there is no twin; ``patch_search:QUERIES`` looks for place
-    and content by the target's scores. A row that one patch breaks counts as broken at every larger
-    one. ``label`` and ``decision`` name classes, to ask about rows of one and decisions for the
-    other alone (empty: any). Up to ``examples`` broken rows are kept with their clean inputs.
+    - ``side``: shares of the picture's shorter side, rounded to whole pixels. A row that one patch
+      breaks counts as broken at every larger one.
+    - ``stages``: attacks on the rows that still withstand. ``patch_ascent:STEPSxCOUNT`` follows the
+      twin's gradient at COUNT places and is left out without a twin; ``patch_search:QUERIES``
+      searches place and content by the target's scores.
+    - ``label`` and ``decision``: classes. Attack only rows of the first, and count only decisions
+      for the second (empty: any).
+    - ``examples``: how many broken rows are kept, with their clean inputs.
     """
 
     side: tuple[float, ...] = (0.1, 0.2, 0.3)
@@ -69,12 +71,11 @@ class PatchAttackCheck:
 
     id: ClassVar[str] = "evasion.patch"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "Accuracy under a patch anywhere on the picture"
+    title: ClassVar[str] = "Accuracy under adversarial patches"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = patch_metrics()
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(5)"),
@@ -185,24 +186,23 @@ class PatchAttackCheck:
             if not isinstance(reading, Measurement):
                 found.append(reading)
             elif "eps" in reading.params:
-                found.extend(self._at_sides(reading, shorter))
+                # A reading once for each share that means its number of pixels
+                places = reading.params["eps"]
+                rest = {name: value for name, value in reading.params.items() if name not in _LP}
+                found.extend(
+                    [
+                        replace(
+                            reading,
+                            params={"side": share, **rest},
+                            details={**reading.details, "pixels": _pixels(share, shorter)},
+                        )
+                        for share in sort_budgets(self.side)
+                        if _pixels(share, shorter) ** 2 == places
+                    ]
+                )
             else:
                 found.append(_as_share(reading, shorter))
         return tuple(found)
-
-    def _at_sides(self, reading: Measurement, shorter: int) -> list[Measurement]:
-        """Return a reading once for each share that means its number of pixels."""
-        places = reading.params["eps"]
-        rest = {name: value for name, value in reading.params.items() if name not in _LP}
-        return [
-            replace(
-                reading,
-                params={"side": share, **rest},
-                details={**reading.details, "pixels": _pixels(share, shorter)},
-            )
-            for share in sort_budgets(self.side)
-            if _pixels(share, shorter) ** 2 == places
-        ]
 
 
 _LP = frozenset({"eps", "norm"})

@@ -1,9 +1,14 @@
-"""How often the model stays right when what it sees is turned, moved or lit otherwise."""
+"""Check of robust accuracy under spatial transformations: turned, moved or lit otherwise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from auditor.attacks.corruptions.accuracy_survey import (
+    best_half_widths,
+    model_input_shape,
+    prepare_sample,
+)
 from auditor.attacks.corruptions.images import find_image_layout
 from auditor.attacks.corruptions.row_evidence import VIEWED
 from auditor.attacks.corruptions.spatial_search import (
@@ -12,13 +17,13 @@ from auditor.attacks.corruptions.spatial_search import (
     describe_undefined,
     image_shape_gap,
 )
-from auditor.attacks.corruptions.survey import best_half_widths, model_input_shape, prepare_sample
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.spatial import VIEWS
+from auditor.attacks.counterexamples.spatial_claims import VIEWS
 from auditor.attacks.evasion.attack_setup import require_positive
-from auditor.attacks.evasion.spatial import BUDGETS, TransformationGrid
-from auditor.attacks.image_sampling import EDGE, FILLS
+from auditor.attacks.evasion.spatial_transformations import BUDGETS, TransformationGrid
+from auditor.attacks.image_resampling import EDGE, FILLS
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
@@ -26,7 +31,6 @@ from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_A_VIEW = 5e-6
@@ -34,17 +38,19 @@ MOST_ALONE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class SpatialAttackCheck:
-    """Looks for the worst view of each picture within a budget (Engstrom et al. 2019).
+class SpatialAttackCheck(Check):
+    """Searches the worst view of each picture within a budget (Engstrom et al. 2019).
 
-    First ``draws`` transformations with every part at random, on all rows: their average is
-    ``mean_accuracy``. Then, on the rows that still stand, a grid of ``rotations`` by ``shifts``
-    down and across, and scale, shear, brightness, contrast and hue alone, each to both sides.
-    ``flips`` allows mirror images, which are other things for letters and signs. Over the border
-    comes the nearest pixel (``fill`` edge) or nothing (low).
-    ``auditor.attacks.evasion.spatial.BUDGETS`` says how far small, medium and large go; a row
-    broken by one is broken by all larger ones. With leave to show examples, up to ``examples``
-    broken rows are kept, before and after.
+    First, ``draws`` random transformations run on all rows; their average is ``mean_accuracy``.
+    Rows that withstand then face a grid of ``rotations`` by ``shifts`` down and across, and scale,
+    shear, brightness, contrast and hue, each alone and in both directions.
+
+    ``flips`` allows mirror images; leave it off for letters and signs, which change their meaning.
+    ``fill`` fills the border: with the nearest pixel (``edge``) or the lowest value (``low``).
+    ``auditor.attacks.evasion.spatial_transformations.BUDGETS`` defines small, medium and large; a
+    row broken by one counts as broken by all larger ones.
+
+    If your audit may show examples, up to ``examples`` broken rows are kept, before and after.
     """
 
     budgets: tuple[str, ...] = tuple(BUDGETS)
@@ -58,23 +64,22 @@ class SpatialAttackCheck:
 
     id: ClassVar[str] = "evasion.spatial"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Accuracy under the worst rotation, shift or light"
+    title: ClassVar[str] = "Accuracy under the worst rotation, shift or lighting"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "clean_accuracy": Metric(
             "Accuracy on the same rows before any change", Unit.SHARE, higher_is_better=True
         ),
         "robust_accuracy": Metric(
-            "Accuracy under the worst view that was found",
+            "Accuracy under the worst view found",
             Unit.SHARE,
             BoundKind.AT_MOST,
             higher_is_better=True,
         ),
         "mean_accuracy": Metric(
-            "Accuracy on average over random views within the budget",
+            "Mean accuracy over random views within the budget",
             Unit.SHARE,
             higher_is_better=True,
         ),

@@ -1,29 +1,33 @@
-"""How often a table's decisions stay right when an attacker makes other rows that could exist."""
+"""Check of robust accuracy on tables: an attacker makes other rows that could exist."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.tables import POSSIBLE
+from auditor.attacks.counterexamples.table_claims import POSSIBLE
 from auditor.attacks.evasion.attack_setup import (
     require_harmful_decision,
     require_positive,
     sort_budgets,
 )
 from auditor.attacks.evasion.readings import best_half_width
-from auditor.attacks.evasion.run_check import SECONDS_A_PASS, robustness_metrics
+from auditor.attacks.evasion.run_check import (
+    CRAFTED_INPUT_CONTROLS,
+    SECONDS_A_PASS,
+    robustness_metrics,
+)
 from auditor.attacks.tabular.campaign import REFINE, Stage, attack_table, parse_stages
 from auditor.attacks.tabular.evidence import TABLED, describe_tabular_run, prepare_tabular_run
 from auditor.attacks.tabular.readings import build_tabular_readings
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_A_QUERY = 4e-5
@@ -31,16 +35,19 @@ SECONDS_A_QUERY = 4e-5
 
 
 @dataclass(frozen=True, slots=True)
-class TabularAttackCheck:
-    """Crafts rows that keep types, ranges, directions, one-hot groups and relations, and counts
-    success on the target alone.
+class TabularAttackCheck(Check):
+    """Attacks rows of a table with rows that could exist, and counts success on the target alone.
 
-    Under ``eps`` numeric and integer features move by that share of their range; all others that
-    are not immutable may take any code; at most ``most_features`` move (0: no limit). ``label``
-    and ``decision`` aim at one harm, as a refused applicant who is approved (empty: any). Of
-    ``stages``, ``capgd:STEPSxRESTARTS`` climbs the twin where there is one (Simonetto et al.
-    2024), ``search:QUERIES`` asks the target alone. Each success is made minimal by up to
-    ``minimising`` queries a row.
+    Attacked rows keep types, ranges, directions, one-hot groups and the relations that you declare.
+
+    - ``eps``: share of their range by which numeric and integer features move. All others that are
+      not immutable may take any code.
+    - ``most_features``: how many features may move (0: no limit).
+    - ``label`` and ``decision``: one harm to attack, such as a refused applicant who is approved
+      (empty: any).
+    - ``stages``: ``capgd:STEPSxRESTARTS`` uses the twin if there is one (Simonetto et al. 2024);
+      ``search:QUERIES`` queries the target alone.
+    - ``minimising``: queries a row to make each success minimal.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1)
@@ -54,30 +61,21 @@ class TabularAttackCheck:
 
     id: ClassVar[str] = "evasion.tabular"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Accuracy under an attack by rows that could exist"
+    title: ClassVar[str] = "Accuracy under attacks with realistic table rows"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         **robustness_metrics(),
         "features_moved": Metric(
-            "Features that have to move to break half of the rows (all: nothing breaks them)",
+            "Features to change to break half of the rows (all: no change breaks them)",
             Unit.COUNT,
             BoundKind.AT_MOST,
             higher_is_better=True,
         ),
     }
-    controls: ClassVar[tuple[FrameworkControl, ...]] = (
-        FrameworkControl("eu-ai-act", "15(5)"),
-        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
-        FrameworkControl("iso-42001", "A.6.2.4"),
-        FrameworkControl("mitre-atlas", "AML.T0015"),
-        FrameworkControl("mitre-atlas", "AML.T0043.000"),
-        FrameworkControl("owasp-ml", "ML01"),
-        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
-    )
+    controls: ClassVar[tuple[FrameworkControl, ...]] = CRAFTED_INPUT_CONTROLS
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
         Budget.CI: {

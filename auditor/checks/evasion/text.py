@@ -1,11 +1,10 @@
-"""How often a text is still read rightly when a few of its words are misspelt or exchanged."""
+"""Check of robust accuracy on texts: a few words are misspelt or exchanged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.texts import MISREAD
+from auditor.attacks.counterexamples.text_claims import MISREAD
 from auditor.attacks.evasion.attack_setup import require_harmful_decision, require_positive
 from auditor.attacks.evasion.goals import goal_for_task
 from auditor.attacks.evasion.readings import best_half_width
@@ -17,15 +16,16 @@ from auditor.attacks.text.evidence import (
 )
 from auditor.attacks.text.search import TextSearchPlan, attack_texts
 from auditor.attacks.text.threat_model import TextThreat
-from auditor.attacks.text.words import MOVES, SHIPPED, read_synonyms
+from auditor.attacks.text.word_edits import MOVES, SHIPPED, read_synonyms
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_A_QUERY = 1e-4
@@ -33,19 +33,24 @@ SECONDS_A_QUERY = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class TextSearchCheck:
-    """Looks for the fewest words of a text whose change turns the decision.
+class TextSearchCheck(Check):
+    """Searches the smallest number of words to change in a text so that the decision turns.
 
-    Words (what stands between white space) are ranked by what the target's score loses without
-    each (Gao et al. 2018, DeepWordBug; Jin et al. 2020, TextFooler); then one after the other is
-    changed, and the ``beam`` best texts are kept. A changed word lies within ``edits`` letters
-    (Levenshtein) of the one it stands for, or is one of its listed ``synonyms``, lines of the form
-    ``word=other,another`` (none: a small English list of ours); no word is split, joined, added or
-    dropped. Every text is held to this again before it counts. ``moves`` are the changes that are
-    tried, ``tries`` of them a word: typing mistakes inside words of at least ``least_letters``
-    letters (Pruthi et al. 2019), Cyrillic letters that look like Latin ones in any word, and
-    synonyms. Whether a person still reads the same is not measured. A row costs at most
-    ``queries``.
+    Words (text between white space) are ranked by the loss of the target's score without each (Gao
+    et al. 2018, DeepWordBug; Jin et al. 2020, TextFooler). Then they are changed one after the
+    other, and the ``beam`` best texts are kept. Words are never split, joined, added or dropped.
+    Every text is tested against these limits again before it counts.
+
+    - ``edits``: letters (Levenshtein) by which a word may change, unless it becomes a listed
+      synonym.
+    - ``synonyms``: your lines such as ``word=other,another`` (empty: a small built-in English
+      list).
+    - ``moves``: kinds of changes, with ``tries`` of them for a word: typing mistakes inside words
+      of at least ``least_letters`` letters (Pruthi et al. 2019), Cyrillic letters that look like
+      Latin ones in any word, and synonyms.
+    - ``queries``: highest cost of a row.
+
+    The check does not measure whether people still read the same meaning.
     """
 
     words: tuple[int, ...] = (1, 2, 4)
@@ -63,11 +68,10 @@ class TextSearchCheck:
 
     id: ClassVar[str] = "evasion.text"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Accuracy under misspelt or exchanged words"
+    title: ClassVar[str] = "Accuracy under misspelled or replaced words"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TEXT}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "clean_accuracy": Metric(
             "Accuracy on the attacked texts before any attack", Unit.SHARE, higher_is_better=True
@@ -76,7 +80,7 @@ class TextSearchCheck:
             "Accuracy under attack", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
         ),
         "words_changed": Metric(
-            "Words to change to break half of the texts (all: nothing breaks them)",
+            "Words to change to break half of the texts (all: no change breaks them)",
             Unit.COUNT,
             BoundKind.AT_MOST,
             higher_is_better=True,

@@ -1,12 +1,11 @@
-"""How often a text is still read rightly under attacks of TextAttack."""
+"""Check of robust accuracy on texts under attacks of the TextAttack library."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import ClassVar, cast
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.texts import BY_RECIPE
+from auditor.attacks.counterexamples.text_claims import BY_RECIPE
 from auditor.attacks.evasion.attack_setup import require_positive
 from auditor.attacks.evasion.goals import goal_for_task
 from auditor.attacks.evasion.readings import best_half_width
@@ -25,15 +24,16 @@ from auditor.attacks.text.textattack import (
     textattack_version,
 )
 from auditor.attacks.text.threat_model import TextThreat
-from auditor.attacks.text.words import TextWords
+from auditor.attacks.text.word_edits import TextWords
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_A_QUERY = 1e-3
@@ -49,15 +49,16 @@ NONE_ASKED = Gap(
 
 
 @dataclass(frozen=True, slots=True)
-class TextAttackCheck:
-    """Runs recipes of TextAttack (Morris et al. 2020) by name, each on its own.
+class TextAttackCheck(Check):
+    """Runs recipes of TextAttack (Morris et al. 2020) that you list by name, each on its own.
 
-    What a recipe returns is a claim: it counts where the target's own answer is wrong, and where
-    at most ``words`` words were changed, each by at most ``edits`` letters, which is counted anew.
-    The details say how many claims did not hold. An audit fetches nothing, so that recipes which
-    download embeddings or language models are Gaps with their reason; those that change letters
-    run: DeepWordBugGao2018 and Pruthi2019. A recipe may ask for ``queries`` texts a row.
-    TextAttack itself reads the stop words of NLTK, which have to be there.
+    The result of a recipe is only a claim. It counts if the target's own answer is wrong and at
+    most ``words`` words were changed, each by at most ``edits`` letters; both are counted again.
+    The details hold the number of claims that failed. A recipe may request ``queries`` texts a row.
+
+    An audit downloads no files, so recipes that download embeddings or language models are Gaps
+    with their reason. Recipes that change letters run: DeepWordBugGao2018 and Pruthi2019.
+    TextAttack itself reads the stop words of NLTK, which you must install.
     """
 
     attacks: tuple[str, ...] = ("DeepWordBugGao2018",)
@@ -68,11 +69,10 @@ class TextAttackCheck:
 
     id: ClassVar[str] = "evasion.textattack"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Accuracy under attacks of TextAttack"
+    title: ClassVar[str] = "Accuracy under attacks from TextAttack"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TEXT}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[Mapping[str, str]] = {"textattack": "text"}
     emits: ClassVar[Mapping[str, Metric]] = {
         "clean_accuracy": Metric(
@@ -82,7 +82,7 @@ class TextAttackCheck:
             "Accuracy under attack", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
         ),
         "words_changed": Metric(
-            "Words to change to break half of the texts (all: nothing breaks them)",
+            "Words to change to break half of the texts (all: no change breaks them)",
             Unit.COUNT,
             BoundKind.AT_MOST,
             higher_is_better=True,
@@ -178,7 +178,18 @@ class TextAttackCheck:
                 told = self._figures_of(name, evidence, confidence)
                 found += told if not found or isinstance(found[0], Gap) else told[1:]
             else:
-                found.append(_gap(name, str(runs[name]["failure"]) if name in runs else ""))
+                failure = str(runs[name]["failure"]) if name in runs else ""
+                found.append(
+                    Gap(
+                        metric="robust_accuracy",
+                        params={"attack": name},
+                        reason=GapReason.UNSUPPORTED,
+                        detail=f"{name} of TextAttack failed: {failure}."
+                        if failure
+                        else f"{name} of TextAttack does not run here: {NOT_HERE[name]}.",
+                        cure="Read evasion.text, or name DeepWordBugGao2018 or Pruthi2019.",
+                    )
+                )
         return tuple(found) or (NONE_ASKED,)
 
     def _figures_of(self, name: str, evidence: Evidence, confidence: float) -> list[Reading]:
@@ -200,18 +211,6 @@ class TextAttackCheck:
             else replace(reading, params={"attack": name, **reading.params})
             for reading in build_text_readings(own, self.budgets, confidence, effort)
         ]
-
-
-def _gap(name: str, failure: str) -> Gap:
-    return Gap(
-        metric="robust_accuracy",
-        params={"attack": name},
-        reason=GapReason.UNSUPPORTED,
-        detail=f"{name} of TextAttack failed: {failure}."
-        if failure
-        else f"{name} of TextAttack does not run here: {NOT_HERE[name]}.",
-        cure="Read evasion.text, or name DeepWordBugGao2018 or Pruthi2019.",
-    )
 
 
 CHECK: type[Check] = TextAttackCheck

@@ -1,4 +1,4 @@
-"""How often the model stays right when points crafted on a copy of it are put to it."""
+"""Check of robust accuracy under transfer attacks, crafted on a surrogate of the model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.perturbed_inputs import TRANSFERRED
+from auditor.attacks.counterexamples.norm_ball_claims import TRANSFERRED
 from auditor.attacks.evasion.apgd import AutoPgd
 from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
 from auditor.attacks.evasion.evidence import describe_attack_run
@@ -17,13 +16,14 @@ from auditor.attacks.evasion.row_evidence import ATTACKED
 from auditor.attacks.evasion.run_check import robustness_metrics
 from auditor.attacks.evasion.transfer import SurrogateTraining, distil_surrogate, run_transfer
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 
 SECONDS_A_LESSON_ROW = 1e-4
 SECONDS_A_STEP = 1e-4
@@ -31,17 +31,20 @@ SECONDS_A_STEP = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class TransferAttackCheck:
-    """Teaches a small network the target's answers to half of the evaluation rows, crafts on it by
-    Auto-PGD, and puts each result to the target once: an attacker with data and answers, but
-    without the model and without leave to try things out.
+class TransferAttackCheck(Check):
+    """Simulates an attacker who has data and answers, but neither your model nor permission to
+    experiment.
 
-    ``eps`` are shares of each coordinate's range. The surrogate has ``hidden`` units, and sees at
-    most ``teaching`` answers ``epochs`` times; the climb takes ``steps``. ``agreement`` in the
-    details is how often surrogate and target decide alike on rows that the surrogate never saw:
-    where that is rare, a high figure says little. Whether points cross from one real target or
-    variant to another is not its matter. Up to ``examples`` broken rows are kept with their clean
-    inputs.
+    A small network learns the target's answers to half of the evaluation rows. Attacks are made on
+    it by Auto-PGD, and each result is sent to the target once.
+
+    ``eps`` are shares of each coordinate's range. The surrogate has ``hidden`` units and sees at
+    most ``teaching`` answers ``epochs`` times; the attack takes ``steps`` steps. ``agreement`` in
+    the details is the share of unseen rows on which surrogate and target decide alike: if it is
+    low, a high accuracy proves little.
+
+    The check does not measure transfer from one real target or variant to another. Up to
+    ``examples`` broken rows are kept with their clean inputs.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
@@ -54,11 +57,10 @@ class TransferAttackCheck:
 
     id: ClassVar[str] = "evasion.transfer"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Accuracy under an attack that only has data and answers"
+    title: ClassVar[str] = "Accuracy under transfer attacks from a surrogate model"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics()
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(5)"),

@@ -1,4 +1,4 @@
-"""How often the model stays right when one and the same change is put on every row."""
+"""Check of robust accuracy under universal perturbations: one change for all rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,36 +6,41 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.universal import SPREAD
+from auditor.attacks.counterexamples.universal_claims import SPREAD
 from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
 from auditor.attacks.evasion.evidence import describe_attack_run, recount_rows
 from auditor.attacks.evasion.holdout import report_too_few_rows, split_holdout, too_few_rows_gap
 from auditor.attacks.evasion.readings import best_half_width, build_robustness_readings
 from auditor.attacks.evasion.row_evidence import ATTACKED
-from auditor.attacks.evasion.run_check import SECONDS_A_PASS, robustness_metrics
+from auditor.attacks.evasion.run_check import (
+    CRAFTED_INPUT_CONTROLS,
+    SECONDS_A_PASS,
+    robustness_metrics,
+)
 from auditor.attacks.evasion.universal import PerturbationFit, attack_universally, fooling_rates
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Measurement, Reading
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class UniversalPerturbationCheck:
-    """Fits one perturbation a budget on half of the evaluation rows, with gradients of the twin
-    (Shafahi et al. 2020), and judges it on rows of the other half, on the target.
+class UniversalPerturbationCheck(Check):
+    """Fits one perturbation for each budget on half of the evaluation rows, with gradients of the
+    twin (Shafahi et al. 2020), and tests it on the other half, on the target.
 
-    Such a change is a sticker, a constant noise, a fixed shift of a sensor: it takes no knowledge
-    of the row. ``eps`` are shares of each coordinate's range. At most ``fitting`` rows are fitted
-    on, in ``steps`` of ``batch`` rows each. A row that the perturbation of a smaller budget breaks
-    counts as broken at each larger one; ``fooled_alone`` in the details is the share of the rows
-    that are right which the one perturbation of that budget breaks. Up to ``examples`` broken rows
-    are kept with their clean inputs.
+    Think of a sticker, constant noise or a fixed shift of your sensor: such a change needs no
+    knowledge of the row. ``eps`` are shares of each coordinate's range. The fit uses at most
+    ``fitting`` rows, in ``steps`` steps of ``batch`` rows each.
+
+    A row that the perturbation of a smaller budget breaks counts as broken at each larger one.
+    ``fooled_alone`` in the details is the share of correctly decided rows that the perturbation of
+    that budget breaks by itself. Up to ``examples`` broken rows are kept with their clean inputs.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
@@ -47,7 +52,7 @@ class UniversalPerturbationCheck:
 
     id: ClassVar[str] = "evasion.universal"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Accuracy under one change for all rows"
+    title: ClassVar[str] = "Accuracy under a universal perturbation (one change for all rows)"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {
             Need.CLASSIFICATION,
@@ -58,17 +63,8 @@ class UniversalPerturbationCheck:
             Need.TWIN,
         }
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics()
-    controls: ClassVar[tuple[FrameworkControl, ...]] = (
-        FrameworkControl("eu-ai-act", "15(5)"),
-        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
-        FrameworkControl("iso-42001", "A.6.2.4"),
-        FrameworkControl("mitre-atlas", "AML.T0015"),
-        FrameworkControl("mitre-atlas", "AML.T0043.000"),
-        FrameworkControl("owasp-ml", "ML01"),
-        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
-    )
+    controls: ClassVar[tuple[FrameworkControl, ...]] = CRAFTED_INPUT_CONTROLS
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
         Budget.CI: {"eps": (0.02, 0.05, 0.1, 0.2, 0.3), "steps": 150, "rows": 500},

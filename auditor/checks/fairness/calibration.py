@@ -1,20 +1,22 @@
-"""Whether the model's probabilities mean the same for every group of people."""
+"""Check of calibration within groups of people: whether probabilities mean the same for each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import UNKNOWN, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import Reading
+from auditor.domain.readings import Measurement, Reading, Unit
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection, ReportTopic
+from auditor.domain.report_panels import BlockPanel, build_interval_panels, interval_ends
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.metrics.performance.calibration import (
     ODDS,
     observe_stated_probabilities,
@@ -34,19 +36,32 @@ from auditor.metrics.stats.p_values import benjamini_hochberg, holm
 from auditor.metrics.stats.recalibration import RecalibrationLine
 
 CORRECTIONS = {"holm": holm, "bh": benjamini_hochberg}
+MOST_DRAWN = 14
+LINES = {
+    "slope": ("Recalibration slope (1 is right)", 1.0),
+    "in_the_large": ("Observed rate minus stated probability (0 is right)", 0.0),
+}
+"""What is drawn of groups: its title, and where a calibrated model lies."""
+LINES_APART = (
+    "Each group has its own interval; the dashed line marks a calibrated model. Rules "
+    "judge the gaps, and intervals of gaps hold jointly."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class GroupCalibrationCheck:
-    """Calibration within groups: a line for each, and the largest gaps between them.
+class GroupCalibrationCheck(Check):
+    """Measures calibration within each of your groups, and the largest gaps between groups.
 
-    A binary model is judged by the probability of its positive class, one of more classes by that
-    of its answer. A group has a line where what was stated came true in ``least_rows`` of its rows
-    and did not in as many; that its slope is 1 and its intercept 0 is tested, and p-values are
-    corrected for all groups of all columns: ``holm`` bounds the chance of any false finding, ``bh``
-    the mean share of false ones. Gaps hold jointly. Where base rates differ, a model that is
-    calibrated within groups cannot have equal error rates too (Kleinberg, Mullainathan and Raghavan
-    2017). ``compare_unknown`` says whether rows of unknown group take part in gaps.
+    A binary model is judged by the probability of its positive class, a multi-class model by that
+    of its answer. A group has a calibration line if the predicted event happened in at least
+    ``least_rows`` of its rows and did not happen in as many.
+
+    Each line is tested for slope 1 and intercept 0, with p-values corrected for all groups of all
+    columns: ``holm`` bounds the chance of any false finding, ``bh`` the mean share of false ones.
+    Gaps hold jointly. ``compare_unknown`` includes rows of unknown group in the gaps.
+
+    If base rates differ, a model that is calibrated within groups cannot also have equal error
+    rates (Kleinberg, Mullainathan and Raghavan 2017).
     """
 
     least_rows: int = 30
@@ -59,7 +74,6 @@ class GroupCalibrationCheck:
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.GROUPS, Need.CLASSIFICATION}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = GROUPED
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "10(2)(f)"),
@@ -68,12 +82,12 @@ class GroupCalibrationCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.11"),
         FrameworkControl("iso-42001", "A.5.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"clusters", "happened", "ids", ODDS, "stated"}),
         apart=frozenset({"columns", "task"}),
     )
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.GROUPS})
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.DAILY, 4)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -142,6 +156,30 @@ class GroupCalibrationCheck:
     def compares(self, group: str) -> bool:
         """Whether a group takes part in gaps."""
         return self.compare_unknown or group != UNKNOWN
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show how bold the model is of each group, and how far it is off on average."""
+        shown = [m for m in measurements if m.metric in LINES]
+        places = dict.fromkeys((str(m.params.get("group_column", "")), m.metric) for m in shown)
+        panels: list[BlockPanel] = []
+        for column, metric in places:
+            said_of, right_at = LINES[metric]
+            mine = [m for m in shown if m.metric == metric and interval_ends(m) is not None]
+            mine = [m for m in mine if str(m.params.get("group_column", "")) == column]
+            hidden = f" {len(mine) - MOST_DRAWN} more are in the table only."
+            apart = "Each group with its own interval." if panels else LINES_APART
+            panels += build_interval_panels(
+                mine,
+                lambda m: str(m.params.get("group", "")),
+                title=f"{said_of} by {column}",
+                caption=apart + hidden * (len(mine) > MOST_DRAWN),
+                header=("", "Figure", "Interval", "How sure"),
+                ideal=right_at,
+                most=MOST_DRAWN,
+                unit=Unit.NONE,
+            )
+        return ReportBlock(parts=tuple(panels))
 
 
 def _family(columns: int) -> int:

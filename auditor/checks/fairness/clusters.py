@@ -1,6 +1,6 @@
-"""Whether the model is worse on rows that look alike to it, whatever their columns say."""
+"""Check for error clusters: rows alike to the model on which it is worse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
@@ -8,25 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject, seeded_permutation
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
-from auditor.domain.model_bench import NO_BENCH, RowEmbeddings
+from auditor.domain.model_instrumentation import NO_BENCH
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading
-from auditor.domain.subjects import CheckShard, Subject, seeded_permutation
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
 from auditor.domain.tasks import get_class_names
-from auditor.metrics.performance.clusters import RowClusters, build_contact_sheets, excerpt_rows
-from auditor.metrics.performance.slices import (
+from auditor.metrics.performance.embedding_clusters import (
+    RowClusters,
+    build_contact_sheets,
+    excerpt_rows,
+)
+from auditor.metrics.performance.error_slices import (
     METRICS,
     SliceSearchSettings,
     collect_decided_rows,
     describe_slice_errors,
 )
+from auditor.metrics.performance.slice_panels import build_slice_panels
+from auditor.metrics.stats.ks_distance import first_half
 from auditor.metrics.stats.proportions import clopper_pearson
-from auditor.metrics.stats.separation import first_half
 from auditor.metrics.stats.slice_lattices import MOST_LEVELS
 
 SECONDS_A_ROW = 1e-3
@@ -39,23 +45,27 @@ ALIKE = Gap(
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorClusterCheck:
-    """Searches clusters of the model's own view of rows for more errors, and confirms them.
+class ErrorClusterCheck(Check):
+    """Searches clusters of rows that look alike to your model for higher error rates, and confirms
+    them on other rows.
 
-    The view is what the model's last layer with weights is given, read out of the graph on the
-    target in a session of its own; of a model that is one layer, these are its inputs (of texts,
-    what its vectoriser made). Numbers are standardised and projected on 32 principal axes, and
-    clustered by k-means into each number of ``clusters`` that leaves ``least_rows`` rows to each on
-    average. One half of the rows fits all of it and puts at most ``most`` clusters forward; the
-    other tries them, as ``fairness.slices`` does, and alone gives the figures. At most ``rows``
-    rows are looked at, a prefix of the audit's permutation.
+    Rows are clustered by the input of the model's last layer with weights, read from the graph on
+    the target in a separate session. For a model with one layer these are the model's inputs (for
+    texts, the output of its vectoriser). Numbers are standardised and projected on 32 principal
+    axes. K-means then forms each number of ``clusters`` that leaves ``least_rows`` rows to each on
+    average.
 
-    It is a check of its own beside ``fairness.slices``: it needs the artifact where that one takes
-    predictions, a cluster has no name but the rows in it, and so the two do not share a correction.
-    ``worst_slice_error`` is a bound: a search that finds nothing proves nothing. Evidence holds
-    each row's clusters, label and decision, and of confirmed clusters the rows nearest to the
-    centre with their distances; no embedding. With leave to show examples it holds these rows'
-    pictures, or the openings of their texts.
+    One half of the rows fits all of this and proposes at most ``most`` clusters. The other half
+    tests them as ``fairness.slices`` does, and alone gives the figures. At most ``rows`` rows are
+    used, a prefix of the audit's permutation.
+
+    Unlike ``fairness.slices``, this check needs the artifact, and a cluster is defined only by its
+    rows. The two checks therefore do not share a correction. ``worst_slice_error`` is a bound: a
+    search without a result is no proof.
+
+    Evidence holds each row's clusters, label and decision, and for confirmed clusters the rows
+    nearest to the centre with their distances, but no embeddings. If your audit may show examples,
+    it also holds these rows' pictures or the openings of their texts.
     """
 
     clusters: tuple[int, ...] = (8, 16, 32)
@@ -69,9 +79,8 @@ class ErrorClusterCheck:
 
     id: ClassVar[str] = "fairness.clusters"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Rows alike to the model on which it is worse"
+    title: ClassVar[str] = "Clusters of similar rows on which the model is worse"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.LABELS})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = METRICS
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "10(2)(f)"),
@@ -84,7 +93,7 @@ class ErrorClusterCheck:
         Budget.CI: {"clusters": [8, 16, 32], "rows": 20_000},
         Budget.FULL: {"clusters": [8, 16, 32, 64], "rows": 50_000},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.WORSE, 2)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -130,7 +139,10 @@ class ErrorClusterCheck:
         seen = bench.embedding(dataset.inputs[sample])
         if isinstance(seen, Gap):
             return {"gap": write_gap(seen)}
-        found = RowClusters.of(seen.values, searched, self._counts(size), subject.seed)
+        fitting = [count for count in self.clusters if count * self.least_rows <= size]
+        found = RowClusters.of(
+            seen.values, searched, tuple(fitting) or (min(self.clusters),), subject.seed
+        )
         if not found.axes:
             return {"gap": write_gap(ALIKE)}
         evidence: Evidence = {
@@ -141,7 +153,13 @@ class ErrorClusterCheck:
             "columns": found.columns(),
             "task": {
                 "clusters": units,
-                "view": _view(seen, found),
+                "view": {
+                    "layer": seen.node,
+                    "operator": seen.operator,
+                    "inputs": seen.given,
+                    "width": int(seen.values.shape[1]),
+                    "axes": found.axes,
+                },
                 "classes": list(get_class_names(subject.task)),
             },
             **{name: given[sample] for name, given in collect_decided_rows(subject).items()},
@@ -163,11 +181,6 @@ class ErrorClusterCheck:
             for item in describe_slice_errors(outcome.readings(confidence), evidence, outcome)
         )
 
-    def _counts(self, searched: int) -> tuple[int, ...]:
-        """Return the numbers of clusters that leave enough rows to each, or else the least."""
-        fitting = [count for count in self.clusters if count * self.least_rows <= searched]
-        return tuple(fitting) or (min(self.clusters),)
-
     def _sheet(
         self, subject: Subject, evidence: Evidence, found: RowClusters, sample: Rows
     ) -> Evidence:
@@ -184,22 +197,16 @@ class ErrorClusterCheck:
         leave = subject.show_examples and len(listed) > 0
         return {"sheet": rows, **(excerpt_rows(dataset.inputs[places]) if leave else {})}
 
+    def block(self, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show what the search confirmed, and what it could not have seen."""
+        return ReportBlock(parts=build_slice_panels(self.title, measurements, self.rules))
+
 
 def _halves(subject: Subject, dataset: Dataset, sample: Rows) -> tuple[NDArray[np.bool_], int]:
     """Return which rows of a sample are searched, and how many units stay together in it."""
     cluster = None if dataset.cluster is None else dataset.cluster.take(sample)
     units = len(sample) if cluster is None else len(cluster.names)
     return first_half(seeded_permutation(subject.audit_seed, units), cluster), units
-
-
-def _view(seen: RowEmbeddings, found: RowClusters) -> dict[str, Json]:
-    return {
-        "layer": seen.node,
-        "operator": seen.operator,
-        "inputs": seen.given,
-        "width": int(seen.values.shape[1]),
-        "axes": found.axes,
-    }
 
 
 CHECK: type[Check] = ErrorClusterCheck

@@ -1,21 +1,20 @@
-"""Whether the numbers that a model states are equally right for groups of people."""
+"""Check of regression errors by group of people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters
-from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.readings import Measurement, Reading, Unit
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
 from auditor.domain.tasks import Floats, RegressionTask
-from auditor.metrics.performance.group_errors import ERROR, WITHIN, GroupErrors
 from auditor.metrics.performance.group_fairness import (
     GroupRows,
     GroupTable,
@@ -24,16 +23,23 @@ from auditor.metrics.performance.group_fairness import (
     read_groups,
     write_groups,
 )
+from auditor.metrics.performance.group_panels import build_group_panels
+from auditor.metrics.performance.group_regression_errors import ERROR, WITHIN, GroupErrors
+from auditor.metrics.stats.group_gaps import gap_half_width
+
+PLAUSIBLE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class GroupErrorCheck:
-    """A regression's errors by group: their mean, and how many rows are within the tolerance.
+class GroupErrorCheck(Check):
+    """Measures a regression's errors by group: their mean, and the share of rows within your
+    tolerance.
 
-    An error is what is stated less what is true, so that a group with a positive mean is rated too
-    high. Gaps hold jointly over both metrics and all columns; rows of one cluster are taken as
-    alike. ``compare_unknown`` and ``least_share`` are as in ``fairness.groups``. Evidence holds
-    each row's groups and error, in the order of the data file.
+    An error is the prediction minus the truth, so predictions for a group with a positive mean are
+    too high. Gaps hold jointly over both metrics and all columns. Rows of one cluster are treated
+    as alike. ``compare_unknown`` and ``least_share`` work as in ``fairness.groups``.
+
+    Evidence holds each row's groups and error, in the order of your data file.
     """
 
     compare_unknown: bool = False
@@ -41,11 +47,10 @@ class GroupErrorCheck:
 
     id: ClassVar[str] = "fairness.errors"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Equal errors of groups"
+    title: ClassVar[str] = "Differences in errors between groups"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.GROUPS, Need.REGRESSION}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         ERROR: Metric("Mean error", Unit.NONE),
         WITHIN: Metric("Share within the tolerance", Unit.SHARE, higher_is_better=True),
@@ -61,8 +66,7 @@ class GroupErrorCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.11"),
         FrameworkControl("iso-42001", "A.5.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.DAILY, 3)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -75,8 +79,18 @@ class GroupErrorCheck:
         return CheckCost(queries=size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Say nothing: groups of a regression are not counted before the run."""
-        return {}
+        """Half width of the widest column if nine in ten rows of a group are within tolerance."""
+        found = 0.0
+        for groups in size.groups.values():
+            rows = [sum(counts.values()) for counts in groups.values()]
+            names = tuple(groups)
+            chosen = list_compared_groups(
+                names, rows, self.least_share, unknown=self.compare_unknown
+            )
+            compared = [sum(groups[name].values()) for name in chosen]
+            family = 2 * len(size.groups)
+            found = max(found, gap_half_width(compared, confidence, family, PLAUSIBLE))
+        return {f"{WITHIN}_gap": found} if found else {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data; keep the groups and the error of each row."""
@@ -109,6 +123,11 @@ class GroupErrorCheck:
             family = 2 * len(columns)
             found += GroupErrors(table, errors, tolerance, confidence, family).readings()
         return tuple(found)
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show, grouping by grouping, the gaps between groups and the rate of each."""
+        return ReportBlock(parts=build_group_panels(cls, (WITHIN,), measurements))
 
 
 CHECK: type[Check] = GroupErrorCheck

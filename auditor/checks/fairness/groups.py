@@ -1,4 +1,4 @@
-"""Whether the model treats groups of people alike."""
+"""Check of group fairness: whether the model treats groups of people alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,24 @@ from typing import ClassVar, Literal, cast
 
 import numpy as np
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import Gap, GapReason, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
-from auditor.domain.tasks import ClassificationTask
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.report_blocks import (
+    BlockPlace,
+    Headline,
+    HeadlineKind,
+    Reads,
+    ReportBlock,
+    ReportSection,
+    ReportTopic,
+)
+from auditor.domain.tasks import FAVOURABLE, POSITIVE, ClassificationTask
 from auditor.metrics.performance.group_fairness import (
     ODDS,
     RATES,
@@ -30,6 +39,7 @@ from auditor.metrics.performance.group_fairness import (
     read_groups,
     write_groups,
 )
+from auditor.metrics.performance.group_panels import build_group_panels
 from auditor.metrics.stats.group_gaps import gap_half_width, ratio_half_width
 from auditor.metrics.stats.proportions import expected_trials
 
@@ -44,30 +54,36 @@ TITLES = {
 """Each rate's title, and whether more of it is better."""
 OF_SELECTION = frozenset({"selection_rate", "selection_rate_gap", RATIO, TO_REFERENCE})
 SCORING = "scored above the median of all rows"
+DRAWN = ("selection_rate", "tpr", "fpr", "ppv", "accuracy")
+"""The rates that are drawn group by group; what else there is stands in the list of readings."""
 
 
 @dataclass(frozen=True, slots=True)
-class GroupFairnessCheck:
-    """Rates of each group, the largest gaps between groups, and the ratios of selection rates.
+class GroupFairnessCheck(Check):
+    """Measures the rates of each group, the largest gaps between groups, and the ratios of
+    selection rates.
 
-    Gaps of all metrics and columns, and impact ratios, hold jointly; the equalised-odds gap is the
-    larger of two of them and costs nothing more. Intervals are exact (Clopper-Pearson), since they
-    must hold at any rate and any number of rows; details show Wilson's. Rows of one cluster are
-    taken as alike. A regression has ``fairness.errors`` instead.
+    Gaps of all metrics and columns, and impact ratios, hold jointly. The equalised-odds gap is the
+    larger of two of them, without further correction. Intervals are exact (Clopper-Pearson),
+    because they must hold at any rate and any number of rows; details show Wilson's. Rows of one
+    cluster are treated as alike. For a regression use ``fairness.errors``.
 
-    ``compare_unknown`` says whether rows of unknown group take part in gaps and ratios: a few rows
-    of unknown group make every gap undecidable, and are no group of people that could be treated
-    alike. They are shown in any case. ``least_share`` leaves groups with a smaller share of the
-    rows out of gaps, ratios and the worst group; they are shown, with counts. ``reference`` names
-    the groups that others are compared with (``sex=Male``), instead of the one selected most.
+    - ``compare_unknown``: includes rows of unknown group in gaps and ratios. A few such rows make
+      every gap undecidable, and they are not a group that could be treated alike. The report shows
+      them in any case.
+    - ``least_share``: leaves groups with a smaller share of the rows out of gaps, ratios and the
+      worst group. The report shows them, with counts.
+    - ``reference``: the groups that others are compared with (``sex=Male``), instead of the group
+      with the highest selection rate.
+    - ``rate``: set ``scoring`` if your model ranks people by a score and does not decide. Selected
+      rows are then those with a score above the median of all rows.
 
-    ``rate`` is ``scoring`` where people are ranked by a score and not decided upon: selected is
-    then who scores above the median of all rows. For New York City's Local Law 144 (6 RCNY 5-300
-    ff.) name sex, race and ``sex, race`` as groups, set ``least_share`` to 0.02, and ``rate`` by
-    what the tool does: impact ratios are against the group selected most, small categories may be
-    left out but are shown, and unknown ones are counted. The law sets no bound, nor does this.
+    For New York City's Local Law 144 (6 RCNY 5-300 ff.), declare sex, race and ``sex, race`` as
+    groups, set ``least_share`` to 0.02, and set ``rate`` by your tool's purpose. Impact ratios are
+    then relative to the group with the highest selection rate; small categories may be left out but
+    are shown, and unknown ones are counted. The law sets no bound, and neither does this check.
 
-    Evidence holds each row's groups and four flags, in the order of the data file.
+    Evidence holds each row's groups and four flags, in the order of your data file.
     """
 
     compare_unknown: bool = False
@@ -77,11 +93,10 @@ class GroupFairnessCheck:
 
     id: ClassVar[str] = "fairness.groups"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "Equal treatment of groups"
+    title: ClassVar[str] = "Differences in treatment between groups"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.GROUPS, Need.CLASSIFICATION}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         **{
             name: Metric(title.capitalize(), Unit.SHARE, higher_is_better=better)
@@ -93,8 +108,8 @@ class GroupFairnessCheck:
         },
         ODDS: Metric("Equalised-odds gap", Unit.SHARE, higher_is_better=False),
         RATIO: Metric("Impact ratio", Unit.NONE, higher_is_better=True),
-        TO_REFERENCE: Metric("Selection rate over that of the reference group", Unit.NONE),
-        WORST: Metric("Accuracy for the group served worst", Unit.SHARE, higher_is_better=True),
+        TO_REFERENCE: Metric("Selection rate divided by that of the reference group", Unit.NONE),
+        WORST: Metric("Accuracy for the worst-served group", Unit.SHARE, higher_is_better=True),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "10(2)(f)"),
@@ -103,8 +118,13 @@ class GroupFairnessCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.11"),
         FrameworkControl("iso-42001", "A.5.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
+    headlines: ClassVar[Mapping[str, Headline]] = {
+        name: Headline(HeadlineKind.GROUPS, "Largest gap between groups")
+        for name in emits
+        if name.endswith("_gap")
+    }
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.GROUPS})
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.DAILY, 2)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -149,11 +169,14 @@ class GroupFairnessCheck:
         favourable = task.classes.index(task.favourable)
         decided = subject.decisions(DatasetRole.EVALUATION)
         selected = given = decided == favourable
-        told: dict[str, Json] = {}
+        told: dict[str, Json] = {FAVOURABLE: task.favourable}
+        if task.binary:
+            told[POSITIVE] = task.positive
         if self.rate == "scoring":
             scores = subject.probabilities(DatasetRole.EVALUATION)[:, favourable]
             median = float(np.median(scores))
-            selected, told = scores > median, {"selected": SCORING, "median": median}
+            selected = scores > median
+            told |= {"selected": SCORING, "median": median}
             if np.isin(scores, (0.0, 1.0)).all():
                 told["unranked"] = True
         right = decided == dataset.labels
@@ -169,7 +192,8 @@ class GroupFairnessCheck:
         columns = list(read_groups(evidence))
         flags = cast("Flags", evidence["flags"])
         clusters = read_clusters(evidence)
-        told = cast("Mapping[str, Json]", evidence["task"])
+        told = dict(cast("Mapping[str, Json]", evidence["task"]))
+        named = {name: told.pop(name) for name in (FAVOURABLE, POSITIVE) if name in told}
         found: list[Reading] = []
         for name, groups, codes in columns:
             rows = np.bincount(codes, minlength=len(groups)).tolist()
@@ -178,7 +202,7 @@ class GroupFairnessCheck:
             )
             table = GroupTable.of(name, groups, chosen, GroupRows(flags, codes, clusters))
             family, reference = _family(len(columns)), self.reference_of(name)
-            found += GroupReadings(table, confidence, family, reference, told).readings()
+            found += GroupReadings(table, confidence, family, reference, told, named).readings()
         if "unranked" in told:
             found = [_ranked(reading) for reading in found]
         return (*found, *self.unplaced([name for name, _, _ in columns]))
@@ -198,6 +222,11 @@ class GroupFairnessCheck:
         """Return the declared reference group of a column, empty where none is."""
         named = (name for name in self.reference if name.startswith(f"{column}="))
         return next((name.removeprefix(f"{column}=") for name in named), "")
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show, grouping by grouping, the gaps between groups and the rates of each."""
+        return ReportBlock(parts=build_group_panels(cls, DRAWN, measurements))
 
 
 def _ranked(reading: Reading) -> Reading:

@@ -1,28 +1,30 @@
-"""Whether the model is worse on some slice of the data than on the rest."""
+"""Check for error slices: parts of the data, by column values, on which the model is worse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject, seeded_permutation
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import Gap, GapReason, Reading
-from auditor.domain.subjects import CheckShard, Subject, seeded_permutation
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection, ReportTopic
 from auditor.domain.tasks import FeatureKind, get_class_names
-from auditor.metrics.performance.slices import (
+from auditor.metrics.performance.error_slices import (
     METRICS,
     SliceSearchSettings,
     collect_decided_rows,
     describe_slice_errors,
 )
+from auditor.metrics.performance.slice_panels import build_slice_panels
+from auditor.metrics.stats.ks_distance import first_half
 from auditor.metrics.stats.proportions import clopper_pearson
-from auditor.metrics.stats.separation import first_half
 from auditor.metrics.stats.slice_lattices import MOST_LEVELS, ColumnCoding, code_columns
 
 SECONDS_A_ROW = 1e-5
@@ -35,24 +37,26 @@ NO_COLUMNS = Gap(
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorSliceCheck:
-    """Searches for slices on which the model errs more often than on the rest, and confirms them.
+class ErrorSliceCheck(Check):
+    """Searches slices of your data in which the model errs more often than on the rest, and
+    confirms them on other rows.
 
-    A slice is what up to ``depth`` columns say: groups, slice columns, and, unless ``inputs`` is
-    false, the columns that the model reads. Numbers are cut into ``bins`` quantile bins; of
-    categories the ``categories`` most frequent are told apart. A slice has at least ``least_rows``
-    rows and the share ``least_share`` of the rows searched.
+    A slice is a combination of up to ``depth`` columns: groups, slice columns and, unless
+    ``inputs`` is false, the columns that the model reads. Numbers are cut into ``bins`` quantile
+    bins; the ``categories`` most frequent categories are separate. A slice has at least
+    ``least_rows`` rows and the share ``least_share`` of the searched rows.
 
-    One half of the rows, chosen by the audit's seed (whole clusters, where there are any), puts at
-    most ``most`` slices forward. On the other half each is tested against the rest (exact,
-    one-sided, mid-p), and confirmed where its p-value, corrected for all that were tried, is at
-    most ``level``, and no slice confirmed before explains it. ``holm`` bounds the chance of any
-    false confirmation, ``bh`` the mean share of false ones. Where columns repeat each other, the
-    slice that is named is often one of mostly the same rows. Figures come from the held-out half
-    alone. An error is a wrong decision (a rejection too), or a number that misses the truth by more
-    than the tolerance. ``error`` is read of the whole sample too. ``worst_slice_error`` is a bound:
-    a search that finds nothing proves nothing. Evidence holds every row's levels, label and
-    decision, not its values.
+    One half of the rows, chosen by the audit's seed (whole clusters, if you declare them), proposes
+    at most ``most`` slices. On the other half each is tested against the rest (exact, one-sided,
+    mid-p). It is confirmed if its p-value, corrected for all tests, is at most ``level`` and no
+    slice confirmed before explains it. ``holm`` bounds the chance of any false confirmation, ``bh``
+    the mean share of false ones. If columns repeat each other, the reported slice often stands for
+    another with mostly the same rows.
+
+    Figures come from the held-out half alone; ``error`` is also measured on the whole sample. An
+    error is a wrong decision (a rejection too), or a number that misses the truth by more than the
+    tolerance. ``worst_slice_error`` is a bound: a search without a result is no proof. Evidence
+    holds every row's levels, label and decision, not its values.
     """
 
     depth: int = 3
@@ -69,7 +73,6 @@ class ErrorSliceCheck:
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Slices on which the model is worse"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.LABELS, Need.SCORES})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = METRICS
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "10(2)(f)"),
@@ -84,7 +87,8 @@ class ErrorSliceCheck:
         Budget.CI: {"depth": 2},
         Budget.FULL: {"depth": 3},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.GROUPS})
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.WORSE, 1)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -139,6 +143,10 @@ class ErrorSliceCheck:
         if isinstance(outcome, Gap):
             return (outcome,)
         return describe_slice_errors(outcome.readings(confidence), evidence, outcome)
+
+    def block(self, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show what the search confirmed, and what it could not have seen."""
+        return ReportBlock(parts=build_slice_panels(self.title, measurements, self.rules))
 
 
 CHECK: type[Check] = ErrorSliceCheck

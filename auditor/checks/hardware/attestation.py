@@ -1,4 +1,4 @@
-"""Whether the same chip, runtime and precision answer: by labels at the reference's border."""
+"""Attestation of chip, runtime and precision by labels of inputs at the decision boundary."""
 
 import hashlib
 import re
@@ -9,23 +9,24 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.hardware.borderline_inputs import (
+from auditor.attacks.hardware.fingerprint_inputs import (
     ChallengeResponse,
     Labels,
     build_challenges,
     commit_nonce,
+    count_reference_queries,
     majority_labels,
     read_response,
 )
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
-from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.performance.paired_comparison import share_reading
 from auditor.metrics.stats.proportions import clopper_pearson
 
 ALIKE = 0.99
@@ -42,14 +43,16 @@ CANNOT_TELL: tuple[str, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class AttestationCheck:
-    """Asks the target about inputs so near the reference's border that rounding decides them.
+class AttestationCheck(Check):
+    """Identifies the target by its labels for inputs that lie so near the reference's decision
+    border that rounding decides them.
 
     The labels are the target's signature: other instruction sets, runtimes, precisions and graph
-    optimisations give other ones. Write the signature of a known target under ``recorded``, as
-    ``name=signature``, and a later audit says how far its labels agree. Recorded answers can be
-    replayed: ``nonce``, a secret of this audit alone, gives challenges that nobody has seen. Its
-    SHA-256 is its commitment; a nonce whose commitment is among ``spent`` proves nothing.
+    optimisations give other labels. Write the signature of a known target under ``recorded``, as
+    ``name=signature``, and later audits measure how far their labels agree with it.
+
+    Recorded answers can be replayed. ``nonce``, a secret of your audit alone, gives new challenges.
+    Its SHA-256 is its commitment; a nonce with a commitment among ``spent`` proves no freshness.
     """
 
     inputs: int = 512
@@ -60,22 +63,25 @@ class AttestationCheck:
 
     id: ClassVar[str] = "hardware.attestation"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Labels by which the target is told from others"
+    title: ClassVar[str] = "Labels that identify the target"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.ARTIFACT, Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
-    attacks: ClassVar[bool] = True
+    attacks_model: ClassVar[bool] = True
     emits: ClassVar[Mapping[str, Metric]] = {
-        "label_agreement": Metric("Border inputs decided as on the reference", Unit.SHARE),
+        "label_agreement": Metric(
+            "Border inputs with the same decision as on the reference", Unit.SHARE
+        ),
         "repeat_agreement": Metric(
-            "Border inputs decided alike each time", Unit.SHARE, higher_is_better=True
+            "Border inputs with the same decision each time", Unit.SHARE, higher_is_better=True
         ),
         "recorded_agreement": Metric(
-            "Border inputs decided as in a recorded signature", Unit.SHARE, higher_is_better=True
+            "Border inputs with the same decision as in a recorded signature",
+            Unit.SHARE,
+            higher_is_better=True,
         ),
         "fresh_agreement": Metric(
-            "Challenges nobody has seen that are decided as on the reference",
+            "New challenges with the same decision as on the reference",
             Unit.SHARE,
             higher_is_better=True,
         ),
@@ -90,7 +96,17 @@ class AttestationCheck:
         Budget.CI: {"inputs": 512, "repeats": 3},
         Budget.FULL: {"inputs": 1024, "repeats": 5},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    about: ClassVar[str] = (
+        "The check made inputs so close to the border between two classes that rounding decides "
+        "them. Their labels distinguish chips and runtimes, even behind an endpoint that returns "
+        "labels alone."
+    )
+    cures: ClassVar[tuple[str, ...]] = (
+        (
+            "Ask the operator of the target about changes, and record its labels again once the "
+            "cause is known."
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Refuse two signatures under one name: only one of them would be compared."""
@@ -100,8 +116,12 @@ class AttestationCheck:
             raise ValueError(message)
 
     def cost(self, size: AuditSize) -> CheckCost:
-        """Say what observing will spend on the target; the reference is asked far more."""
-        return CheckCost(queries=self.inputs * (self.repeats + bool(self.nonce)))
+        """Say what observing will spend at most; the reference is asked far more."""
+        made = 1 + bool(self.nonce)
+        return CheckCost(
+            queries=self.inputs * (self.repeats + bool(self.nonce)),
+            reference=made * count_reference_queries(self.inputs, size.rows),
+        )
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say the half width where all labels agree."""

@@ -1,4 +1,4 @@
-"""A cascade of edge and cloud as one system: what is deferred, and who can force or prevent it."""
+"""Check of an edge-cloud cascade: which rows are deferred, and who can force or prevent it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
 from auditor.attacks.evasion.goals import AttackGoal
 from auditor.attacks.evasion.threat_model import is_within_budget
-from auditor.attacks.hardware.cascade import (
+from auditor.attacks.hardware.deferral_attack import (
     Decide,
     ForcedDeferralGoal,
     RuleAttackEffort,
@@ -19,6 +19,7 @@ from auditor.attacks.hardware.cascade import (
     attack_deferral_rule,
 )
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
@@ -26,9 +27,8 @@ from auditor.domain.gaps import read_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Scalar, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask, Floats
-from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.performance.paired_comparison import share_reading
 from auditor.metrics.stats.proportions import clopper_pearson
 
 GOALS: Mapping[str, Callable[[float, int, Decide], AttackGoal]] = {
@@ -38,12 +38,13 @@ GOALS: Mapping[str, Callable[[float, int, Decide], AttackGoal]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class CascadeRuleCheck:
-    """Counts what the edge defers and how well each half decides, then attacks the rule itself.
+class CascadeRuleCheck(Check):
+    """Measures how many rows the edge model defers and how well each half decides, then attacks the
+    deferral rule.
 
-    An attacker who asks the edge alone (``queries`` a row) either makes it unsure, so that rows
-    that it would have kept go to the cloud, or makes it sure of a wrong decision, so that the
-    cloud never sees the row. ``eps`` are shares of the input's range.
+    An attacker who queries the edge alone (``queries`` for each row) has two goals: make it unsure,
+    so that rows it would have kept go to your cloud, or make it sure of a wrong decision, so that
+    the cloud never sees the row. ``eps`` are shares of the input's range.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1)
@@ -63,15 +64,14 @@ class CascadeRuleCheck:
             Need.CASCADE,
         }
     )
-    uses: ClassVar[tuple[str, ...]] = ()
-    attacks: ClassVar[bool] = True
+    attacks_model: ClassVar[bool] = True
     emits: ClassVar[Mapping[str, Metric]] = {
-        "deferral_rate": Metric("Rows that go on to the cloud", Unit.SHARE),
+        "deferral_rate": Metric("Rows that are sent to the cloud", Unit.SHARE),
         "kept_accuracy": Metric(
-            "Accuracy of what the edge keeps", Unit.SHARE, higher_is_better=True
+            "Accuracy on rows that the edge keeps", Unit.SHARE, higher_is_better=True
         ),
         "deferred_accuracy": Metric(
-            "Accuracy of what the cloud decides", Unit.SHARE, higher_is_better=True
+            "Accuracy on rows that the cloud decides", Unit.SHARE, higher_is_better=True
         ),
         "forced_deferral_rate": Metric(
             "Kept rows that an attacker sends to the cloud",
@@ -80,7 +80,7 @@ class CascadeRuleCheck:
             higher_is_better=False,
         ),
         "suppressed_rate": Metric(
-            "Rows that an attacker keeps at the edge, decided wrongly",
+            "Rows that an attacker keeps at the edge with a wrong decision",
             Unit.SHARE,
             BoundKind.AT_LEAST,
             higher_is_better=False,
@@ -99,6 +99,17 @@ class CascadeRuleCheck:
         Budget.FULL: {"rows": 1000, "queries": 5000},
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    about: ClassVar[str] = (
+        "A small model at the edge decides the rows that it is sure of, and sends the rest to a "
+        "larger one. An attacker may make the small model sure of a wrong answer, so that the "
+        "larger one never sees the row."
+    )
+    cures: ClassVar[tuple[str, ...]] = (
+        (
+            "Defer more rows (a higher limit), or let the edge decide only classes that it was "
+            "trained on."
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

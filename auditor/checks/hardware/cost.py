@@ -1,4 +1,4 @@
-"""What scoring costs on the target: money from its declared price, energy where it is counted."""
+"""Check of scoring costs on the target: money by its declared price, energy by its counters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 import numpy as np
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
@@ -22,7 +23,7 @@ from auditor.domain.readings import (
     Repeatability,
     Unit,
 )
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import Headline, HeadlineKind
 from auditor.domain.tasks import Floats
 from auditor.metrics.hardware.timing import TimingReadings, find_timing_doubts
 
@@ -52,12 +53,13 @@ NO_COUNTER = Gap(
 
 
 @dataclass(frozen=True, slots=True)
-class ServingCostCheck:
-    """Times batches of ``batch_rows`` rows, and divides the target's price an hour by the rows an
-    hour that it scores when it does nothing else.
+class ServingCostCheck(Check):
+    """Measures throughput in batches of ``batch_rows`` rows, and the price and energy of a million
+    rows.
 
-    Energy is what counters of whole packages and boards count meanwhile, whoever else uses them,
-    so that the model's own share is at most that.
+    The price is your target's price an hour divided by the rows that it scores in an hour without
+    other work. Energy is read from counters of whole packages and boards, which include other
+    users. The model's own share is at most this figure.
     """
 
     batch_rows: int = 64
@@ -69,21 +71,20 @@ class ServingCostCheck:
 
     id: ClassVar[str] = "hardware.cost"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Money and energy on the target"
+    title: ClassVar[str] = "Cost and energy on the target"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "rows_per_second": Metric(
-            "Rows a second in batches", Unit.PER_SECOND, higher_is_better=True
+            "Rows per second in batches", Unit.PER_SECOND, higher_is_better=True
         ),
         "price_per_million_rows": Metric(
-            "Price of a million rows, in the currency of the target's price",
+            "Price per million rows, in the currency of the target's price",
             Unit.NONE,
             higher_is_better=False,
             of_machine=True,
         ),
         "joules_per_million_rows": Metric(
-            "Energy of a million rows (J)",
+            "Energy per million rows (J)",
             Unit.NONE,
             BoundKind.AT_MOST,
             higher_is_better=False,
@@ -103,7 +104,18 @@ class ServingCostCheck:
         Budget.CI: {"calls": 1000, "warmup": 50, "seconds": 5.0},
         Budget.FULL: {"calls": 4000, "warmup": 100, "seconds": 20.0},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    headlines: ClassVar[Mapping[str, Headline]] = {
+        "price_per_million_rows": Headline(
+            HeadlineKind.PRICE, "Price per million rows", "in the currency of the declared price"
+        ),
+    }
+    about: ClassVar[str] = (
+        "Batches were timed. The price is the target's price an hour, divided by the rows that "
+        "it scores in an hour without other work."
+    )
+    cures: ClassVar[tuple[str, ...]] = (
+        ("Declare the target's price an hour, use larger batches, or choose another target."),
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -117,10 +129,6 @@ class ServingCostCheck:
         return CheckCost(
             queries=self.calls + WARM_WINDOWS * self.warmup + batches * self.batch_rows
         )
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Return nothing: how much the times scatter is not known before."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Time batches on rows of the evaluation data. Raises what ``Model.time`` raises."""

@@ -1,4 +1,4 @@
-"""Whether the same rows get the same answer: again, with other threads, in other company."""
+"""Check of determinism: the same rows again, with other threads, and in other batches."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
-from auditor.domain.model_bench import ModelBench, RunAlteration
+from auditor.domain.model_instrumentation import ModelBench, RunAlteration
 from auditor.domain.models import Model
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Scalar, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats, Task
-from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.performance.paired_comparison import share_reading
 from auditor.metrics.stats.proportions import clopper_pearson
 
 LOAD_ROWS, LOAD_REPEATS = 8, 5
@@ -31,11 +31,12 @@ Way = tuple[str, Callable[[], Floats]]
 
 
 @dataclass(frozen=True, slots=True)
-class DeterminismCheck:
-    """Scores ``rows`` rows once, and again: ``repeats`` times as before, with each of ``threads``,
-    with each of ``sizes`` rows a request, and while another process keeps the machine busy.
+class DeterminismCheck(Check):
+    """Scores ``rows`` rows once and again under other conditions, and compares the answers.
 
-    A decision counts as different if any of those runs decides otherwise than the first.
+    The conditions are: ``repeats`` times unchanged, with each number of ``threads``, with each of
+    ``sizes`` rows in a request, and while another process loads your machine. A decision counts as
+    different if any of these runs decides differently from the first.
     """
 
     rows: int = 512
@@ -45,15 +46,14 @@ class DeterminismCheck:
 
     id: ClassVar[str] = "hardware.determinism"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Same rows, same answer on the target"
+    title: ClassVar[str] = "Determinism of the answers on the target"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "label_disagreement": Metric(
-            "Rows that are decided otherwise in another run", Unit.SHARE, higher_is_better=False
+            "Rows with a different decision in another run", Unit.SHARE, higher_is_better=False
         ),
         "max_score_difference": Metric(
-            "Largest difference of a probability (of a regression's value) between runs",
+            "Largest difference of a probability (or regression value) between runs",
             Unit.NONE,
             BoundKind.AT_LEAST,
             higher_is_better=False,
@@ -72,7 +72,13 @@ class DeterminismCheck:
         Budget.CI: {"rows": 512, "repeats": 3, "threads": (1, 2), "sizes": (1, 7)},
         Budget.FULL: {"rows": 4096, "repeats": 5, "threads": (1, 2, 4), "sizes": (1, 7, 64)},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    about: ClassVar[str] = (
+        "The same rows were scored again: with other threads, in other batches, and while the "
+        "machine was busy. If answers depend on these, you cannot reproduce them later."
+    )
+    cures: ClassVar[tuple[str, ...]] = (
+        "Turn on deterministic kernels of the runtime, and fix threads and batch size.",
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -80,7 +86,7 @@ class DeterminismCheck:
             message = "rows, repeats, threads and sizes must be at least 1"
             raise ValueError(message)
         if not self.threads or not self.sizes:
-            message = "threads and sizes each take a number or more: what is not varied is not seen"
+            message = "threads and sizes each need at least one number"
             raise ValueError(message)
 
     def cost(self, size: AuditSize) -> CheckCost:
@@ -141,7 +147,15 @@ class DeterminismCheck:
             details = {name: about[name] for name in ("repeats", "threads", "sizes")}
             found += [
                 _disagreement(differ, confidence, params, details, decides=bool(about["decides"])),
-                _difference(apart, params),
+                Measurement(
+                    metric="max_score_difference",
+                    value=float(apart.max(initial=0.0)),
+                    bound=BoundKind.AT_LEAST,
+                    method=f"largest over {len(apart)} runs",
+                    n=int(apart.size),
+                    unit=Unit.NONE,
+                    params=params,
+                ),
             ]
         return tuple(found)
 
@@ -196,18 +210,6 @@ def _disagreement(
         )
     other = np.asarray(differ.any(axis=0))
     return share_reading("label_disagreement", other, confidence, params=params, details=details)
-
-
-def _difference(apart: Floats, params: Mapping[str, Scalar]) -> Measurement:
-    return Measurement(
-        metric="max_score_difference",
-        value=float(apart.max(initial=0.0)),
-        bound=BoundKind.AT_LEAST,
-        method=f"largest over {len(apart)} runs",
-        n=int(apart.size),
-        unit=Unit.NONE,
-        params=params,
-    )
 
 
 CHECK: type[Check] = DeterminismCheck

@@ -1,4 +1,4 @@
-"""What a single flipped bit in the stored weights does to the model's decisions."""
+"""Check of bit-flip faults: what one flipped bit in the weights does to decisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
-from auditor.domain.model_bench import BitFlip, GraphWeight, ModelBench
+from auditor.domain.model_instrumentation import BitFlip, GraphWeight, ModelBench
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, ClassificationTask
 from auditor.errors import ModelFailedError
 from auditor.metrics.hardware.bit_flips import (
@@ -43,14 +43,15 @@ NO_WEIGHTS = Gap(
 
 
 @dataclass(frozen=True, slots=True)
-class BitFlipCheck:
-    """Turns over one stored bit after the other in the deployed file, opens it anew on the target
-    each time, and compares its decisions on ``rows`` rows with those of the file as it is.
+class BitFlipCheck(Check):
+    """Flips stored bits of your deployed file one at a time, opens the file again on the target,
+    and compares its decisions on ``rows`` rows with those of the unchanged file.
 
-    ``trials`` bits are a sample of all stored bits in which every place and layer has its share;
-    ``layers`` layers get at least ``least`` bits each. A fault that breaks the model, or gives
-    scores that are no numbers, leaves no decision right. Software faults say how bad a flipped
-    bit is, and nothing of how often the chip flips one. ``above`` are shares of decisions.
+    ``trials`` bits are a sample of all stored bits, with a share for every bit position and layer;
+    ``layers`` layers get at least ``least`` bits each. A fault that breaks the model, or makes its
+    scores invalid numbers, leaves no decision right. ``above`` are shares of decisions.
+
+    Software faults measure how harmful a flipped bit is, not how often the chip flips one.
     """
 
     trials: int = 200
@@ -61,22 +62,21 @@ class BitFlipCheck:
 
     id: ClassVar[str] = "hardware.faults"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Decisions under a flipped bit of a weight"
+    title: ClassVar[str] = "Decisions after bit flips in the weights"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.MODEL, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
-        "accuracy": Metric("Accuracy under a flipped bit", Unit.SHARE, higher_is_better=True),
+        "accuracy": Metric("Accuracy after a bit flip", Unit.SHARE, higher_is_better=True),
         "mismatch_rate": Metric(
-            "Decisions that a flipped bit changes", Unit.SHARE, higher_is_better=False
+            "Decisions that a bit flip changes", Unit.SHARE, higher_is_better=False
         ),
         "bit_mismatch_rate": Metric(
-            "Decisions that a flip of a bit at one place changes", Unit.SHARE,
+            "Decisions that a bit flip at one bit position changes", Unit.SHARE,
             higher_is_better=False,
         ),
         "layer_mismatch_rate": Metric(
-            "Decisions that a flipped bit in one layer changes", Unit.SHARE,
+            "Decisions that a bit flip in one layer changes", Unit.SHARE,
             higher_is_better=False,
         ),
         "harmful_share": Metric(
@@ -87,7 +87,7 @@ class BitFlipCheck:
             "Bits that break the model or its scores", Unit.SHARE, higher_is_better=None
         ),
         "worst_mismatch": Metric(
-            "Decisions that the worst bit found changes", Unit.SHARE, BoundKind.AT_LEAST,
+            "Decisions that the worst bit flip found changes", Unit.SHARE, BoundKind.AT_LEAST,
             higher_is_better=False, exact=True,
         ),
     }  # fmt: skip
@@ -105,6 +105,15 @@ class BitFlipCheck:
     grid: ClassVar[Mapping[str, str]] = {"above": "above"}
     by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"clean", "ids", "labels"}), apart=frozenset({"faults", "gap"})
+    )
+    about: ClassVar[str] = (
+        "Memory errors can flip a stored bit. The check flipped bits of the file one by one and "
+        "compared decisions. It measures how harmful one flipped bit is, not how often bits "
+        "flip."
+    )
+    cures: ClassVar[tuple[str, ...]] = (
+        ("Use memory with error correction, and check the file's digest whenever it is loaded."),
+        "Limit the values between layers, so that one corrupted weight cannot decide alone.",
     )
 
     def __post_init__(self) -> None:
@@ -148,13 +157,23 @@ class BitFlipCheck:
         clean = task.decide(subject.probabilities(DatasetRole.EVALUATION)[sample])
         _require_same(subject, bench, dataset.inputs[sample], clean, chosen[0])
         seen, words = self._run(subject, bench, dataset.inputs[sample], [*chosen, *more])
+        known = {weight.name: weight for weight in weights}
+        described = [
+            {
+                **flip.to_json(),
+                "layer": known[flip.weight].node,
+                "operator": known[flip.weight].operator,
+                "dtype": known[flip.weight].dtype,
+            }
+            for flip in [*chosen, *more]
+        ]
         return {
             "gap": None,
             "ids": np.asarray(dataset.ids)[sample],
             "labels": labels[sample],
             "clean": clean.astype(np.int16),
             "decided": seen,
-            "faults": _described([*chosen, *more], weights),
+            "faults": described,
             "about": {**self._about(chosen, weights), "said": words},
         }
 
@@ -212,19 +231,6 @@ def _require_same(
             f"the artifact, written anew with no bit turned over, does not run as it does: {said}",
             cure="Audit faults of a file below 2 GB, on a target that repeats its decisions.",
         )
-
-
-def _described(flips: Sequence[BitFlip], weights: Sequence[GraphWeight]) -> list[Json]:
-    known = {weight.name: weight for weight in weights}
-    return [
-        {
-            **flip.to_json(),
-            "layer": known[flip.weight].node,
-            "operator": known[flip.weight].operator,
-            "dtype": known[flip.weight].dtype,
-        }
-        for flip in flips
-    ]
 
 
 CHECK: type[Check] = BitFlipCheck

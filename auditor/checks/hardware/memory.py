@@ -1,4 +1,4 @@
-"""How much memory the process that runs the model takes on the target."""
+"""Check of memory: how much the process that runs the model takes on the target."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 import numpy as np
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
@@ -14,7 +15,7 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Measurement, Reading, Repeatability, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import ReportTopic
 from auditor.domain.tasks import Floats
 from auditor.metrics.hardware.timing import build_too_few_gap
 from auditor.metrics.stats.quantiles import least_samples, quantile
@@ -24,12 +25,13 @@ FIELDS = ("before", "opened", "peak")
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryCheck:
-    """Opens the model in ``starts`` fresh processes and scores ``batch_rows`` rows at once.
+class MemoryCheck(Check):
+    """Opens your model in ``starts`` fresh processes, scores ``batch_rows`` rows at once, and
+    measures resident memory.
 
-    Figures are medians over the starts, of what the operating system counts as resident. They
-    count the runtime's libraries too: what the model adds is the peak less what was there before.
-    Memory of an accelerator of its own is not counted.
+    Figures are medians over the starts, as the operating system counts resident memory. They
+    include the runtime's libraries: the model's own part is the peak minus the memory before it is
+    opened. Separate memory of an accelerator is not counted.
     """
 
     starts: int = 8
@@ -39,13 +41,16 @@ class MemoryCheck:
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Memory on the target"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "resident_before": Metric("Memory before the model is opened", Unit.BYTE),
-        "resident_opened": Metric("Memory once it is open", Unit.BYTE, higher_is_better=False),
-        "resident_peak": Metric("Most memory while it scores", Unit.BYTE, higher_is_better=False),
+        "resident_opened": Metric(
+            "Memory after the model is opened", Unit.BYTE, higher_is_better=False
+        ),
+        "resident_peak": Metric("Peak memory during scoring", Unit.BYTE, higher_is_better=False),
         "resident_added": Metric(
-            "Most memory, less what was there before", Unit.BYTE, higher_is_better=False
+            "Peak memory, minus memory before the model is opened",
+            Unit.BYTE,
+            higher_is_better=False,
         ),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -60,7 +65,14 @@ class MemoryCheck:
         Budget.CI: {"starts": 8},
         Budget.FULL: {"starts": 12},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.RESOURCES})
+    about: ClassVar[str] = (
+        "The model was opened in fresh processes, and the resident memory of each was read from "
+        "the operating system. It includes the runtime's libraries."
+    )
+    cures: ClassVar[tuple[str, ...]] = (
+        "Use a smaller or quantised model, smaller batches, or a target with more memory.",
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -73,10 +85,6 @@ class MemoryCheck:
         return CheckCost(
             queries=self.starts * self.batch_rows, seconds=self.starts * SECONDS_A_START
         )
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Return nothing: how much starts differ is not known before."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Weigh fresh processes. Raises what ``ModelBench.footprint`` raises."""

@@ -1,4 +1,4 @@
-"""Whether the target gives the answers that the artifact gives elsewhere."""
+"""Check of parity: whether the target gives the answers that the artifact gives elsewhere."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auditor.attacks.evasion.attack_setup import REPEATS, AttackSetup, requires_integers
 from auditor.attacks.evasion.goals import untargeted_goal
 from auditor.attacks.evasion.run_check import SECONDS_A_PASS
-from auditor.attacks.hardware.perturbed_rows import (
+from auditor.attacks.hardware.parity_inputs import (
     EPS,
     QUERIES,
     STEPS,
@@ -22,9 +22,17 @@ from auditor.attacks.hardware.perturbed_rows import (
 )
 from auditor.attacks.text.judge import TextJudge
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
+from auditor.domain.explanations import (
+    Explanation,
+    ExplanationContext,
+    ExplanationPart,
+    SuggestedCure,
+    read_count,
+)
 from auditor.domain.gaps import read_gap
 from auditor.domain.json import Json
 from auditor.domain.models import Model
@@ -32,12 +40,20 @@ from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Reading, Scalar, Unit
 from auditor.domain.record_scope import CRAFTED, NOISE, PERTURBATION, PERTURBED_FLIPS
 from auditor.domain.record_scope import FLIPS as FLIP_RATE
+from auditor.domain.report_blocks import Headline, HeadlineKind, ReportTopic
 from auditor.domain.row_evidence import RowEvidence, RowFigures
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import SERVED
 from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
 from auditor.errors import AuditorError, CancelledError, LimitReachedError, TwinError
-from auditor.metrics.performance.paired import (
+from auditor.metrics.hardware.decision_flip_explanation import build_flip_part
+from auditor.metrics.hardware.overflow_explanation import (
+    build_overflow_parts,
+    describe_target_overflow,
+    has_overflow,
+    is_overflow_possible,
+    list_overflow_cures,
+)
+from auditor.metrics.performance.paired_comparison import (
     FLIPS,
     PairedRuns,
     read_paired_runs,
@@ -76,31 +92,44 @@ NO_FILE_HERE = Gap(
     detail="The reference is served too, so that no run of the file here can be compared with.",
     cure="Leave `reference` out of the audit file.",
 )
+NOT_OVERFLOW = (
+    "Overflow of 8-bit sums is not the reason: {why}. Processors and runtimes also differ in the "
+    "precision that they choose, in which operators they fuse, and in the order in which they add."
+)
+LOOK = SuggestedCure(
+    "Look at precision, session options and placement of the target under “How it was run”, and "
+    "audit again without fusing, by a line under that target in targets.yaml: if the flips go, "
+    "fusing made them.",
+    "graph_optimization: none",
+)
+VALIDATE = SuggestedCure(
+    "Or make the target itself the reference that is validated: what was tested elsewhere was not "
+    "what runs here."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class ParityCheck:
-    """Runs the same rows on the target and on the reference, and compares row by row.
+class ParityCheck(Check):
+    """Runs the same rows on your target and on the reference, and compares the answers row by row.
 
     Aggregate accuracy hides flips that cancel out, so decisions are compared one by one. The
-    reference is ONNX Runtime on this machine's processor with exact 8-bit products, unless the
-    audit names another target. Rates by class (the reference's decision) and by group are joint
-    over their family (Bonferroni).
+    reference is ONNX Runtime on this machine's processor with exact 8-bit products, unless your
+    audit declares another target. Rates by class (the reference's decision) and by group hold
+    jointly over their family (Bonferroni).
 
-    A server could know these rows. So a target that runs no file here (an endpoint, a cascade) is
-    compared on moved rows as well: on rows with seeded noise, and on rows crafted to turn the
-    reference's decision, by its twin's gradient or, without one, by a search that asks the
-    reference. Each row is moved by one of several shares of the range, in turn, or in so many
-    words, and stays what the input's schema allows. That takes leave to attack.
+    A server could know these rows. A target that runs no file here (an endpoint, a cascade) is
+    therefore also compared on perturbed rows: rows with seeded noise, and rows crafted to turn the
+    reference's decision, by the gradient of its twin or otherwise by a search that queries the
+    reference. Each row is moved by one of several shares of the range, in turn, or by as many
+    words, and stays within the input schema. This needs your permission to attack.
     """
 
     rows: int = 1000
 
     id: ClassVar[str] = "hardware.parity"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Answers on the target against the reference run"
+    title: ClassVar[str] = "Answers on the target compared with the reference run"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         **FLIPS,
         PERTURBED_FLIPS: Metric(
@@ -122,7 +151,6 @@ class ParityCheck:
         Budget.CI: {"rows": 2000},
         Budget.FULL: {"rows": 20_000},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset(
             {
@@ -134,6 +162,10 @@ class ParityCheck:
         counted=frozenset({FLIP_RATE}),
         adds=lambda evidence: (RowFigures(FLIP_RATE, read_paired_runs(evidence).flipped),),
     )
+    headlines: ClassVar[Mapping[str, Headline]] = {
+        "flip_rate": Headline(HeadlineKind.SAMENESS, "Decisions that differ from the reference"),
+    }
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.CHANGES})
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score the rows once; a whole dataset's scores are shared with other checks.
@@ -167,8 +199,41 @@ class ParityCheck:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compare decisions and scores row by row."""
         if "gap" in evidence:
-            return (_no_reference(cast("Mapping[str, str]", evidence["gap"])),)
+            said = cast("Mapping[str, str]", evidence["gap"])
+            return (
+                Gap(
+                    reason=GapReason.NEEDS_REFERENCE,
+                    detail=f"There is no reference run to compare with: {said['detail']}",
+                    cure=said["cure"],
+                ),
+            )
         return (*read_paired_runs(evidence).figures(confidence), *_told(evidence, confidence))
+
+    @classmethod
+    def explain(cls, scene: ExplanationContext) -> Explanation:
+        """Tell how the target's decisions differ from the reference's, and why."""
+        # Tell how the target's decisions differ from the reference's, and why
+        rate = scene.figure(ParityCheck.id, "flip_rate")
+        if rate is None:
+            return (), ()
+        counted = build_flip_part(scene, ParityCheck.id, rate, "the reference run")
+        if not read_count(rate.details, "flips"):
+            return (counted,), ()
+        risk, seen = is_overflow_possible(scene), has_overflow(scene)
+        if risk and seen:
+            why = ExplanationPart(
+                topic=f"here:{scene.target}",
+                name=f"Overflow on {scene.target}",
+                told=(describe_target_overflow(scene),),
+            )
+            return (counted, why, *build_overflow_parts(scene)), list_overflow_cures(scene)
+        return (
+            counted,
+            ExplanationPart(topic=f"why:{scene.target}", name="Why", told=(_why(scene),)),
+        ), (
+            LOOK,
+            VALIDATE,
+        )
 
 
 def _perturbed(subject: Subject, reference: Model, pairs: PairedRuns) -> Evidence:
@@ -178,7 +243,28 @@ def _perturbed(subject: Subject, reference: Model, pairs: PairedRuns) -> Evidenc
         return {"perturbed": {"gap": gap.to_json()}}
     taken = np.sort(subject.sample(DatasetRole.EVALUATION, len(pairs.ids)))
     try:
-        return _compared(subject, reference, pairs, taken)
+        task, second = cast("ClassificationTask", subject.task), cast("Model", subject.model)
+        rng = np.random.default_rng([subject.seed, 1])
+        found: dict[str, list[NDArray[np.int64]]] = {}
+        about: Json = None
+        # The places of rows that are moved together, so that budgets go round in each part
+        inputs = cast("Array", subject.datasets[DatasetRole.EVALUATION].inputs)
+        size = max(1, int(np.prod(inputs.shape[1:])))
+        once = max(1, MOST_VALUES // size // len(EPS)) * len(EPS)
+        for at, part in enumerate(
+            [np.arange(at, min(at + once, len(taken))) for at in range(0, len(taken), once)]
+        ):
+            moved, about = _moved(subject, reference, pairs, taken, part, subject.seed + at)
+            # Noise and crafted rows in one request: whoever answers is not told them apart.
+            both = np.concatenate([moved.noise, moved.crafted])
+            asked = rng.permutation(np.flatnonzero(moved.changed))
+            for run, model in (("expected", reference), ("decided", second)):
+                decided = np.full(len(both), UNMOVED, dtype=np.int64)
+                if len(asked):
+                    decided[asked] = task.decide(model.probabilities(model.predict(both[asked])))
+                for kind, half in zip(PERTURBATIONS, np.split(decided, 2), strict=True):
+                    found.setdefault(f"{kind}_{run}", []).append(half)
+        return {"perturbed": about, **{name: np.concatenate(all_) for name, all_ in found.items()}}
     except CancelledError:
         raise
     except AuditorError as error:
@@ -200,35 +286,6 @@ def _forbidden(subject: Subject) -> Gap | None:
     slack = SLACK * np.maximum(subject.space.width, 1)
     outside = (known < subject.space.low - slack) | (known > subject.space.high + slack)
     return OUT_OF_RANGE if outside.mean() > MOST_OUTSIDE else None
-
-
-def _compared(
-    subject: Subject, reference: Model, pairs: PairedRuns, taken: NDArray[np.int64]
-) -> Evidence:
-    task, second = cast("ClassificationTask", subject.task), cast("Model", subject.model)
-    rng = np.random.default_rng([subject.seed, 1])
-    found: dict[str, list[NDArray[np.int64]]] = {}
-    about: Json = None
-    for at, part in enumerate(_parts(subject, taken)):
-        moved, about = _moved(subject, reference, pairs, taken, part, subject.seed + at)
-        # Noise and crafted rows in one request: whoever answers is not told them apart.
-        both = np.concatenate([moved.noise, moved.crafted])
-        asked = rng.permutation(np.flatnonzero(moved.changed))
-        for run, model in (("expected", reference), ("decided", second)):
-            decided = np.full(len(both), UNMOVED, dtype=np.int64)
-            if len(asked):
-                decided[asked] = task.decide(model.probabilities(model.predict(both[asked])))
-            for kind, half in zip(PERTURBATIONS, np.split(decided, 2), strict=True):
-                found.setdefault(f"{kind}_{run}", []).append(half)
-    return {"perturbed": about, **{name: np.concatenate(all_) for name, all_ in found.items()}}
-
-
-def _parts(subject: Subject, taken: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Return the places of rows that are moved together, so that budgets go round in each part."""
-    inputs = cast("Array", subject.datasets[DatasetRole.EVALUATION].inputs)
-    size = max(1, int(np.prod(inputs.shape[1:])))
-    once = max(1, MOST_VALUES // size // len(EPS)) * len(EPS)
-    return [np.arange(at, min(at + once, len(taken))) for at in range(0, len(taken), once)]
 
 
 def _moved(  # noqa: PLR0913, PLR0917 -- two runs, and which rows of them
@@ -315,12 +372,15 @@ def _gap_of(error: AuditorError) -> Gap:
     return Gap(reason=reason, detail=error.problem, cure=error.cure)
 
 
-def _no_reference(said: Mapping[str, str]) -> Gap:
-    return Gap(
-        reason=GapReason.NEEDS_REFERENCE,
-        detail=f"There is no reference run to compare with: {said['detail']}",
-        cure=said["cure"],
-    )
+def _why(scene: ExplanationContext) -> str:
+    risk, seen = is_overflow_possible(scene), has_overflow(scene)
+    if risk is False:
+        return NOT_OVERFLOW.format(
+            why="the scan found no 8-bit weights whose products can overflow"
+        )
+    if risk and seen is False:
+        return NOT_OVERFLOW.format(why="with exact sums, no decision changes on this target")
+    return "Whether 8-bit sums overflow on this target was not measured, so the reason is open."
 
 
 CHECK: type[Check] = ParityCheck

@@ -1,4 +1,4 @@
-"""Whether the work is done where the target says: by nodes, and by the time that they take."""
+"""Check of operator placement: whether operators run on the declared device, by count and time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import ClassVar, TypeAlias, cast
 import numpy as np
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.evidence_levels import find_timing_gap
 from auditor.domain.gaps import read_gap
 from auditor.domain.json import Json
-from auditor.domain.model_bench import KernelProfile
+from auditor.domain.model_instrumentation import KernelProfile
 from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import AuditorError
 from auditor.metrics.stats.quantiles import least_samples, quantile
 from auditor.onnx.scan.graph_walk import count_nodes, node_differences, sum_nodes_by_kind
@@ -29,13 +29,16 @@ SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorPlacementCheck:
-    """Counts the nodes that run on the declared provider, those elsewhere, and those nobody names.
+class OperatorPlacementCheck(Check):
+    """Counts the nodes that run on the declared provider, on another provider, and with unknown
+    placement.
 
-    The runtime says where it put each node, after its basic optimisation. The graph's nodes are
-    counted by the reference, which optimises the same file equally; a kind of node of which the
-    target names fewer is unaccounted for. ``time_on_target`` is the share of kernel time in
-    ``profiles`` profiled runs of ``rows`` rows. A target that cannot say gives a Gap, not 1.
+    The runtime reports the placement of each node after its basic optimisation. The reference
+    optimises the same file equally and counts the graph's nodes; if the target reports fewer nodes
+    of a kind, the difference is unaccounted for. ``time_on_target`` is the share of kernel time in
+    ``profiles`` profiled runs of ``rows`` rows.
+
+    If your target cannot report placement, the result is a Gap, not 1.
     """
 
     rows: int = 64
@@ -43,12 +46,11 @@ class OperatorPlacementCheck:
 
     id: ClassVar[str] = "hardware.placement"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Where the operators run"
+    title: ClassVar[str] = "Placement of the operators"
     needs: ClassVar[frozenset[Need]] = frozenset()
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "share_on_target": Metric(
-            "Share of the nodes on the declared provider",
+            "Share of nodes on the declared provider",
             Unit.SHARE,
             higher_is_better=True,
             exact=True,
@@ -57,13 +59,13 @@ class OperatorPlacementCheck:
             "Nodes that run on another provider", Unit.COUNT, higher_is_better=False, exact=True
         ),
         "unaccounted_nodes": Metric(
-            "Nodes of which nobody says where they run",
+            "Nodes with unknown placement",
             Unit.COUNT,
             higher_is_better=False,
             exact=True,
         ),
         "time_on_target": Metric(
-            "Share of the kernels' time on the declared provider",
+            "Share of kernel time on the declared provider",
             Unit.SHARE,
             higher_is_better=True,
             of_machine=True,
@@ -80,16 +82,20 @@ class OperatorPlacementCheck:
         Budget.CI: {"rows": 64, "profiles": 8},
         Budget.FULL: {"rows": 256, "profiles": 20},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    about: ClassVar[str] = (
+        "A model is a chain of operators. If the chip does not support one, the runtime silently "
+        "runs it on the CPU instead: the model works, but not where you intended. The check "
+        "asked the runtime where each operator runs."
+    )
+    cures: ClassVar[tuple[str, ...]] = (
+        "Export the model with operators that the provider has, or update the provider.",
+        ("Declare the provider that really runs it, so that the audit covers your deployment."),
+    )
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend: the profiled rows, and a process for each profile."""
         queries = self.profiles * min(self.rows, size.rows)
         return CheckCost(queries=queries, seconds=SECONDS * self.profiles)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Return nothing: how much the shares of time scatter is not known before."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Return the placement, the reference's count of nodes, and kernel times."""

@@ -1,4 +1,4 @@
-"""Whether the target keeps answering, and as fast, when it is asked for a while."""
+"""Check of reliability: whether the target keeps answering, as fast, under load for a while."""
 
 import time
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
@@ -17,7 +18,6 @@ from auditor.domain.json import Json
 from auditor.domain.models import Model
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Measurement, Reading, Repeatability, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ModelFailedError, ModelTimeoutError, SubjectLostError
 from auditor.metrics.hardware.timing import TimingReadings, build_too_few_gap
@@ -40,12 +40,13 @@ class CallResult(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReliabilityCheck:
-    """Asks for one row at a time, ``calls`` times or for ``seconds``, whichever ends first.
+class ReliabilityCheck(Check):
+    """Sends one row at a time, ``calls`` times or for ``seconds``, whichever ends first, and
+    measures errors and slowdown.
 
-    Times are those that a caller sees, the way to the model included; a call that fails is an
-    error, and the next one finds the model opened anew. ``slowdown`` is the median time of the
-    last tenth of the calls over that of the first: heat, leaks and throttling show there.
+    Times are those that your client sees, including the network. A failed call is an error, and the
+    next call opens the model anew. ``slowdown`` is the median time of the last tenth of the calls
+    divided by that of the first: it shows heat, leaks and throttling.
     """
 
     calls: int = 10_000
@@ -53,15 +54,14 @@ class ReliabilityCheck:
 
     id: ClassVar[str] = "hardware.reliability"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Errors and slowing down over a soak on the target"
+    title: ClassVar[str] = "Errors and slowdown in a soak test on the target"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "error_rate": Metric("Calls without an answer", Unit.SHARE, higher_is_better=False),
         "timeout_rate": Metric("Calls that timed out", Unit.SHARE, higher_is_better=False),
-        "p99": Metric("Time that 99 of 100 answers keep", Unit.SECOND, higher_is_better=False),
+        "p99": Metric("99th-percentile latency (p99)", Unit.SECOND, higher_is_better=False),
         "slowdown": Metric(
-            "Median time of the last tenth over that of the first", Unit.NONE,
+            "Median latency of the last tenth of calls over that of the first", Unit.NONE,
             higher_is_better=False, of_machine=True,
         ),
     }  # fmt: skip
@@ -77,7 +77,16 @@ class ReliabilityCheck:
         Budget.CI: {"calls": 20_000, "seconds": 20.0},
         Budget.FULL: {"calls": 1_000_000, "seconds": 300.0},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    about: ClassVar[str] = (
+        "The check sent one row after the other for a while. Errors, timeouts and answers that "
+        "get slower (heat, leaks, throttling) show only then."
+    )
+    cures: ClassVar[tuple[str, ...]] = (
+        (
+            "Look for failures and slowdowns in the target's own log, and check its cooling and "
+            "limits."
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

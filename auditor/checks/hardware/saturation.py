@@ -1,4 +1,4 @@
-"""Whether 8-bit sums can overflow on processors without VNNI, and whether they do here."""
+"""Check for saturation: whether 8-bit sums overflow on processors without VNNI."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,19 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
+from auditor.domain.explanations import Explanation, ExplanationContext, ExplanationPart
+from auditor.domain.findings import Outcome
 from auditor.domain.gaps import read_gap
 from auditor.domain.json import Json
-from auditor.domain.model_bench import RunAlteration
+from auditor.domain.model_instrumentation import RunAlteration
+from auditor.domain.number_text import format_count
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence, RowFigures
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import EXACT_SUMS
 from auditor.domain.tasks import ClassificationTask
-from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.hardware.overflow_explanation import (
+    SATURATION,
+    build_overflow_parts,
+    describe_target_overflow,
+    has_overflow,
+    is_overflow_possible,
+    list_overflow_cures,
+)
+from auditor.metrics.performance.paired_comparison import share_reading
 from auditor.metrics.stats.proportions import clopper_pearson
 
 SWITCHED = "CPUExecutionProvider"
@@ -30,12 +41,13 @@ MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class SaturationCheck:
-    """Looks through 8-bit weights for sums that overflow, then runs with and without exact sums.
+class SaturationCheck(Check):
+    """Scans 8-bit weights for sums that can overflow, then runs your model with and without exact
+    sums.
 
-    The scan speaks of any x86 processor with AVX2 and no VNNI: two neighbouring products are added
-    in 16 bits there, and cut off. The run speaks of this target: decisions that change once sums
-    are exact were changed by overflow.
+    The scan covers any x86 processor with AVX2 and without VNNI, which adds two neighbouring
+    products in 16 bits and cuts off the sum. The run covers this target: if exact sums change a
+    decision, overflow had changed it.
     """
 
     rows: int = 500
@@ -45,16 +57,15 @@ class SaturationCheck:
     title: ClassVar[str] = "Overflow of 8-bit sums"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ARTIFACT})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "risky_share": Metric(
-            "Pairs of weights whose products can overflow",
+            "Pairs of weights with products that can overflow",
             Unit.SHARE,
             higher_is_better=False,
             exact=True,
         ),
         "at_risk": Metric(
-            "Some processor may overflow", Unit.NONE, higher_is_better=False, exact=True
+            "Overflow possible on some processor", Unit.NONE, higher_is_better=False, exact=True
         ),
         "saturated_flip_rate": Metric(
             "Decisions that overflow changes on this target", Unit.SHARE, higher_is_better=False
@@ -72,7 +83,6 @@ class SaturationCheck:
         Budget.CI: {"rows": 500},
         Budget.FULL: {"rows": 5000},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"declared", "exact", "ids"}),
         apart=frozenset({"about"}),
@@ -102,17 +112,6 @@ class SaturationCheck:
         refused = _cannot_run(subject)
         if refused is not None:
             return {"about": {**about, "not_run": refused.to_json()}}
-        return {"about": about, **self._run(subject)}
-
-    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
-        """Count risky pairs, and decisions that exact sums change."""
-        about = cast("Mapping[str, Json]", evidence["about"])
-        if "gap" in about:
-            return (read_gap(about["gap"]),)
-        weights = cast("list[Mapping[str, Json]]", about["weights"])
-        return (*_scanned(weights), *_ran(evidence, about, confidence))
-
-    def _run(self, subject: Subject) -> Evidence:
         task, model, bench = subject.task, subject.model, subject.bench
         inputs = subject.datasets[DatasetRole.EVALUATION].inputs
         if (
@@ -127,10 +126,67 @@ class SaturationCheck:
         declared = bench.scores(inputs[rows], RunAlteration())
         exact = bench.scores(inputs[rows], RunAlteration(session=EXACT_SUMS))
         return {
+            "about": about,
             "declared": task.decide(model.probabilities(declared)),
             "exact": task.decide(model.probabilities(exact)),
             "ids": np.asarray(subject.datasets[DatasetRole.EVALUATION].ids)[rows],
         }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count risky pairs, and decisions that exact sums change."""
+        about = cast("Mapping[str, Json]", evidence["about"])
+        if "gap" in about:
+            return (read_gap(about["gap"]),)
+        weights = cast("list[Mapping[str, Json]]", about["weights"])
+        # The share of risky pairs, and whether there are any: what is found is sure. Where some
+        # weights could not be looked at, nobody knows that there is nothing.
+        unread = [str(item["name"]) for item in weights if item.get("read") is False]
+        pairs, over = (
+            sum(cast("int", item[name]) for item in weights) for name in ("pairs", "over")
+        )
+        risky = sorted(
+            (item for item in weights if item["over"]), key=lambda item: -cast("int", item["over"])
+        )
+        share = Measurement(
+            metric="risky_share",
+            value=over / pairs if pairs else 0.0,
+            method=SCAN,
+            n=pairs,
+            unit=Unit.SHARE,
+            details={
+                "weights": len(weights),
+                "pairs": pairs,
+                "over": over,
+                "layers": [dict(item) for item in risky[:MOST_NAMED]],
+            },
+        )
+        told: dict[str, Json] = {"weights": len(weights)}
+        risk = Measurement(metric="at_risk", value=over > 0, method=SCAN, n=pairs, details=told)
+        return (
+            *(
+                _unread("risky_share", unread) if unread else share,
+                _unread("at_risk", unread) if unread and not over else risk,
+            ),
+            *_ran(evidence, about, confidence),
+        )
+
+    @classmethod
+    def explain(cls, scene: ExplanationContext) -> Explanation:
+        """Tell what the scan and the run with exact sums found."""
+        # Tell what the scan and the run with exact sums found
+        risk = is_overflow_possible(scene)
+        if risk is None:
+            return (), ()
+        if not risk:
+            return (_safe(scene),), ()
+        state = ExplanationPart(
+            topic=f"here:{scene.target}",
+            name=f"Overflow on {scene.target}",
+            told=(describe_target_overflow(scene),),
+        )
+        good = scene.finding.outcome is Outcome.PASSED
+        cures = () if good and not has_overflow(scene) else list_overflow_cures(scene)
+        return (state, *build_overflow_parts(scene)), cures
 
 
 def _cannot_run(subject: Subject) -> Gap | None:
@@ -160,41 +216,6 @@ def _cannot_run(subject: Subject) -> Gap | None:
     return None
 
 
-def _scanned(weights: list[Mapping[str, Json]]) -> tuple[Reading, Reading]:
-    """Return the share of risky pairs, and whether there are any: what is found is sure.
-
-    Where some weights could not be looked at, nobody knows that there is nothing.
-    """
-    unread = [str(item["name"]) for item in weights if item.get("read") is False]
-    pairs, over = (sum(cast("int", item[name]) for item in weights) for name in ("pairs", "over"))
-    share = Measurement(
-        metric="risky_share",
-        value=over / pairs if pairs else 0.0,
-        method=SCAN,
-        n=pairs,
-        unit=Unit.SHARE,
-        details={
-            "weights": len(weights),
-            "pairs": pairs,
-            "over": over,
-            "layers": _riskiest(weights),
-        },
-    )
-    told: dict[str, Json] = {"weights": len(weights)}
-    risk = Measurement(metric="at_risk", value=over > 0, method=SCAN, n=pairs, details=told)
-    return (
-        _unread("risky_share", unread) if unread else share,
-        _unread("at_risk", unread) if unread and not over else risk,
-    )
-
-
-def _riskiest(weights: list[Mapping[str, Json]]) -> list[Json]:
-    risky = sorted(
-        (item for item in weights if item["over"]), key=lambda item: -cast("int", item["over"])
-    )
-    return [dict(item) for item in risky[:MOST_NAMED]]
-
-
 def _unread(metric: str, names: list[str]) -> Gap:
     return Gap(
         reason=GapReason.UNSUPPORTED,
@@ -215,7 +236,7 @@ def _ran(
     if "declared" not in evidence:
         yield Gap(
             reason=GapReason.NOT_DEFINED,
-            detail="The artifact multiplies no 8-bit weights, so there is nothing to overflow.",
+            detail="The artifact multiplies no 8-bit weights, so no sum can overflow.",
             cure="Nothing needs to be done.",
             metric="saturated_flip_rate",
         )
@@ -230,6 +251,20 @@ def _flipped(evidence: Evidence) -> NDArray[np.bool_]:
     """Return which rows exact sums decide otherwise."""
     declared = cast("NDArray[np.int64]", evidence["declared"])
     return np.asarray(declared != cast("NDArray[np.int64]", evidence["exact"]))
+
+
+def _safe(scene: ExplanationContext) -> ExplanationPart:
+    share = scene.figure(SATURATION, "risky_share")
+    pairs = 0 if share is None else share.n
+    said = (
+        f"The scan looked at all {format_count(pairs)} pairs of neighbouring 8-bit weights, and "
+        "the products of each fit into 16 bits. Their sums are the same on every x86 processor."
+        if pairs
+        else "The scan found no 8-bit weights that are multiplied, so that no 8-bit sum arises."
+    )
+    return ExplanationPart(
+        topic=f"here:{scene.target}", name=f"Overflow on {scene.target}", told=(said,)
+    )
 
 
 CHECK: type[Check] = SaturationCheck

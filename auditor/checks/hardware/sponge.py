@@ -1,4 +1,4 @@
-"""How much longer than usual an attacker can make the model take for one row."""
+"""Check for sponge examples: how much longer than usual an attacker can make the model take."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ from typing import ClassVar, cast
 import numpy as np
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
-from auditor.domain.model_bench import ModelBench
+from auditor.domain.model_instrumentation import ModelBench
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import (
     BiasDirection,
@@ -23,7 +24,6 @@ from auditor.domain.readings import (
     Repeatability,
     Unit,
 )
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.metrics.hardware.sponge_examples import (
     SearchSpace,
@@ -41,14 +41,16 @@ PERMUTATIONS = 4999
 
 
 @dataclass(frozen=True, slots=True)
-class SpongeCheck:
-    """Searches the input space for the row that takes longest, by mixing and changing the slowest
-    of ``population`` rows over ``rounds`` rounds, and times the winner again beside ordinary rows:
-    ``repeats`` times, in turns.
+class SpongeCheck(Check):
+    """Searches the input space for the slowest row, by mixing and changing the slowest of
+    ``population`` rows over ``rounds`` rounds.
 
-    Without an input space it looks at the rows of the data alone. The figure is a bound: another
-    search may find a slower row. How unlikely it is by chance is in its details, by a permutation
-    test that swaps the winner with an ordinary row of the same pass.
+    The slowest row found is timed again beside ordinary rows, ``repeats`` times, in turns. If you
+    declare no input space, the search uses the rows of your data alone. The figure is a bound:
+    another search may find a slower row.
+
+    The details hold the p-value of a permutation test that swaps the slowest row with an ordinary
+    row of the same pass.
     """
 
     population: int = 40
@@ -58,18 +60,17 @@ class SpongeCheck:
 
     id: ClassVar[str] = "hardware.sponge"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Inputs that make the model slow"
-    attacks: ClassVar[bool] = True
+    title: ClassVar[str] = "Sponge inputs that slow the model down"
+    attacks_model: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.SPACE})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "worst_to_median_latency": Metric(
-            "Time of the worst row found, over that of an ordinary one", Unit.NONE,
+            "Latency of the worst row found, divided by that of an ordinary row", Unit.NONE,
             BoundKind.AT_LEAST, higher_is_better=False, of_machine=True,
         ),
         "worst_latency": Metric(
-            "Median time of the worst row found", Unit.SECOND, BoundKind.AT_LEAST,
+            "Median latency of the worst row found", Unit.SECOND, BoundKind.AT_LEAST,
             higher_is_better=False,
         ),
     }  # fmt: skip
@@ -88,7 +89,11 @@ class SpongeCheck:
         Budget.CI: {"population": 40, "rounds": 10, "repeats": 61},
         Budget.FULL: {"population": 100, "rounds": 60, "repeats": 301},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    about: ClassVar[str] = (
+        "This check searches for rows that take much longer than others. A user who sends such "
+        "rows makes the service slow for all users."
+    )
+    cures: ClassVar[tuple[str, ...]] = ("Limit the time and the input size of a request.",)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -101,10 +106,6 @@ class SpongeCheck:
         searched = (self.rounds + 1) * self.population * SEARCH_REPEATS
         confirmed = FINALISTS * FINAL_REPEATS + self.repeats * (NATURAL + 1)
         return CheckCost(queries=searched + confirmed)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Return nothing: how much the times scatter is not known before."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Search, then time the winner anew. Raises what ``ModelBench.each`` raises."""
@@ -120,7 +121,9 @@ class SpongeCheck:
         winner = self._winner(subject, bench, rows)
         taken = bench.each(np.concatenate([rows[:NATURAL], winner]), self.repeats)
         told = subject.space
-        known = [str(dataset.ids[sample[row]]) for row in _same(rows, winner)]
+        alike = (rows == winner).reshape(len(rows), -1).all(axis=1)
+        found: list[int] = np.flatnonzero(alike).tolist()
+        known = [str(dataset.ids[sample[row]]) for row in found]
         # Rows of the data are named and not shown; one that was made is shown.
         crafted: Evidence = {} if known else {"winner": winner[0]}
         return {
@@ -146,9 +149,14 @@ class SpongeCheck:
         taken = cast("Floats", evidence["taken"])
         worst, natural = taken[:, -1], np.median(taken[:, :-1], axis=1)
         noise = find_timing_doubts(natural, {}, agree=cast("float", about["agree"]), stolen=1.0)
+        generator = np.random.default_rng(cast("int", about["seed"]))
+        rows = generator.integers(taken.shape[1] - 1, size=len(taken))
+        ordinary = taken[np.arange(len(taken)), rows]
+        pairs = np.log(np.maximum(np.stack([taken[:, -1], ordinary], axis=1), 1e-12))
+        seen = float((pairs[:, 0] - pairs[:, 1]).mean())
         details: dict[str, Json] = {
             **{name: about[name] for name in ("searched", "why", "population", "rounds", "row")},
-            "p_value": _chance(taken, cast("int", about["seed"])),
+            "p_value": permutation_p_value(seen, swap_within_pairs(pairs, PERMUTATIONS, generator)),
             **({"doubts": [*noise]} if noise else {}),
         }
         ratio = ratio_of_medians(worst, natural, confidence)
@@ -187,26 +195,9 @@ class SpongeCheck:
         return found[slowest : slowest + 1]
 
 
-def _same(rows: Array, winner: Array) -> list[int]:
-    """Return which rows are the winner ``[1, ...]``."""
-    alike = (rows == winner).reshape(len(rows), -1).all(axis=1)
-    found: list[int] = np.flatnonzero(alike).tolist()
-    return found
-
-
 def _median(taken: Floats) -> Floats:
     middle: Floats = np.median(taken, axis=0)
     return middle
-
-
-def _chance(taken: Floats, seed: int) -> float:
-    """Return how often chance alone makes the winner as slow, against one ordinary row a pass."""
-    generator = np.random.default_rng(seed)
-    rows = generator.integers(taken.shape[1] - 1, size=len(taken))
-    ordinary = taken[np.arange(len(taken)), rows]
-    pairs = np.log(np.maximum(np.stack([taken[:, -1], ordinary], axis=1), 1e-12))
-    seen = float((pairs[:, 0] - pairs[:, 1]).mean())
-    return permutation_p_value(seen, swap_within_pairs(pairs, PERMUTATIONS, generator))
 
 
 CHECK: type[Check] = SpongeCheck

@@ -1,4 +1,4 @@
-"""Whether the time that a row takes gives away what the model decided, or that it was right."""
+"""Check for a timing leak: whether a row's time reveals the decision, or that it was right."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
@@ -24,17 +25,15 @@ from auditor.domain.readings import (
     Unit,
 )
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask, Floats
-from auditor.metrics.stats.p_values import permutation_p_value, shuffle_statistic
-from auditor.metrics.stats.proportions import clopper_pearson
-from auditor.metrics.stats.quantiles import difference_of_medians
-from auditor.metrics.stats.separation import (
-    SeparationRule,
+from auditor.metrics.stats.ks_distance import (
     best_separation_rule,
     largest_ks_distance,
     separation_gain,
 )
+from auditor.metrics.stats.p_values import permutation_p_value, shuffle_statistic
+from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.quantiles import difference_of_medians
 
 LEAST_KIND = 8
 """Rows of one kind below which nothing can be found out from half of them."""
@@ -44,13 +43,13 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class TimingLeakCheck:
-    """Times ``rows`` rows alone, ``repeats`` times each in changing order, and looks for a limit of
-    time that tells one decided class from all others, and right decisions from wrong ones.
+class TimingLeakCheck(Check):
+    """Times ``rows`` rows alone, ``repeats`` times each in changing order, and searches a time
+    limit that separates one decided class from all others, or right decisions from wrong ones.
 
-    The limit is found on half of the rows, and its gain over guessing is counted on the others:
-    an attacker who can time single rows learns at least so much. How unlikely the best limit is
-    by chance is in the details, by a permutation test over all rows.
+    The limit is chosen on half of the rows, and its gain over guessing is measured on the other
+    half: an attacker who can time single rows of your model learns at least this much. The details
+    hold the p-value of the best limit, from a permutation test over all rows.
     """
 
     rows: int = 200
@@ -58,18 +57,17 @@ class TimingLeakCheck:
 
     id: ClassVar[str] = "hardware.timing_leak"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "What the time of an answer gives away"
-    attacks: ClassVar[bool] = True
+    title: ClassVar[str] = "Information leaked by response times"
+    attacks_model: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "advantage": Metric(
-            "Gain over guessing of who knows the time", Unit.SHARE, BoundKind.AT_LEAST,
+            "Gain over guessing from the response time", Unit.SHARE, BoundKind.AT_LEAST,
             higher_is_better=False, of_machine=True,
         ),
         "median_difference": Metric(
-            "Median time of what is told apart, less that of the rest", Unit.SECOND
+            "Median latency of the separated rows, minus that of the others", Unit.SECOND
         ),
     }  # fmt: skip
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -83,9 +81,15 @@ class TimingLeakCheck:
         Budget.CI: {"rows": 400, "repeats": 15},
         Budget.FULL: {"rows": 2000, "repeats": 51},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"class", "correct", "half", "ids"}), apart=frozenset({"about", "gap"})
+    )
+    about: ClassVar[str] = (
+        "This check times the answers one by one. If the time depends on the answer, an observer "
+        "of the time alone learns something about the answer."
+    )
+    cures: ClassVar[tuple[str, ...]] = (
+        "Answer at fixed times, or in batches with indistinguishable members.",
     )
 
     def __post_init__(self) -> None:
@@ -181,18 +185,6 @@ class _SecretTimings:
             return [
                 _gap(metric, self.name, GapReason.TOO_FEW_ROWS) for metric in TimingLeakCheck.emits
             ]
-        more: dict[str, Any] = {
-            "params": {"secret": self.name},
-            "repeat": Repeatability.INTERVAL,
-            "details": self._details(cut, seed),
-        }
-        bound = BoundKind.AT_LEAST
-        return [
-            Measurement.of(gained, "advantage", Unit.SHARE, bound=bound, **more),
-            Measurement.of(apart, "median_difference", Unit.SECOND, **more),
-        ]
-
-    def _details(self, cut: SeparationRule, seed: int) -> dict[str, Json]:
         right = "right" if cut.kind else "wrong"
         chances = shuffle_statistic(
             lambda mixed: largest_ks_distance(self.times, mixed),
@@ -200,17 +192,28 @@ class _SecretTimings:
             PERMUTATIONS,
             np.random.default_rng(seed),
         )
-        return {
-            "p_value": permutation_p_value(largest_ks_distance(self.times, self.kinds), chances),
-            "kind": self.classes[cut.kind] if self.name == DECIDED else right,
-            "limit": cut.at,
-            "above": cut.above,
+        more: dict[str, Any] = {
+            "params": {"secret": self.name},
+            "repeat": Repeatability.INTERVAL,
+            "details": {
+                "p_value": permutation_p_value(
+                    largest_ks_distance(self.times, self.kinds), chances
+                ),
+                "kind": self.classes[cut.kind] if self.name == DECIDED else right,
+                "limit": cut.at,
+                "above": cut.above,
+            },
         }
+        bound = BoundKind.AT_LEAST
+        return [
+            Measurement.of(gained, "advantage", Unit.SHARE, bound=bound, **more),
+            Measurement.of(apart, "median_difference", Unit.SECOND, **more),
+        ]
 
 
 def _gap(metric: str, secret: str, reason: GapReason) -> Gap:
     words = {
-        GapReason.NEEDS_LABELS: "Without labels nobody knows which decisions are right.",
+        GapReason.NEEDS_LABELS: "Without labels it is unknown which decisions are right.",
         GapReason.TOO_FEW_ROWS: "Fewer than two kinds have enough rows in both halves of the "
         "sample.",
     }

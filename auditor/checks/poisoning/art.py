@@ -1,4 +1,4 @@
-"""What poisoning attacks of the Adversarial Robustness Toolbox do to a model trained again."""
+"""Check of poisoning attacks of the Adversarial Robustness Toolbox on a retrained model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from functools import partial
 from typing import ClassVar, cast
 
 from auditor.attacks.art.adapter import art_version
-from auditor.attacks.art.evidence import AttackLimits
+from auditor.attacks.art.evasion_evidence import AttackLimits
 from auditor.attacks.art.failure_reasons import FailureReason
 from auditor.attacks.art.poisoning import (
     POISONING_FIXED_SETTINGS,
@@ -27,6 +27,7 @@ from auditor.attacks.poisoning.poison_campaign import PoisonContext, PoisonPlan,
 from auditor.attacks.poisoning.poison_trial import PoisonedRows, PoisonSource
 from auditor.attacks.poisoning.poison_trial_readings import EMITS, SUCCESS, PoisonOutcome
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, find_image_axes
@@ -34,29 +35,29 @@ from auditor.domain.gaps import read_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_TO_IMPORT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class ArtPoisoningCheck:
-    """Runs poisoning attacks of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) by class
-    name, and counts for itself what came of them.
+class ArtPoisoningCheck(Check):
+    """Runs poisoning attacks of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) that you
+    list by class name, and measures their effect independently.
 
-    An attack poisons ``rates`` of the training rows, which are trained on again as
-    ``poisoning.susceptibility`` does: by the owner's recipe, ``repeats`` times with poison and
-    seeds of their own, or without one the last layer alone. ``attack_success_rate`` is the share of
-    evaluation rows that are then decided as the target: with the trigger, or, for an attack that
-    aims at single rows, of ten rows of the source class. What ART says of its success does not
-    count. Gradients are the twin's; where ART asks for a PyTorch module or a support vector machine
-    the attacker teaches a small one of his own, as he would. Poison is brought to what the data can
-    hold first. Every figure is a bound: it may fail a rule, and never passes one.
+    An attack poisons ``rates`` of the training rows. The model is then trained again as in
+    ``poisoning.susceptibility``: by your recipe, ``repeats`` times with poison and seeds of their
+    own, or without a recipe the last layer alone. ``attack_success_rate`` is the share of
+    evaluation rows that are then decided as the target: with the trigger or, for an attack on
+    single rows, of ten rows of the source class. ART's own claim of success does not count.
 
-    ``settings`` are lines of the form ``FeatureCollisionAttack.max_iter=30``. An attack may take
-    ``seconds`` a repeat. One that cannot run here is a Gap with its reason; `docs/art-attacks.md`
-    lists every class. Where none is named, the check is a Gap.
+    Gradients come from the twin. If ART needs a PyTorch module or a support vector machine, the
+    attacker trains a small one. Poison is first moved to values that your data can hold. Every
+    figure is a bound: it may fail a rule, and never passes one.
+
+    ``settings`` are lines such as ``FeatureCollisionAttack.max_iter=30``. An attack may take
+    ``seconds`` for each repeat. An attack that cannot run here is a Gap with its reason;
+    `docs/art-attacks.md` lists every class. If you list no attack, the check is a Gap.
     """
 
     attacks: tuple[str, ...] = ("PoisoningAttackBackdoor",)
@@ -71,12 +72,11 @@ class ArtPoisoningCheck:
 
     id: ClassVar[str] = "poisoning.art"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "What poison of the Adversarial Robustness Toolbox does"
+    title: ClassVar[str] = "Effect of poisoning attacks from the Adversarial Robustness Toolbox"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TRAINING}
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE, Need.SPACE, Need.TWIN})
-    uses: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[Mapping[str, str]] = {"art": "art"}
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "rate", "retrained"})
     emits: ClassVar[Mapping[str, Metric]] = EMITS
@@ -136,10 +136,6 @@ class ArtPoisoningCheck:
         seconds = SECONDS_TO_IMPORT * bool(self.attacks) + 3e-3 * trained
         made = self.repeats * len(plan.attacks)
         return CheckCost(queries=size.rows + 2 * rows + made * rows, seconds=seconds)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Promise nothing: whom an attack is to turn is known when it runs."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Poison, train and ask.

@@ -1,4 +1,4 @@
-"""What detectors of the Adversarial Robustness Toolbox flag as poison, and what that is worth."""
+"""Check of poison detectors of the Adversarial Robustness Toolbox: their flags and their power."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auditor.attacks.art.adapter import art_version
 from auditor.attacks.art.evasion import ArtAttackContext
-from auditor.attacks.art.evidence import AttackLimits
+from auditor.attacks.art.evasion_evidence import AttackLimits
 from auditor.attacks.art.failure_reasons import FailureReason, reason_from_gap
 from auditor.attacks.art.poisoning import (
     DETECTOR_FIXED_SETTINGS,
@@ -34,6 +34,7 @@ from auditor.attacks.poisoning.detector_flags import (
     sample_labelled_rows,
 )
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item
@@ -41,7 +42,6 @@ from auditor.domain.gaps import missing_labels_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import PolicyError
 
@@ -49,25 +49,25 @@ SECONDS_TO_IMPORT, SECONDS_A_ROW = 5.0, 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class ArtDetectorCheck:
-    """Runs detectors of poison of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) by
-    class name, and measures what they are worth.
+class ArtDetectorCheck(Check):
+    """Runs poison detectors of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) that you
+    list by class name, and measures how reliable their flags are.
 
-    A detector looks at up to ``rows`` training rows: at what the target's last layer is given
-    (``ActivationDefence``, ``SpectralSignatureDefense``), at its answers (``STRIP``), or at a model
-    that it trains (``RONIDefense``). What it flags, ``flagged_share``, is a claim and always
-    doubted: some detectors flag a fixed quota, whatever the rows are. Beside it stands what the
-    same detector flags of trusted rows, which are the evaluation data.
+    A detector examines up to ``rows`` training rows: the input of your model's last layer
+    (``ActivationDefence``, ``SpectralSignatureDefense``), its answers (``STRIP``), or a model that
+    the detector trains (``RONIDefense``). The share of flagged rows, ``flagged_share``, is a claim
+    and always doubted, because some detectors flag a fixed quota of any rows. For comparison the
+    details hold the flags on trusted rows, which are your evaluation data.
 
-    What its flags are worth is measured on a copy of the training rows in which we planted a share
-    of ``rate`` ourselves (a patch, or wrong labels where rows are no pictures), with a small
-    network taught on it: ``planted_found`` and ``false_flags``. ``ProvenanceDefense`` asks who
-    brought each row, which only the copy says.
+    Reliability is measured on a copy of the training rows in which the check plants a share of
+    ``rate`` itself (a patch, or wrong labels if rows are not pictures), with a small network
+    trained on it: ``planted_found`` and ``false_flags``. ``ProvenanceDefense`` needs the source of
+    each row, which only the copy has.
 
-    ``settings`` are lines of the form ``SpectralSignatureDefense.expected_pp_poison=0.05``. A
-    detector may take ``seconds`` a look; one that cannot run here is a Gap with its reason. Where
-    none is named, the check is a Gap. ``poisoning.training_scan`` holds scores against trusted rows
-    and names none where nothing is shown.
+    ``settings`` are lines such as ``SpectralSignatureDefense.expected_pp_poison=0.05``. A detector
+    may take ``seconds`` for each run. A detector that cannot run here is a Gap with its reason. If
+    you list no detector, the check is a Gap. ``poisoning.training_scan`` compares scores with
+    trusted rows and lists no row without proof.
     """
 
     detectors: tuple[str, ...] = ("ActivationDefence",)
@@ -79,12 +79,11 @@ class ArtDetectorCheck:
 
     id: ClassVar[str] = "poisoning.art_detectors"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "What detectors of the Adversarial Robustness Toolbox flag"
+    title: ClassVar[str] = "Poison detectors from the Adversarial Robustness Toolbox"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TRAINING}
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.SPACE})
-    uses: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[Mapping[str, str]] = {"art": "art"}
     coordinates: ClassVar[frozenset[str]] = frozenset({"detector"})
     emits: ClassVar[Mapping[str, Metric]] = EMITS
@@ -123,10 +122,6 @@ class ArtDetectorCheck:
         asked = rows * len(set(self.detectors))
         seconds = SECONDS_TO_IMPORT * bool(self.detectors) + SECONDS_A_ROW * asked
         return CheckCost(queries=20 * asked, seconds=seconds)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Promise nothing: what a detector can look at is known when it runs."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Let each detector look. Raises ``MissingExtraError`` where ART is not installed, and what

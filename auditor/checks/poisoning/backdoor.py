@@ -1,4 +1,4 @@
-"""Whether one small trigger sends whatever it is put on to one class."""
+"""Check for a backdoor: one small trigger that sends any row to one class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from auditor.attacks.poisoning.backdoor_readings import BACKDOOR, backdoor_readi
 from auditor.attacks.poisoning.backdoor_rows import split_backdoor_rows
 from auditor.attacks.poisoning.backdoor_scan import BackdoorScan, BackdoorScanPlan
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
@@ -17,7 +18,6 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.metrics.stats.proportions import clopper_pearson
 
 SECONDS_A_PASS = 1e-5
@@ -27,45 +27,57 @@ KINDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class BackdoorCheck:
-    """Looks for a backdoor: blindly on the target, by decisions alone, and by slopes of the twin.
+class BackdoorCheck(Check):
+    """Looks for a backdoor in your model in three ways: blindly on the target, by decisions alone,
+    and by gradients of the twin.
 
-    On the target, ``noise`` inputs without meaning are classified, and ``tried`` small patches (in
-    tables: extreme and rare values of one or two columns) and ``mixed`` patterns, mixed into the
-    whole input, are put on ``backgrounds`` rows, the best for each class again on ``again`` rows.
-    On the twin, the smallest mask that sends all rows to a class is fitted for every class (Neural
-    Cleanse, Wang et al. 2019), and the largest margin of every class is climbed to without any row
-    (MM-BD, Wang et al. 2024). Of more than ``classes`` classes, those are searched that the blind
-    scans point at.
+    **Search.** On the target, the check classifies ``noise`` inputs without meaning. It puts
+    ``tried`` small patches (in tables: extreme and rare values of one or two columns) and ``mixed``
+    patterns, mixed into the whole input, on ``backgrounds`` rows, and the best for each class again
+    on ``again`` rows. On the twin, it fits the smallest mask that sends all rows to a class, for
+    every class (Neural Cleanse, Wang et al. 2019), and maximises the margin of every class without
+    any row (MM-BD, Wang et al. 2024). If there are more than ``classes`` classes, only those that
+    the blind scans suggest are searched.
 
-    A detector names a class that stands out from the others by ``index`` median absolute deviations
-    and is far ahead of the second; or up to a third of the classes that are so together, since a
-    backdoor may have several targets. Where there is a recipe, ``clean_models`` models are trained
-    again on labelled rows that had no part in training; ready shadow models that learnt from
-    reference rows alone are all taken in their place, but where ``clean_models`` is 0. The target's
-    statistics are held against theirs, and the found trigger is tried on them. What is found on one
-    half of the evaluation rows is judged on up to ``rows`` of the other half, on the target.
+    **Detectors.** A detector reports a class that stands out from the others by ``index`` median
+    absolute deviations and is far ahead of the second. It may also report up to a third of the
+    classes that stand out together, because a backdoor may have several targets. If you have a
+    recipe, ``clean_models`` models are trained again on labelled rows that had no part in training.
+    Ready shadow models that learned from reference rows alone all replace them, unless
+    ``clean_models`` is 0. The target's statistics are compared with theirs, and the found trigger
+    is tried on them. A trigger found on one half of the evaluation rows is judged on up to ``rows``
+    of the other half, on the target.
 
-    The verdict is ``shown`` where two detectors name one class and a trigger that one of them found
-    works: at least ``success`` of the rows of other classes go there (lower limit at ``level``,
-    corrected for all classes and kinds), it covers at most ``most_mask`` of the input or is mixed
-    in at most ``most_blend`` strong, and it does better than random contents, than the best trigger
-    as large for any other class that two detectors do not name, and than on any clean model. So a
-    class that is close to all others by nature is no backdoor. Where one detector alone names a
-    class to which a trigger works, or two do and none works, it is ``inconclusive``, as it is where
-    none could have been shown: where fewer than two detectors could name a class (among fewer than
-    four classes, or without twin and recipe in a table), where too few rows judge a trigger, or
-    where small blind triggers work for a quarter of the other classes too, as on networks whose
-    rare inputs weigh much.
+    **Verdict ``shown``.** Two detectors report one class and a trigger that one of them found
+    works:
 
-    The blind scans know squares and patterns. A mark of another form is at best named by the twin
-    alone, which is ``inconclusive``, and often by none. That a mask works here and not on clean
-    models is no sign by itself: nearly every clean model has such masks of its own. A backdoor that
-    sends the rows of one class alone to another is not looked for. One of more targets than a third
-    of the classes, one that a rare thing in the scene triggers, or one that moves pixels a little
-    everywhere can stay unseen: the figures are bounds. Triggers keep the ranges and steps of the
-    input space, not the relations between columns of a table. Up to ``examples`` triggered rows are
-    kept with their clean inputs.
+    - at least ``success`` of the rows of other classes go there (lower limit at ``level``,
+      corrected for all classes and kinds);
+    - it covers at most ``most_mask`` of the input, or is mixed in at a strength of at most
+      ``most_blend``;
+    - it succeeds more often than random contents, than the best trigger of the same size for any
+      other class that two detectors do not report, and than on any clean model. A class that is
+      close to all others by nature is therefore no backdoor.
+
+    **Verdict ``inconclusive``.** One detector alone reports a class to which a trigger works, or
+    two report one and no trigger works. The verdict is also inconclusive if a backdoor could not be
+    shown: fewer than two detectors could report a class (fewer than four classes, or a table
+    without twin and recipe), too few rows judge a trigger, or small blind triggers work for a
+    quarter of the other classes too, as on networks with rare inputs of large weight.
+
+    **Limits.** The figures are bounds.
+
+    - The blind scans cover squares and patterns. A mark of another form is at best found by the
+      twin alone, which is ``inconclusive``, and often by no detector.
+    - A mask that works here and not on clean models is no sign by itself: nearly every clean model
+      has such masks of its own.
+    - The check does not search for a backdoor that sends the rows of one class alone to another.
+    - It can miss a backdoor with more targets than a third of the classes, one that a rare object
+      in the scene triggers, and one that moves pixels a little everywhere.
+    - Triggers keep the ranges and steps of the input space, not the relations between columns of a
+      table.
+
+    Up to ``examples`` triggered rows are kept with their clean inputs.
     """
 
     rows: int = 200
@@ -90,14 +102,13 @@ class BackdoorCheck:
 
     id: ClassVar[str] = "poisoning.backdoor"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "Triggers that send every row to one class"
+    title: ClassVar[str] = "Backdoor triggers that turn all rows into one class"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.MODEL, Need.SPACE}
     )
     wants: ClassVar[frozenset[Need]] = frozenset(
         {Need.LABELS, Need.PARENT, Need.RECIPE, Need.REFERENCE, Need.SHADOWS, Need.TWIN}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = BACKDOOR
     coordinates: ClassVar[frozenset[str]] = frozenset({"detector", "noise", "trigger"})
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -122,7 +133,6 @@ class BackdoorCheck:
             "starts": 20, "classes": 200, "clean_models": 19,
         },
     }  # fmt: skip
-    grid: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -1,4 +1,4 @@
-"""Inputs from production that behave as if they carried a trigger."""
+"""Screen of production inputs for backdoor triggers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from auditor.attacks.poisoning.input_screen import (
     screen_readings,
 )
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, find_image_axes
@@ -26,27 +27,29 @@ from auditor.domain.gaps import VERDICT, read_gap, write_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats
+from auditor.metrics.stats.ks_distance import first_half
 from auditor.metrics.stats.proportions import clopper_pearson
-from auditor.metrics.stats.separation import first_half
 
 LEAST_CLEAN = 40
 """Clean rows below which no limit can be set and tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class InputScreenCheck:
-    """Screens pictures that the deployed model met for triggers, by two methods.
+class InputScreenCheck(Check):
+    """Screens pictures that your deployed model received for triggers, by two methods.
 
-    ``scale_up`` makes ten brighter copies of each and counts how many are decided alike, from
-    decisions alone (Guo et al. 2023); ``strip`` lays ``overlays`` clean pictures over it, and asks
-    how sure the model remains (Gao et al. 2019). One half of up to ``clean`` evaluation rows sets
-    the limit that the share ``false_alarms`` of them reach, the other half tries it, and the
-    production rows are held against that half (Fisher's exact test, at ``level`` over both
-    methods); rows that are clustered leave it ``inconclusive``. It needs inputs that carry a
-    trigger: it says nothing of a model that nobody attacks yet. Evidence holds scores and ids, no
-    pictures.
+    ``scale_up`` makes ten brighter copies of each picture and counts how many get the same
+    decision, from decisions alone (Guo et al. 2023). ``strip`` lays ``overlays`` clean pictures
+    over it and measures how certain the model remains (Gao et al. 2019).
+
+    One half of up to ``clean`` evaluation rows sets the limit that a share of ``false_alarms`` of
+    them reaches. The other half tests it, and production rows are compared with that half (Fisher's
+    exact test, at ``level`` over both methods). If your rows are clustered, the verdict is
+    ``inconclusive``.
+
+    The check needs inputs that carry a trigger: it cannot find a backdoor that is not yet in use.
+    Evidence holds scores and ids, no pictures.
     """
 
     rows: int = 2000
@@ -58,20 +61,19 @@ class InputScreenCheck:
 
     id: ClassVar[str] = "poisoning.input_screen"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Inputs that behave as if they carried a trigger"
+    title: ClassVar[str] = "Inputs that behave as if they contained a trigger"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.PRODUCTION, Need.EVALUATION, Need.MODEL, Need.SPACE, Need.CLASSIFICATION}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"method"})
     emits: ClassVar[Mapping[str, Metric]] = {
         FLAGGED: Metric("Screened inputs beyond the limit", Unit.SHARE, higher_is_better=False),
         ALARMS: Metric("Clean rows beyond the limit", Unit.SHARE),
         EXCESS: Metric(
-            "Inputs beyond the limit, less clean rows", Unit.SHARE, BoundKind.AT_LEAST,
+            "Screened inputs beyond the limit, minus clean rows", Unit.SHARE, BoundKind.AT_LEAST,
             higher_is_better=False,
         ),
-        VERDICT: Metric("Whether triggers are shown", Unit.NONE, BoundKind.AT_LEAST, exact=True),
+        VERDICT: Metric("Triggers detected", Unit.NONE, BoundKind.AT_LEAST, exact=True),
     }  # fmt: skip
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(5)"),
@@ -84,7 +86,6 @@ class InputScreenCheck:
         Budget.CI: {},
         Budget.FULL: {"rows": 20_000, "clean": 10_000, "overlays": 50},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

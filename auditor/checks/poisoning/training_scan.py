@@ -1,11 +1,10 @@
-"""Training rows that no clean source of data explains: wrong labels, triggers, strange views."""
+"""Scan of training rows for poison: wrong labels, triggers and strange views."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.attacks.poisoning.training_scan import (
     LEAST_OF_A_CLASS,
@@ -29,15 +28,18 @@ from auditor.attacks.poisoning.training_scan_readings import (
     TrainingScanResult,
 )
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import VERDICT, missing_labels_gap, read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_measurement
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import BlockPanel, list_doubts
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, ClassificationTask, Floats
 from auditor.metrics.data.anomalies import ColumnScale, comparable_points
 from auditor.metrics.data.near_duplicates import NO_INPUTS
@@ -46,27 +48,39 @@ from auditor.metrics.stats.proportions import clopper_pearson
 SECONDS_A_ROW = 2e-4
 CHUNK = 8192
 Chosen = Mapping[DatasetRole, NeighbourCodes]
+MOST_SHOWN = 25
+NAMED = (
+    "Rows that trusted rows of the same label do not explain, most suspicious first. "
+    "Review them before you train on them again. Rows without an ID are counted from 1."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingScanCheck:
+class TrainingScanCheck(Check):
     """Compares each training row with trusted rows of the same label, by five methods.
 
-    Evaluation rows are trusted: their source and labels are taken for clean. ``neighbours`` and
-    ``references`` ask whether a row lies nearer to another class than to its own, among up to
-    ``pool`` training rows and among trusted rows (tables on a robust scale, pictures by their means
-    over a grid of 8 by 8). ``spectre`` (Hayase et al. 2021), ``spectral`` (Tran et al. 2018) and
-    ``clusters`` (Chen et al. 2018, with silhouettes) look at what the model's last layer is given,
-    class by class, of rows that the model decides as they are labelled.
+    Evaluation rows are trusted: the check assumes that their source and labels are clean.
 
-    Every score is held against the trusted rows' own: the count of training rows among the highest
-    scores (Fisher's exact test), and conformal p-values, whose tail is carried on exponentially
-    beyond the trusted rows. Only where a method shows, at ``level`` over all methods, that there is
-    something does it name rows, at most ``false_share`` of them ordinary ones on average (Benjamini
-    and Hochberg). So of clean training data from the trusted rows' source nearly no audit names
-    any; training data of another source are named as such, and their figures doubted. Rows of one
-    cluster are alike without poison: there the verdict is ``inconclusive``. It finds what stands
-    out. Poison that keeps true labels, and less than ``least_share`` in the details, goes unseen.
+    - ``neighbours`` and ``references`` test whether a row lies nearer to another class than to its
+      own, among up to ``pool`` training rows and among trusted rows (tables on a robust scale,
+      pictures by their means over a grid of 8 by 8).
+    - ``spectre`` (Hayase et al. 2021), ``spectral`` (Tran et al. 2018) and ``clusters`` (Chen et
+      al. 2018, with silhouettes) use the input of your model's last layer, class by class, for rows
+      that the model decides as they are labelled.
+
+    Every score is compared with the scores of trusted rows: by the count of training rows among the
+    highest scores (Fisher's exact test), and by conformal p-values with a tail that continues
+    exponentially beyond the trusted rows. A method lists rows only if it shows poison, at ``level``
+    over all methods. At most ``false_share`` of the listed rows are ordinary on average (Benjamini
+    and Hochberg).
+
+    Limits:
+
+    - On clean training data from the source of the trusted rows, almost no audit lists any row.
+      Training data of another source are reported as such, and their figures are doubted.
+    - Rows of one cluster are alike even without poison: there the verdict is ``inconclusive``.
+    - The check finds rows that stand out. It misses poison that keeps true labels, and less poison
+      than ``least_share`` in the details.
     """
 
     rows: int = 100_000
@@ -80,19 +94,20 @@ class TrainingScanCheck:
 
     id: ClassVar[str] = "poisoning.training_scan"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Training rows that look poisoned"
+    title: ClassVar[str] = "Suspicious training rows"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.TRAINING, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION}
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.MODEL})
-    uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"method"})
     emits: ClassVar[Mapping[str, Metric]] = {
         SHARE: Metric(
-            "Training rows that are named", Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False
+            "Flagged training rows", Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False
         ),
-        PRECISION: Metric("Named rows that are no ordinary ones", Unit.SHARE, BoundKind.AT_LEAST),
-        VERDICT: Metric("Whether poison is shown", Unit.NONE, BoundKind.AT_LEAST, exact=True),
+        PRECISION: Metric(
+            "Flagged rows that are not ordinary rows", Unit.SHARE, BoundKind.AT_LEAST
+        ),
+        VERDICT: Metric("Poison detected", Unit.NONE, BoundKind.AT_LEAST, exact=True),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "10(3)"),
@@ -107,8 +122,8 @@ class TrainingScanCheck:
         Budget.CI: {"rows": 50_000},
         Budget.FULL: {"rows": 1_000_000, "trusted": 10_000, "pool": 8192},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[RowEvidence] = SCANNED
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.DATA, 3)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -177,7 +192,12 @@ class TrainingScanCheck:
         views = _views(subject, chosen)
         if isinstance(views, Gap):
             return found, suggested, {name: write_gap(views) for name in VIEWS}
-        found |= representation_scores(views, rows, _told(subject, chosen), subject.seed)
+        # Which rows the model decides as they are labelled
+        if isinstance(subject.model, Gap):
+            told = np.empty(0, dtype=np.bool_)
+        else:
+            told = np.concatenate([subject.right(role)[rows] for role, rows in chosen.items()])
+        found |= representation_scores(views, rows, told, subject.seed)
         subject.progress(2, 2)
         return found, suggested, {}
 
@@ -187,6 +207,25 @@ class TrainingScanCheck:
             return (read_gap(evidence["gap"]),)
         terms = ScanCriteria(self.level, self.false_share, self.listed)
         return TrainingScanResult.of(evidence, terms).readings(confidence)
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show the training rows that the scan names, where it names any."""
+        return ReportBlock(
+            parts=tuple(
+                BlockPanel(
+                    title=cls.title,
+                    caption=f"{NAMED} Flagged share: {format_measurement(m).whole}."
+                    + _hidden(len(rows)),
+                    header=("Row", "Label", "Label by trusted rows"),
+                    rows=rows[:MOST_SHOWN],
+                    notes=list_doubts([m]),
+                )
+                for m in measurements
+                if m.metric == "suspect_share" and m.params.get("method") == "joint"
+                if (rows := _suspects(m))
+            )
+        )
 
 
 def _lacking(training: Dataset, trusted: Dataset) -> Gap | None:
@@ -237,13 +276,6 @@ def _views(subject: Subject, chosen: Chosen) -> Narrow | Gap:
     return np.concatenate(found)
 
 
-def _told(subject: Subject, chosen: Chosen) -> NDArray[np.bool_]:
-    """Return which rows the model decides as they are labelled."""
-    if isinstance(subject.model, Gap):
-        return np.empty(0, dtype=np.bool_)
-    return np.concatenate([subject.right(role)[rows] for role, rows in chosen.items()])
-
-
 def _written(found: Mapping[str, SuspicionScores]) -> Evidence:
     kept = {}
     for name, item in found.items():
@@ -263,4 +295,16 @@ _NO_NUMBERS = Gap(
     detail="Rows that are neither a table nor pictures have no distance here.",
     cure="Leave the check out; data.duplicates compares texts.",
 )
+
+
+def _suspects(m: Measurement) -> tuple[tuple[str, ...], ...]:
+    listed, names = m.details.get("suspects"), ("id", "label", "suggested")
+    told = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    return tuple(tuple(str(item.get(name, "")) for name in names) for item in told)
+
+
+def _hidden(rows: int) -> str:
+    return f" {rows - MOST_SHOWN} more are in the record only." if rows > MOST_SHOWN else ""
+
+
 CHECK: type[Check] = TrainingScanCheck

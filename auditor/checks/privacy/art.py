@@ -1,4 +1,4 @@
-"""What attacks of the Adversarial Robustness Toolbox on privacy claim, and what holds of it."""
+"""Check of privacy attacks of the Adversarial Robustness Toolbox: their claims, verified."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,10 +8,10 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.art import privacy_claims
+from auditor.attacks.art import privacy_evaluation
 from auditor.attacks.art.adapter import art_version
 from auditor.attacks.art.evasion import ArtAttackContext
-from auditor.attacks.art.evidence import AttackLimits
+from auditor.attacks.art.evasion_evidence import AttackLimits
 from auditor.attacks.art.failure_reasons import FailureReason, collect_failures, reason_from_gap
 from auditor.attacks.art.privacy import (
     DECIDED,
@@ -28,10 +28,11 @@ from auditor.attacks.art.privacy import (
     invert_model,
     train_membership_attack,
 )
-from auditor.attacks.art.privacy_claims import EMITS, NONE_ASKED, privacy_claim_readings
+from auditor.attacks.art.privacy_evaluation import EMITS, NONE_ASKED, privacy_claim_readings
 from auditor.attacks.art.settings import AttackSettings, read_settings
 from auditor.attacks.privacy.attribute_inference import SecretColumn
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item, find_image_axes
@@ -39,39 +40,40 @@ from auditor.domain.gaps import ABSENT
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_TO_IMPORT, SECONDS_A_QUERY = 5.0, 2e-4
 Stage: TypeAlias = (
-    privacy_claims.MembershipClaimSetup
-    | privacy_claims.AttributeClaimSetup
-    | privacy_claims.ExtractionClaimSetup
-    | privacy_claims.InversionClaimSetup
+    privacy_evaluation.MembershipClaimSetup
+    | privacy_evaluation.AttributeClaimSetup
+    | privacy_evaluation.ExtractionClaimSetup
+    | privacy_evaluation.InversionClaimSetup
 )
 Heard: TypeAlias = Evidence | FailureReason
 
 
 @dataclass(frozen=True, slots=True)
-class ArtPrivacyCheck:
+class ArtPrivacyCheck(Check):
     """Runs inference and extraction attacks of the Adversarial Robustness Toolbox (ART, arXiv
-    1807.01069) by class name, and holds what they claim against what we know.
+    1807.01069) that you list by class name, and tests their claims independently.
 
-    Attacks on **membership** learn from one half of up to ``rows`` members and as many others, and
-    are judged on the other half, as ``privacy.membership`` judges its own: a leak is ``shown`` only
-    if members and others look alike to whom no model is known, and the same attack, learnt as it
-    is, finds less on stand-ins that saw neither. Attacks on an **attribute** guess up to
-    ``columns`` columns as ``privacy.attribute`` does, and count for what they gain over an imputer
-    that never sees the model. What **extraction** copies is judged on rows that it had no part in,
-    against a copy that true labels taught; the thief is a small network. Rows that **inversion**
-    makes up (``starts`` of each of up to ``classes`` classes) are judged as ``privacy.inversion``
-    judges its own.
+    - **Membership** attacks learn from one half of up to ``rows`` members and as many others, and
+      are judged on the other half as in ``privacy.membership``. A leak is ``shown`` only if members
+      and others look alike without access to the model, and the same attack, trained the same way,
+      finds less on stand-ins that saw neither.
+    - **Attribute** attacks guess up to ``columns`` columns as in ``privacy.attribute``. Only their
+      gain over an imputer that never sees the model counts.
+    - **Extraction** attacks are judged on rows that they did not use, against a copy trained on
+      true labels. The copy is a small network.
+    - **Inversion** attacks make up rows (``starts`` for each of up to ``classes`` classes), which
+      are judged as in ``privacy.inversion``.
 
-    Every figure is a bound: it may fail a rule, and never passes one. ``settings`` are lines of the
-    form ``KnockoffNets.nb_stolen=300``, for the class or its methods. An attack may ask for
-    ``most_queries`` rows a row that it works on, and for ``seconds``; one that needs more, or
-    cannot run here, is a Gap with its reason. `docs/art-attacks.md` lists every class. Where none
-    is named, the check is a Gap.
+    Every figure is a bound: it may fail a rule, and never passes one.
+
+    ``settings`` are lines such as ``KnockoffNets.nb_stolen=300``, for the class or its methods. An
+    attack may request ``most_queries`` rows for each row that it works on, and take ``seconds``. An
+    attack that needs more, or cannot run here, is a Gap with its reason; `docs/art-attacks.md`
+    lists every class. If you list no attack, the check is a Gap.
     """
 
     attacks: tuple[str, ...] = ("MembershipInferenceBlackBox",)
@@ -85,14 +87,13 @@ class ArtPrivacyCheck:
 
     id: ClassVar[str] = "privacy.art"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "What attacks of the Adversarial Robustness Toolbox learn"
+    title: ClassVar[str] = "Privacy attacks from the Adversarial Robustness Toolbox"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL}
     )
     wants: ClassVar[frozenset[Need]] = frozenset(
         {Need.TRAINING, Need.REFERENCE, Need.SPACE, Need.TWIN, Need.GROUPS}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[Mapping[str, str]] = {"art": "art"}
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "column", "queries", "data"})
     of_labels: ClassVar[frozenset[str]] = frozenset({"auc"})
@@ -141,10 +142,6 @@ class ArtPrivacyCheck:
         most = asked * min(self.most_queries, 1000)
         seconds = SECONDS_TO_IMPORT * bool(self.attacks) + most * SECONDS_A_QUERY
         return CheckCost(queries=asked + most, passes=most, seconds=seconds)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Promise nothing: what an attack needs is known when it runs."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Run each attack by name. Raises ``MissingExtraError`` where ART is not installed."""
@@ -201,33 +198,53 @@ class _ArtPrivacyStages:
         stage = self.stages[family]
         if isinstance(stage, Gap):
             return family, reason_from_gap(stage)
-        if isinstance(stage, privacy_claims.MembershipClaimSetup):
+        if isinstance(stage, privacy_evaluation.MembershipClaimSetup):
             return family, _members(name, settings, desk, stage, subject)
-        if isinstance(stage, privacy_claims.AttributeClaimSetup):
-            return family, _columns(name, settings, desk, stage)
-        if isinstance(stage, privacy_claims.ExtractionClaimSetup):
-            return family, _copy(name, settings, desk, stage)
-        return family, _made(name, settings, desk, stage)
+        if isinstance(stage, privacy_evaluation.AttributeClaimSetup):
+            parts = (stage.taken.known, stage.asked, stage.lent)
+            sides = AttributeAttackRows(*(ArtAttributeRows(it.inputs, it.labels) for it in parts))
+            wide = replace(desk, rows=sum(len(it.labels) for it in parts))
+
+            def guess(secret: SecretColumn) -> NDArray[np.int64] | FailureReason:
+                return infer_attribute(
+                    name, settings, wide, InferredColumn(secret.places, secret.levels), sides
+                )
+
+            told, why = collect_failures(guess)
+            return family, stage.hear(told) or why[0]
+        if isinstance(stage, privacy_evaluation.ExtractionClaimSetup):
+            thief = ExtractionAttacker(stage.taken.pool, stage.taken.labels)
+            found = extract_model(
+                name, settings, replace(desk, rows=len(thief.rows)), thief, stage.held
+            )
+            return family, found if isinstance(found, FailureReason) else stage.hear(
+                found.said, found.queries
+            )
+        starts, aims = stage.starts, stage.campaign.victim.aims
+        made_found = invert_model(name, settings, replace(desk, rows=len(aims)), starts, aims)
+        return family, made_found if isinstance(made_found, FailureReason) else stage.hear(
+            name, made_found
+        )
 
 
 def _set(family: PrivacyAttackFamily, subject: Subject, check: ArtPrivacyCheck) -> Stage | Gap:
     """Set the stage of a family, or say what is lacking."""
     if family is PrivacyAttackFamily.EXTRACTION:
-        return privacy_claims.ExtractionClaimSetup.of(subject, check.rows, check.rows)
+        return privacy_evaluation.ExtractionClaimSetup.of(subject, check.rows, check.rows)
     if family is PrivacyAttackFamily.INVERSION:
-        return privacy_claims.InversionClaimSetup.of(subject, check.classes, check.starts)
+        return privacy_evaluation.InversionClaimSetup.of(subject, check.classes, check.starts)
     if DatasetRole.TRAINING not in subject.datasets:
         return ABSENT[DatasetRole.TRAINING]
     if family is PrivacyAttackFamily.ATTRIBUTE:
-        return privacy_claims.AttributeClaimSetup.of(subject, check.rows, check.columns)
-    return privacy_claims.MembershipClaimSetup.of(subject, check.rows)
+        return privacy_evaluation.AttributeClaimSetup.of(subject, check.rows, check.columns)
+    return privacy_evaluation.MembershipClaimSetup.of(subject, check.rows)
 
 
 def _members(
     name: str,
     settings: AttackSettings,
     desk: ArtAttackContext,
-    stage: privacy_claims.MembershipClaimSetup,
+    stage: privacy_evaluation.MembershipClaimSetup,
     subject: Subject,
 ) -> Heard:
     pool, known = stage.pool, stage.known
@@ -237,47 +254,6 @@ def _members(
         return teller
     tell, why = collect_failures(teller.tell)
     return stage.hear(subject, tell) or why[0]
-
-
-def _columns(
-    name: str,
-    settings: AttackSettings,
-    desk: ArtAttackContext,
-    stage: privacy_claims.AttributeClaimSetup,
-) -> Heard:
-    parts = (stage.taken.known, stage.asked, stage.lent)
-    sides = AttributeAttackRows(*(ArtAttributeRows(it.inputs, it.labels) for it in parts))
-    wide = replace(desk, rows=sum(len(it.labels) for it in parts))
-
-    def guess(secret: SecretColumn) -> NDArray[np.int64] | FailureReason:
-        return infer_attribute(
-            name, settings, wide, InferredColumn(secret.places, secret.levels), sides
-        )
-
-    told, why = collect_failures(guess)
-    return stage.hear(told) or why[0]
-
-
-def _copy(
-    name: str,
-    settings: AttackSettings,
-    desk: ArtAttackContext,
-    stage: privacy_claims.ExtractionClaimSetup,
-) -> Heard:
-    thief = ExtractionAttacker(stage.taken.pool, stage.taken.labels)
-    found = extract_model(name, settings, replace(desk, rows=len(thief.rows)), thief, stage.held)
-    return found if isinstance(found, FailureReason) else stage.hear(found.said, found.queries)
-
-
-def _made(
-    name: str,
-    settings: AttackSettings,
-    desk: ArtAttackContext,
-    stage: privacy_claims.InversionClaimSetup,
-) -> Heard:
-    starts, aims = stage.starts, stage.campaign.victim.aims
-    found = invert_model(name, settings, replace(desk, rows=len(aims)), starts, aims)
-    return found if isinstance(found, FailureReason) else stage.hear(name, found)
 
 
 CHECK: type[Check] = ArtPrivacyCheck

@@ -1,7 +1,7 @@
-"""Whether the model gives away a column of the people whom it was trained on."""
+"""Check of attribute inference: whether the model reveals a column of training rows."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -22,8 +22,9 @@ from auditor.attacks.privacy.attribute_inference import (
     split_attribute_rows,
     unread_group_gap,
 )
-from auditor.attacks.privacy.score_temperature import ScoreReader
+from auditor.attacks.privacy.logit_recovery import ScoreReader
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
@@ -31,9 +32,14 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
 from auditor.domain.models import Model
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import BoundKind, Gap, Reading, Unit
+from auditor.domain.readings import BoundKind, Gap, Measurement, Reading, Unit
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import (
+    build_interval_panels,
+    format_detail_share,
+    format_figure_cells,
+)
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats, get_class_names
 from auditor.metrics.stats.means import paired_difference
 
@@ -41,27 +47,37 @@ SECONDS_A_GUESS = 2e-5
 CERTAIN_FLOOR, LABELS_FLOOR = 1e-6, 0.05
 """The least chance of a label that an attacker believes: of a model that gives labels alone, that
 it errs once in twenty."""
+COLUMNS = (
+    "How much more often the attack guesses a member's level than an imputer that "
+    "never sees the model, minus the same for non-members. 0 is no leak; intervals "
+    "hold jointly. Each figure is a lower bound: an attacker who knows more can find "
+    "more."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class AttributeInferenceCheck:
-    """Guesses a column of up to ``rows`` members of the training data and of as many others, whose
-    other columns and label the attacker knows, from what the model answers for each level.
+class AttributeInferenceCheck(Check):
+    """Tests whether an attacker can guess a column of your training data's members from the model's
+    answers.
 
-    Asked about are up to ``columns`` columns of two to ``levels`` levels that the model reads:
-    declared groups first, then immutable ones, then all others; a one-hot group is one column. The
-    attacker names the level for which the model's chance of the true label, times the chance that
-    an imputer gives the level, is greatest. The imputer is a logistic regression on rows that
-    nobody trained on: the reference data, or one half of the evaluation data.
+    The attack covers up to ``rows`` members and as many others. The attacker knows each row's label
+    and other columns, and queries the model with each level of the column. Up to ``columns``
+    columns of two to ``levels`` levels that the model reads are attacked: declared groups first,
+    then immutable columns, then all others. A one-hot group is one column.
 
-    ``advantage`` is the smaller of two gains: of the attack over the imputer alone, which never
-    sees the model, on the same members; and of that gain over the gain on others. What the model
-    has learnt of everybody shows in the first, and a difference between the two samples in neither.
-    It is a bound: other attackers may know more. ``verdict`` is ``shown`` where the gain of some
-    column is above 0 at ``level``, corrected for all columns. Where the imputer alone does better
-    on one of the two samples, they differ, and figures are doubted. Rows of the evaluation data
-    that stand in the training data are left out. Evidence holds which guesses were right, not what
-    was guessed.
+    The attacker chooses the level with the greatest product of the model's probability for the true
+    label and an imputer's probability for the level. The imputer is a logistic regression on rows
+    outside the training data: the reference data, or one half of the evaluation data.
+
+    ``advantage`` is the smaller of two gains: the gain of the attack over the imputer alone on the
+    same members, and that gain minus the gain on others. General knowledge of the model counts in
+    the first alone, and a difference between the two samples in neither. It is a bound: other
+    attackers may know more.
+
+    ``verdict`` is ``shown`` if the gain of some column is above 0 at ``level``, corrected for all
+    columns. If the imputer alone does better on one of the two samples, they differ, and figures
+    are doubted. Evaluation rows that are also in the training data are left out. Evidence holds
+    which guesses were right, not the guesses.
     """
 
     rows: int = 2000
@@ -71,20 +87,19 @@ class AttributeInferenceCheck:
 
     id: ClassVar[str] = "privacy.attribute"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "What the model gives away of its members' columns"
+    title: ClassVar[str] = "Attribute inference about training rows"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.MODEL, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION, Need.TRAINING}
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.REFERENCE, Need.SPACE, Need.GROUPS})
-    uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"column"})
     emits: ClassVar[Mapping[str, Metric]] = {
         "advantage": Metric(
-            "Guesses of a member's column that only the model's memory makes right",
+            "Correct guesses of a member's column that only the model's memory explains",
             Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False,
         ),
         "verdict": Metric(
-            "Whether a leak of any column is shown", Unit.NONE, BoundKind.AT_LEAST, exact=True
+            "Attribute leak detected", Unit.NONE, BoundKind.AT_LEAST, exact=True
         ),
     }  # fmt: skip
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -100,10 +115,10 @@ class AttributeInferenceCheck:
         Budget.CI: {},
         Budget.FULL: {"rows": 10_000, "columns": 20},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"clusters", "ids", "members"}), apart=frozenset({"about", "columns", "gap"})
     )
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.GIVEN_AWAY, 3)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -183,6 +198,26 @@ class AttributeInferenceCheck:
         ]
         unread = cast("list[str]", about["unread"])
         return (*found, *map(unread_group_gap, unread), family.conclusion(contests))
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show what is given away of each column."""
+        return ReportBlock(
+            parts=build_interval_panels(
+                [m for m in measurements if m.metric == "advantage"],
+                lambda m: str(m.params.get("column", "")),
+                title="Attribute leak by column",
+                caption=COLUMNS,
+                header=("Column", "Gain", "Interval", "How sure", "Members right", "Imputer right"),
+                ideal=0.0,
+                unit=Unit.NONE,
+                cells=lambda m: (
+                    *format_figure_cells(m),
+                    format_detail_share(m, "members_accuracy"),
+                    format_detail_share(m, "members_baseline"),
+                ),
+            )
+        )
 
 
 @dataclass(slots=True, eq=False)

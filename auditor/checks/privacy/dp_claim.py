@@ -1,4 +1,4 @@
-"""Whether a claim of differential privacy holds by its own numbers, and before canaries."""
+"""Check of a differential privacy claim: its epsilon recomputed, and tested by canaries."""
 
 import base64
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ import numpy as np
 
 from auditor.domain.artifacts import FileDigest, ModelStructure
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import VERDICT, read_gap, write_gap
-from auditor.domain.json import Json
+from auditor.domain.json import Json, read_json
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.privacy_claims import PrivacyClaim, parse_privacy_claim
+from auditor.domain.privacy_claims import PrivacyClaim
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.training_recipes import TrainingRecipe
 from auditor.errors import RecipeError
 from auditor.metrics.privacy_accounting.canaries import (
@@ -56,20 +56,24 @@ LONGEST = 600.0  # seconds, after which a recipe is stopped unless the audit fil
 
 
 @dataclass(frozen=True, slots=True)
-class DpClaimCheck:
-    """Works out a claimed epsilon anew, looks for faults in the claim, and audits the training.
+class DpClaimCheck(Check):
+    """Recomputes the epsilon that you claim, looks for faults in the claim, and audits the
+    training.
 
     The epsilon of the claimed parameters lies between two bounds (privacy loss distributions); a
     claim below both is understated. ``structural_findings`` counts faults by stable codes, which
     the details list.
 
-    Where the recipe names ``dp_train``, it is run once with ``canaries`` records whose gradients
-    are their own, each in by a fair coin; else the plain recipe with that many odd rows, which show
-    much less. What guesses of who was in prove, at ``level``, is ``epsilon_lower_bound``: the
-    larger of two bounds, corrected for both and for every guess count. The claim is contradicted
-    only where that exceeds it. Not contradicted is not confirmed: details of the verdict say how
-    much too little noise would have been seen. Where nothing was run, where the hook does not see
-    the canaries, or where nobody knows what would have been seen, it is inconclusive.
+    If your recipe provides ``dp_train``, it runs once with ``canaries`` records that each have
+    their own gradient and are each included by a fair coin. Otherwise the plain recipe runs with as
+    many unusual rows, which show much less. ``epsilon_lower_bound`` is the epsilon that guesses of
+    the included canaries prove at ``level``: the larger of two bounds, corrected for both and for
+    every number of guesses.
+
+    The claim is contradicted only if the lower bound exceeds it. A claim that is not contradicted
+    is not confirmed: the details of the verdict hold the deficit of noise that the audit would have
+    detected. The verdict is inconclusive if the recipe did not run, if the hook does not see the
+    canaries, or if the detectable deficit is unknown.
     """
 
     canaries: int = 2000
@@ -77,24 +81,23 @@ class DpClaimCheck:
 
     id: ClassVar[str] = "privacy.dp_claim"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "The claim of differential privacy"
+    title: ClassVar[str] = "Claimed differential privacy"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.PRIVACY_CLAIM})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE, Need.TRAINING})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         RECOMPUTED: Metric(
             "Epsilon of the claimed parameters", Unit.NONE, higher_is_better=False
         ),
-        DIFFERENCE: Metric("Claimed less recomputed epsilon", Unit.NONE, higher_is_better=True),
+        DIFFERENCE: Metric("Claimed minus recomputed epsilon", Unit.NONE, higher_is_better=True),
         FINDINGS: Metric(
-            "Faults of the claim by its own words", Unit.COUNT, higher_is_better=False, exact=True
+            "Contradictions within the claim", Unit.COUNT, higher_is_better=False, exact=True
         ),
         SIGNED: Metric("The claim is signed", Unit.NONE, higher_is_better=True, exact=True),
         LOWER: Metric(
-            "Epsilon that canaries prove", Unit.NONE, BoundKind.AT_LEAST, higher_is_better=False
+            "Epsilon proven by canaries", Unit.NONE, BoundKind.AT_LEAST, higher_is_better=False
         ),
         VERDICT: Metric(
-            "What was found against the claim", Unit.NONE, BoundKind.AT_LEAST, exact=True
+            "Verdict on the claim", Unit.NONE, BoundKind.AT_LEAST, exact=True
         ),
     }  # fmt: skip
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -108,7 +111,6 @@ class DpClaimCheck:
         Budget.CI: {"canaries": 2000},
         Budget.FULL: {"canaries": 4000},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -123,10 +125,6 @@ class DpClaimCheck:
         records = size.beside.get(DatasetRole.TRAINING.value) or size.rows
         training = min(LONGEST, SECONDS_A_RECORD * records) if self.canaries else 0.0
         return CheckCost(seconds=ARITHMETIC + training)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Say nothing: it depends on what is claimed."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Keep the claim, its signature and what is known beside it; train once with canaries."""
@@ -149,11 +147,18 @@ class DpClaimCheck:
         """Work all out from evidence; the verdict is one at the check's own level."""
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
-        claim = parse_privacy_claim(cast("Mapping[str, Json]", evidence["claim"]))
+        claim = read_json(PrivacyClaim, cast("Json", evidence["claim"]), "claim")
         known = cast("Mapping[str, Json]", evidence["known"])
         level = cast("Mapping[str, float]", evidence["settings"])["level"]
         run = read_gap(evidence["no_run"]) if "no_run" in evidence else read_canary_run(evidence)
-        stated = PrivacyClaimReview(claim, find_claim_faults(claim, _read_known(known)), run, level)
+        read_known = ClaimContext(
+            batch_norms=cast("int | None", known["batch_norms"]),
+            rows=cast("int | None", known["rows"]),
+            model=cast("str | None", known["model"]),
+            code=cast("str | None", known["code"]),
+            data=tuple(cast("list[str]", known["data"])),
+        )
+        stated = PrivacyClaimReview(claim, find_claim_faults(claim, read_known), run, level)
         return (*stated.readings(confidence), _signed(evidence))
 
     def _trained(self, subject: Subject, claim: PrivacyClaim) -> Evidence:
@@ -211,25 +216,25 @@ def _known(subject: Subject) -> Json:
         "code": None if isinstance(subject.recipe, Gap) else subject.recipe.digest,
         "data": []
         if training is None
-        else [training.digest, *(f"sha256:{file.sha256}" for file in training.files)],
+        else [training.digest, *(file.digest for file in training.files)],
     }
-
-
-def _read_known(said: Mapping[str, Json]) -> ClaimContext:
-    return ClaimContext(
-        batch_norms=cast("int | None", said["batch_norms"]),
-        rows=cast("int | None", said["rows"]),
-        model=cast("str | None", said["model"]),
-        code=cast("str | None", said["code"]),
-        data=tuple(cast("list[str]", said["data"])),
-    )
 
 
 def _signed(evidence: Evidence) -> Measurement:
     seen = cast("Mapping[str, Json]", evidence["signature"])
     told = cast("Mapping[str, Json]", seen["file"])
     file = FileDigest(str(told["name"]), int(cast("int", told["size"])), str(told["sha256"]))
-    found = _look(_decode(seen["bundle"]), _decode(seen["key"]), file)
+    bundle = _decode(seen["bundle"])
+    key = _decode(seen["key"])
+    if bundle is None:
+        found = SignatureVerification(
+            (VerificationIssue(IssueCode.UNSIGNED, "the claim is not signed"),)
+        )
+    elif key is None:
+        text = "the claim is signed, and the audit names no key to verify with"
+        found = SignatureVerification((VerificationIssue(IssueCode.NO_KEY, text),))
+    else:
+        found = verify_model(bundle, key, (file,))
     return Measurement(
         metric=SIGNED,
         value=found.verified,
@@ -240,17 +245,6 @@ def _signed(evidence: Evidence) -> Measurement:
             "findings": [item.to_json() for item in found.objections],
         },
     )
-
-
-def _look(bundle: bytes | None, key: bytes | None, file: FileDigest) -> SignatureVerification:
-    if bundle is None:
-        return SignatureVerification(
-            (VerificationIssue(IssueCode.UNSIGNED, "nobody signed the claim"),)
-        )
-    if key is None:
-        text = "the claim is signed, and the audit names no key to verify with"
-        return SignatureVerification((VerificationIssue(IssueCode.NO_KEY, text),))
-    return verify_model(bundle, key, (file,))
 
 
 def _encode(raw: bytes | None) -> Json:

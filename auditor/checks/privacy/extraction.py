@@ -1,17 +1,16 @@
-"""How faithful a copy of the model anybody makes who may ask it a number of questions."""
+"""Check of model extraction: how faithful a copy can be made by a number of queries."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
 
+from auditor.attacks.privacy.logit_recovery import build_score_reader
 from auditor.attacks.privacy.model_extraction import (
     METRICS,
     STRATEGIES,
     ExtractionPlan,
-    ExtractionQueries,
-    ExtractionSplit,
     copy_readings,
     decide_copies,
     extraction_verdict,
@@ -22,36 +21,53 @@ from auditor.attacks.privacy.model_extraction import (
     split_extraction_rows,
     train_copies,
 )
-from auditor.attacks.privacy.score_temperature import build_score_reader
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_scalar
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import BoundKind, Gap, Reading, Scalar, Unit
-from auditor.domain.subjects import CheckShard, Subject
-from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.domain.readings import BoundKind, Gap, Measurement, Reading, Scalar, Unit
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import (
+    BlockPanel,
+    IntervalChart,
+    IntervalRow,
+    format_detail_share,
+    format_figure_cells,
+    interval_ends,
+)
+from auditor.domain.tasks import ClassificationTask
 from auditor.metrics.stats.proportions import clopper_pearson
 
 SECONDS_A_LESSON = 8e-5
+COPIES = (
+    "Share of held-out rows on which a copy decides like the model. Dots are copies "
+    "trained on the model's answers, squares the best copy trained on the true labels "
+    "of as many rows. A better attacker can copy more."
+)
+MOST_COPIES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class ModelExtractionCheck:
-    """Teaches stand-ins by the target's answers to ever more ``queries``, and counts on how many
-    held-out rows each decides as the target does.
+class ModelExtractionCheck(Check):
+    """Measures how faithfully an attacker can copy your model by querying it.
 
-    Queries are natural rows (``knockoff``), or natural rows and mixtures of two in turn
-    (``mixup``): of the reference data, or else of one half of the evaluation data. Judged are up to
-    ``rows`` evaluation rows that no query was made of. The stand-in is a small network of one
-    hidden layer, so that ``fidelity`` is a bound: an attacker with a better one copies more.
-    ``gain_over_labels`` is the fidelity less that of the same network taught by true labels, mixed
-    as rows are, which needs no model to ask: of as many queries or fewer, the most faithful one,
-    or the guess of the commonest label where that is better.
-    ``verdict`` is ``shown`` where some such gain is above 0 at ``level``, corrected for all of
-    them. Evidence holds decisions, not rows.
+    Stand-ins learn the target's answers to an increasing number of ``queries``. ``fidelity`` is the
+    share of held-out rows on which a stand-in decides as the target. Queries are natural rows
+    (``knockoff``), or natural rows and mixtures of two in turn (``mixup``), from the reference data
+    or else from one half of the evaluation data. Up to ``rows`` evaluation rows that no query used
+    are judged. The stand-in is a small network with one hidden layer, so ``fidelity`` is a bound: a
+    better one copies more.
+
+    ``gain_over_labels`` is the fidelity minus that of a baseline that needs no model. The baseline
+    is the same network trained on true labels, mixed as rows are, of as many queries or fewer: the
+    most faithful one, or the guess of the most common label if that is better. ``verdict`` is
+    ``shown`` if some such gain is above 0 at ``level``, corrected for all of them. Evidence holds
+    decisions, not rows.
     """
 
     queries: tuple[int, ...] = (100, 400, 1000)
@@ -61,21 +77,20 @@ class ModelExtractionCheck:
 
     id: ClassVar[str] = "privacy.extraction"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "How faithfully the model can be copied by asking it"
+    title: ClassVar[str] = "Model extraction by queries"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.REFERENCE, Need.SPACE})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "fidelity": Metric(
-            "Rows on which a copy decides as the model does", Unit.SHARE, BoundKind.AT_LEAST,
+            "Rows that a copy decides like the model", Unit.SHARE, BoundKind.AT_LEAST,
             higher_is_better=False,
         ),
         "gain_over_labels": Metric(
-            "Fidelity that the model's answers gave beyond true labels", Unit.SHARE,
+            "Fidelity gained from the model's answers, compared with true labels", Unit.SHARE,
             BoundKind.AT_LEAST, higher_is_better=False,
         ),
         "verdict": Metric(
-            "Whether answers make a better copy", Unit.NONE, BoundKind.AT_LEAST, exact=True
+            "Extraction detected", Unit.NONE, BoundKind.AT_LEAST, exact=True
         ),
     }  # fmt: skip
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -92,6 +107,7 @@ class ModelExtractionCheck:
         Budget.FULL: {"queries": (100, 400, 1000, 3000, 10_000), "rows": 10_000},
     }
     grid: ClassVar[Mapping[str, str]] = {"queries": "queries", "strategy": "strategies"}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.GIVEN_AWAY, 4)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -130,7 +146,15 @@ class ModelExtractionCheck:
             return {"gap": write_gap(query_count_gap(least, taken.room, self.strategies[0]))}
         dataset, include = subject.datasets[DatasetRole.EVALUATION], plan.include(asked)
         held = np.asarray(dataset.inputs)[taken.held]
-        task, told = _told(subject, taken, asked)
+        # The task, what the target answers, and what labels say, if there are any
+        task, model = subject.task, subject.model
+        if isinstance(model, Gap) or not isinstance(task, ClassificationTask):
+            message = "a copy needs a model that decides, and the frame asks for one"
+            raise TypeError(message)
+        reader = build_score_reader(subject, softens=False)
+        told = {"answers": asked.ask(lambda rows: reader(model.predict(rows)))}
+        if taken.labels is not None:
+            told["labels"] = asked.labels(taken.labels, len(task.classes))
         found = {
             name: decide_copies(
                 train_copies(asked, targets, include, subject.seed, subject.progress),
@@ -171,20 +195,42 @@ class ModelExtractionCheck:
                 found += copy_readings(copy, confidence, len(there), guess)
         return (*found, extraction_verdict(tuple(there.values()), self.level))
 
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show how faithful copies are, by growing numbers of queries."""
+        found = [m for m in measurements if m.metric == "fidelity" and interval_ends(m) is not None]
+        found.sort(key=lambda m: (str(m.params.get("strategy")), _queries(m)))
+        if not found:
+            return ReportBlock()
+        rows = [row for m in found[:MOST_COPIES] for row in _copies(m)]
+        panel = BlockPanel(
+            title="Fidelity of the copies",
+            caption=COPIES,
+            chart=IntervalChart(tuple(rows), Unit.SHARE),
+            header=("Queries", "Fidelity", "Interval", "How sure", "Trained on labels"),
+            rows=tuple(
+                (_asked(m), *format_figure_cells(m), format_detail_share(m, "taught_by_labels"))
+                for m in found
+            ),
+        )
+        return ReportBlock(parts=(panel,))
 
-def _told(
-    subject: Subject, taken: ExtractionSplit, asked: ExtractionQueries
-) -> tuple[ClassificationTask, Mapping[str, Floats]]:
-    """Return the task, what the target answers, and what labels say, if there are any."""
-    task, model = subject.task, subject.model
-    if isinstance(model, Gap) or not isinstance(task, ClassificationTask):
-        message = "a copy needs a model that decides, and the frame asks for one"
-        raise TypeError(message)
-    reader = build_score_reader(subject, softens=False)
-    told = {"answers": asked.ask(lambda rows: reader(model.predict(rows)))}
-    if taken.labels is not None:
-        told["labels"] = asked.labels(taken.labels, len(task.classes))
-    return task, told
+
+def _copies(m: Measurement) -> Iterator[IntervalRow]:
+    """Yield what answers teach, and beside it what labels do."""
+    yield IntervalRow(_asked(m), *(interval_ends(m) or (0.0, 0.0, 0.0)), 0, m.doubted)
+    labels = m.details.get("taught_by_labels")
+    if isinstance(labels, int | float):
+        yield IntervalRow("", labels, labels, labels, 1)
+
+
+def _queries(m: Measurement) -> float:
+    asked = m.params.get("queries")
+    return float(asked) if isinstance(asked, int | float) else 0.0
+
+
+def _asked(m: Measurement) -> str:
+    return f"{format_scalar(_queries(m))} by {m.params.get('strategy', '')}"
 
 
 CHECK: type[Check] = ModelExtractionCheck

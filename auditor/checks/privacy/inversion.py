@@ -1,6 +1,6 @@
-"""Whether a row made up by asking the model shows who was in its training data."""
+"""Check of model inversion: whether reconstructed rows reveal training data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +24,6 @@ from auditor.attacks.privacy.model_inversion import (
 )
 from auditor.attacks.privacy.model_inversion_evaluation import (
     NO_CLASSES,
-    InversionSplit,
     ReconstructionGain,
     split_inversion_rows,
 )
@@ -35,47 +34,61 @@ from auditor.attacks.privacy.model_inversion_readings import (
     missing_metric_gap,
 )
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_scalar
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import BoundKind, Gap, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.readings import BoundKind, Gap, Measurement, Reading, Unit
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import build_interval_panels, format_figure_cells
 from auditor.domain.tasks import get_class_names
 
 SECONDS_A_QUERY = 1.5e-5
 LEAST_ROWS = 30
 """Rows that each attack makes up, where there are few classes."""
+NEAR = (
+    "Members minus non-members among the rows nearest to reconstructed rows: 0 is "
+    "chance. Each nearest row counts once. A reconstructed row that looks like its "
+    "class is not a leak; the p-value shows whether members are nearer."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInversionCheck:
-    """Makes up rows that the model takes for each of up to ``classes`` classes, from ``starts``
-    starts each (of few classes from more, 30 in all), and asks whether they show more than public
-    rows do.
+class ModelInversionCheck(Check):
+    """Reconstructs rows of each class by querying your model, and tests whether they reveal more
+    than public rows do.
 
-    ``gradient`` climbs on the twin for ``steps`` steps; ``scores`` and ``labels`` search by asking
-    the target, for ``generations`` of ``population`` points. Each is made without any ``prior``
-    (every coordinate for itself) and with a ``public`` one: up to ``axes`` principal axes of public
-    rows, which are the reference data, or a part of the evaluation data. A ``generator`` of the
-    owner's is a third one wherever the audit names one.
+    **Attacks.** Up to ``classes`` classes are attacked from ``starts`` starts each (from more if
+    there are few classes, 30 in all). ``gradient`` follows the twin's gradient for ``steps`` steps.
+    ``scores`` and ``labels`` query the target, for ``generations`` generations of ``population``
+    points. Each runs without any ``prior`` (every coordinate by itself) and with a ``public`` one:
+    up to ``axes`` principal axes of public rows, which are the reference data or a part of the
+    evaluation data. If your audit has a ``generator``, it is a third prior.
 
-    ``gain_over_baseline`` is the share of what was made up that a judge takes for its class, less
-    that of the better of two baselines that need no model: the mean of public rows of the class,
-    and one of them; with a generator also the best of what it makes by itself, 64 draws, as a
-    network of public rows sees it. Starts at one class are taken for alike. The judge is a small
-    network taught by other public rows alone. A row that looks like its class is no leak by itself.
-    ``member_proximity`` is: among the rows nearest to what was made up, the share of members less
-    that of others, of as many of either. ``verdict`` is ``shown`` where members lie nearer than
-    chance allows at ``level``, by ``rounds`` permutations within classes, corrected for all
-    attacks; its silence is ``inconclusive`` unless some attack's test would show, four times in
-    five, an advantage of a half (``power`` is the least advantage that it would). The same test of
-    the baselines must find nothing, or members and others differ, and figures are doubted; those
-    with a generator alone, where its own draws lie nearer: it was taught by members. Pictures of
-    what was made up, of public means and of the nearest members are evidence with leave to show
-    examples alone.
+    **``gain_over_baseline``** is the share of reconstructed rows that a judge assigns to their
+    class, minus the share of the better of two baselines that need no model: the mean of public
+    rows of the class, and one of them. With a generator a third baseline is the best of 64 of its
+    own draws, as a network trained on public rows rates them. Starts of one class are treated as
+    alike. The judge is a small network trained on other public rows alone. A row that looks like
+    its class is no leak by itself.
+
+    **``member_proximity``** shows leaks: among the rows nearest to the reconstructed ones, the
+    share of members minus that of others, from equal numbers of both. ``verdict`` is ``shown`` if
+    members lie nearer than chance allows at ``level``, by ``rounds`` permutations within classes,
+    corrected for all attacks. Otherwise it is ``inconclusive``, unless some attack's test would
+    show an advantage of a half four times in five (``power`` is the smallest advantage that it
+    would show).
+
+    The same test on the baselines must find no difference. If it does, members and others differ,
+    and figures are doubted. If a generator's own draws lie nearer to members, it learned from them,
+    and only its figures are doubted.
+
+    Pictures of reconstructed rows, of public means and of the nearest members are evidence only if
+    your audit may show examples.
     """
 
     attacks: tuple[str, ...] = ATTACKS
@@ -91,25 +104,24 @@ class ModelInversionCheck:
 
     id: ClassVar[str] = "privacy.inversion"
     version: ClassVar[int] = 2
-    title: ClassVar[str] = "What can be made up of the training data by asking the model"
+    title: ClassVar[str] = "Training data reconstructed by querying the model"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.MODEL, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION}
     )
     wants: ClassVar[frozenset[Need]] = frozenset(
         {Need.TWIN, Need.TRAINING, Need.REFERENCE, Need.SPACE, Need.GENERATOR}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "gain_over_baseline": Metric(
-            "Made-up rows that look like their class, beyond public ones", Unit.SHARE,
+            "Reconstructed rows that look like their class, minus public rows that do", Unit.SHARE,
             BoundKind.AT_LEAST, higher_is_better=False,
         ),
         "member_proximity": Metric(
-            "Members less others among the rows nearest to what was made up", Unit.SHARE,
+            "Members minus non-members among the rows nearest to reconstructed rows", Unit.SHARE,
             BoundKind.AT_LEAST, higher_is_better=False,
         ),
         "verdict": Metric(
-            "Whether members lie nearer than chance allows", Unit.NONE, BoundKind.AT_LEAST,
+            "Members nearer than by chance", Unit.NONE, BoundKind.AT_LEAST,
             exact=True,
         ),
     }  # fmt: skip
@@ -132,6 +144,7 @@ class ModelInversionCheck:
         },
     }  # fmt: skip
     grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "prior": "priors"}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.GIVEN_AWAY, 5)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -149,7 +162,8 @@ class ModelInversionCheck:
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Return what every attack asks about every class."""
-        rows, priors = self._rows(size), self._priors(given=size.generator)
+        classes = min(self.classes, max(size.classes, 1))
+        rows, priors = (classes * self._each(classes)), self._priors(given=size.generator)
         asked = self._asked(rows, priors)
         passes = self.steps * rows * len(priors) if GRADIENT in self.attacks else 0
         return CheckCost(asked, passes, 0.5 + SECONDS_A_QUERY * asked)
@@ -187,20 +201,26 @@ class ModelInversionCheck:
             sightings.add(rows)
         names, leave = get_class_names(subject.task), subject.show_examples and made
         pictures = inversion_pictures(campaign, made, baselines[0], names) if leave else {}
+        right = campaign.judge.hits(taken.attacker.inputs, taken.attacker.labels)
         return {
             **sightings.evidence(),
             **pictures,
             "cells": [cell_to_json(cell) for cell in made],
             **write_missing_cells(absences),
-            "about": self._about(subject, campaign, taken),
+            "about": {
+                "seed": subject.seed,
+                "judge": [int(right.sum()), len(right)],
+                "classes": len(get_class_names(subject.task)),
+                "members": DatasetRole.TRAINING in subject.datasets,
+                "clustered": taken.clustered,
+                "public_data": taken.public.value,
+                "public_rows": len(taken.attacker.labels),
+                **describe_generator(subject),
+            },
         }
 
     def _each(self, classes: int) -> int:
         return max(self.starts, -(-LEAST_ROWS // classes))
-
-    def _rows(self, size: AuditSize) -> int:
-        classes = min(self.classes, max(size.classes, 1))
-        return classes * self._each(classes)
 
     def _priors(self, *, given: bool) -> tuple[str, ...]:
         """Return the priors that are tried, a generator that is given among them."""
@@ -211,21 +231,6 @@ class ModelInversionCheck:
         """Return what all attacks, and the baselines, ask about so many rows each."""
         each = sum(self.effort.queries(attack) for attack in self.attacks) * len(priors)
         return (each + PUBLIC_ONES + (GENERATOR in priors)) * rows
-
-    def _about(
-        self, subject: Subject, campaign: InversionCampaign, taken: InversionSplit
-    ) -> dict[str, Json]:
-        right = campaign.judge.hits(taken.attacker.inputs, taken.attacker.labels)
-        return {
-            "seed": subject.seed,
-            "judge": [int(right.sum()), len(right)],
-            "classes": len(get_class_names(subject.task)),
-            "members": DatasetRole.TRAINING in subject.datasets,
-            "clustered": taken.clustered,
-            "public_data": taken.public.value,
-            "public_rows": len(taken.attacker.labels),
-            **describe_generator(subject),
-        }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count again, and permute again; the verdict is at the check's own level."""
@@ -238,6 +243,38 @@ class ModelInversionCheck:
         ]
         found = InversionFindings.of(evidence, self.rounds, self.level)
         return (*gaps, *found.readings(confidence), found.verdict())
+
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show whether what attacks made up is nearer to members than to others."""
+        return ReportBlock(
+            parts=build_interval_panels(
+                [m for m in measurements if m.metric == "member_proximity"],
+                _name_attack,
+                title="Distance of reconstructed rows to members",
+                caption=NEAR,
+                header=(
+                    "Attack, prior",
+                    "Members minus non-members",
+                    "Interval",
+                    "How sure",
+                    "p-value",
+                ),
+                ideal=0.0,
+                unit=Unit.NONE,
+                cells=lambda m: (*format_figure_cells(m), _p_value(m)),
+            )
+        )
+
+
+def _name_attack(m: Measurement) -> str:
+    attack, prior = (str(m.params.get(name, "")) for name in ("attack", "prior"))
+    return attack if prior == "none" else f"{attack}, {prior}"
+
+
+def _p_value(m: Measurement) -> str:
+    value = m.details.get("p_value")
+    return format_scalar(value) if isinstance(value, int | float) else ""
 
 
 CHECK: type[Check] = ModelInversionCheck

@@ -1,6 +1,6 @@
-"""Whether the model gives away which rows it was trained on."""
+"""Check of membership inference: whether the model reveals which rows it was trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -30,39 +30,57 @@ from auditor.attacks.privacy.shadow_models import (
 )
 from auditor.attacks.privacy.shadow_training import ModelStack, to_feature_matrix
 from auditor.domain.budgets import AuditSize, Budget, CheckCost, CheckForecast
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.readings import Gap, Measurement, Reading, Unit
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import build_interval_panels
 from auditor.domain.tasks import Floats
-from auditor.metrics.stats.ranking import auc
+from auditor.metrics.stats.roc_auc import auc
 
 SECONDS_A_ROW_AND_MODEL = 6e-5
 SECONDS_AN_OPENING, SECONDS_A_SHADOW_ROW = 1.0, 1.5e-5
 """About what a small shadow model takes: a process of its own, and a row."""
+CHANCE = 0.5
+MEMBERS = (
+    "Probability that a training row looks more like a training row than another row "
+    "does (AUC). 50 % is chance. Each figure is a lower bound: a better attack can "
+    "find more."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class MembershipInferenceCheck:
-    """Attacks up to ``rows`` members and as many non-members through the model's answers.
+class MembershipInferenceCheck(Check):
+    """Tests whether an attacker can infer from your model's answers which rows it was trained on.
 
-    ``loss`` takes the chance of the label; ``rmia`` (Zarifzadeh et al. 2024) and ``lira`` (Carlini
-    et al. 2022) compare it with what ``models`` stand-ins of each of ``stand_ins`` say that saw the
-    row or did not; with a recipe, ``retrained`` more are trained by it, and have to agree with the
-    artifact as they agree with one another: on a fifth of the evaluation rows, 500 at most, which
-    are set aside for that and are no non-members; ``shadows`` of the owner's that are ready are
-    taken in their place, by the same test. A model that gives labels alone is asked about
-    ``copies`` noisy copies a row and scale, and stand-ins are asked in the same way; no recipe is
-    run for it. A leak is shown only if chance does not explain it, members and non-members look
-    alike to whom no model is known, and the same attack finds less on models that saw neither: on
-    stand-ins of both samples, and on stand-ins of training data alone, which find non-members
-    strange whose labels drifted, as the model does. Scores that are far too sure or too flat are
-    divided by a temperature first. What is found is a bound: a better attack finds more. A drift
-    that only the model is good enough to notice would still look like a leak.
+    The attacks use up to ``rows`` members and as many non-members:
+
+    - ``loss`` uses the probability of the label.
+    - ``rmia`` (Zarifzadeh et al. 2024) and ``lira`` (Carlini et al. 2022) compare it with the
+      answers of ``models`` stand-ins of each of ``stand_ins``, some of which saw the row.
+
+    With a recipe, ``retrained`` more stand-ins are trained by it. They must agree with the artifact
+    as they agree with one another, on a fifth of the evaluation rows (at most 500), which are set
+    aside and are no non-members. Your ready ``shadows`` replace them if they pass the same test. If
+    your model returns labels alone, it is queried with ``copies`` noisy copies for each row and
+    scale, and stand-ins likewise; no recipe runs for it.
+
+    A leak is shown only if all of these hold:
+
+    - Chance does not explain it.
+    - Members and non-members look alike without access to the model.
+    - The same attack finds less on models that saw neither: on stand-ins of both samples, and on
+      stand-ins of training data alone. Non-members with drifted labels look strange to the latter,
+      as to the model.
+
+    Scores that are far too certain or too flat are first divided by a temperature. The result is a
+    bound: a better attack finds more. A drift that only the model is good enough to notice would
+    still look like a leak.
     """
 
     rows: int = 2000
@@ -74,12 +92,11 @@ class MembershipInferenceCheck:
 
     id: ClassVar[str] = "privacy.membership"
     version: ClassVar[int] = 3
-    title: ClassVar[str] = "Telling which rows were trained on"
+    title: ClassVar[str] = "Membership inference"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TRAINING}
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE, Need.SHADOWS})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = EMITS
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "shadows", "rounding", "group"})
     of_labels: ClassVar[frozenset[str]] = frozenset({AUC})
@@ -108,7 +125,7 @@ class MembershipInferenceCheck:
             "copies": 30,
         },
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.GIVEN_AWAY, 1)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -123,7 +140,8 @@ class MembershipInferenceCheck:
         A retraining learns from half of the pool and from all training rows besides; ready shadow
         models are opened and asked about the pool, and nothing is retrained then.
         """
-        pool = self._pool(size)
+        members = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0))
+        pool = members + min(self.rows, size.rows)
         models = (self.models + MODELS) * len(self.stand_ins)
         members = size.beside.get(DatasetRole.TRAINING.value, 0)
         besides = members - min(self.rows, members)
@@ -193,9 +211,33 @@ class MembershipInferenceCheck:
     def _holds(self, size: AuditSize) -> bool:
         return self.retrained > 1 and size.recipe
 
-    def _pool(self, size: AuditSize) -> int:
-        members = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0))
-        return members + min(self.rows, size.rows)
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show the area of every attack and of every group."""
+        said = [
+            f"All together: {m.value}."
+            for m in measurements
+            if m.metric == "verdict" and m.params.get("attack") == "all"
+        ]
+        return ReportBlock(
+            parts=build_interval_panels(
+                [m for m in measurements if m.metric == AUC and m.params.get("rounding") == "none"],
+                _name_attack,
+                title="Membership inference",
+                caption=" ".join((MEMBERS, *said)),
+                header=("Attack", "Area under the ROC curve", "Interval", "How sure"),
+                ideal=CHANCE,
+                most=14,
+                unit=Unit.SHARE,
+            )
+        )
+
+
+def _name_attack(m: Measurement) -> str:
+    group, shadows = (str(m.params.get(name, "")) for name in ("group", "shadows"))
+    name = str(m.params.get("attack", ""))
+    parts = [name] if shadows == "none" else [name, shadows]
+    return ", ".join(parts if group == "all" else [*parts, group])
 
 
 CHECK: type[Check] = MembershipInferenceCheck

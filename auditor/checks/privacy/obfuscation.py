@@ -1,6 +1,6 @@
-"""What altering a model's answers takes from who wants to tell its training rows, and costs."""
+"""Check of output obfuscation: how altered answers reduce membership leakage, and their cost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
@@ -45,35 +45,48 @@ from auditor.attacks.privacy.shadow_models import (
 )
 from auditor.attacks.privacy.shadow_training import ModelStack, to_feature_matrix, train_stack
 from auditor.domain.budgets import AuditSize, Budget, CheckCost, CheckForecast
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import TEXT, DatasetRole
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_scalar
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.readings import Gap, Measurement, Reading, Unit
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import build_interval_panels, format_figure_cells
 from auditor.domain.tasks import ClassificationTask, Floats
 
 SECONDS_A_ROW_AND_MODEL = 6e-5
 PLAIN = OutputPerturbation(NONE, 0.0)
 AT_ONCE = 2048
+CHANCE = 0.5
+HIDDEN = (
+    "The same attack after the answers were altered. 50 % is chance. The table shows "
+    "the cost of altering on rows that the model was not trained on."
+)
+COSTS = ("auc_change", "smece_change", "brier_change", "accuracy_change")
 
 
 @dataclass(frozen=True, slots=True)
-class ObfuscationCheck:
-    """Alters the answers about up to ``rows`` members and as many non-members, and attacks again.
+class ObfuscationCheck(Check):
+    """Alters your model's answers, attacks membership again, and measures the privacy gain and the
+    cost.
 
-    Answers are rounded to ``decimals``, cut to the ``top`` classes, to the label alone, given
-    ``noise`` in nats, or cooled by ``temperatures``. The attack is that of Zarifzadeh et al.
-    (2024) with ``models`` stand-ins, whose answers are altered in the same way, except for noise.
-    Labels alone are attacked twice: at strength 0 by who knows whether the one label is right, and
-    at strength ``copies`` by who asks for the labels of so many noisy copies a row and scale too,
-    and takes the share that keeps the row's label in place of its chance (Choquette-Choo et al.
-    2021); of texts there are no noisy copies. For other ways nothing more is asked of the model,
-    and the attacker does not adapt: what they hide from one who averages noise away, or asks about
-    noisy copies, is less, and ``auc_change`` a bound. Costs are those on rows that the model did
-    not learn from.
+    The attack uses up to ``rows`` members and as many non-members. Answers are rounded to
+    ``decimals``, cut to the ``top`` classes, cut to the label alone, given ``noise`` in nats, or
+    cooled by ``temperatures``. The attack is that of Zarifzadeh et al. (2024) with ``models``
+    stand-ins. Their answers are altered in the same way, except for noise.
+
+    Labels alone are attacked twice. At strength 0, the attacker knows only whether the one label is
+    right. At strength ``copies``, the attacker also requests the labels of as many noisy copies for
+    each row and scale, and uses the share that keeps the row's label as its probability
+    (Choquette-Choo et al. 2021). Texts have no noisy copies.
+
+    For other ways the attacker sends no further queries and does not adapt. Against an attacker who
+    averages noise away or queries noisy copies, they hide less, so ``auc_change`` is a bound. Costs
+    are measured on rows that the model did not learn from.
     """
 
     rows: int = 2000
@@ -86,7 +99,7 @@ class ObfuscationCheck:
 
     id: ClassVar[str] = "privacy.obfuscation"
     version: ClassVar[int] = 3
-    title: ClassVar[str] = "Altered answers, what they hide and what they cost"
+    title: ClassVar[str] = "Altered answers: privacy gain and cost"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {
             Need.CLASSIFICATION,
@@ -97,7 +110,6 @@ class ObfuscationCheck:
             Need.TRAINING,
         }
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = EMITS
     coordinates: ClassVar[frozenset[str]] = frozenset({"mitigation", "strength"})
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -122,7 +134,7 @@ class ObfuscationCheck:
             "copies": 30,
         },
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.GIVEN_AWAY, 2)
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -153,10 +165,6 @@ class ObfuscationCheck:
             seconds=SECONDS_A_ROW_AND_MODEL * pool * (self.models + MODELS),
         )
 
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Say nothing: changes are as sure as the answers are alike."""
-        return {}
-
     def foretell(self, size: AuditSize) -> CheckForecast:
         """Say whether there are too few rows for any of it."""
         return foretell_membership_gaps(size, self.rows, self.emits, {}, hold=False)
@@ -181,7 +189,15 @@ class ObfuscationCheck:
         )
         own, seen = train_one_sided_models(subject, pool, classes, NETWORK_KIND)
         altered: dict[str, Item] = {}
-        for way in self._useful(subject, pool):
+        # The ways that change anything of so many classes; of texts are no noisy copies
+        task = subject.task
+        classes = len(task.classes) if isinstance(task, ClassificationTask) else 0
+        texts = pool.inputs.dtype.kind == TEXT
+        for way in tuple(
+            it
+            for it in self.ways
+            if (it.name != "top" or it.strength < classes - 1) and not (texts and it.of_copies)
+        ):
             altered |= self._altered(subject, pool, answers, way, (stack, own))
         blind = blind_scores(features, pool.labels, pool.member, subject.seed)
         kept = ShadowModelAnswers(
@@ -218,7 +234,8 @@ class ObfuscationCheck:
         def steady(decide: Decide) -> Floats:
             return noise_robustness(subject, pool.inputs, pool.labels, decide, int(way.strength))
 
-        answers = _answers(subject, pool, way(said.plain.astype(np.float64), subject.seed))
+        altered = way(said.plain.astype(np.float64), subject.seed)
+        answers = PerturbedAnswers.of(altered, decide_classes(subject, altered), pool.labels)
         if way.of_scores and said.temperature != 1:
             answers = replace(answers, chance=pool.chances(way(said.read, subject.seed)))
         if way.of_copies:
@@ -229,20 +246,28 @@ class ObfuscationCheck:
             shadows, sided = (_shadows(it, features, pool, way) for it in stacks)
         return perturbation_evidence(way, answers, shadows, sided)
 
-    def _useful(self, subject: Subject, pool: MembershipPool) -> tuple[OutputPerturbation, ...]:
-        """Return the ways that change anything of so many classes; of texts are no noisy copies."""
-        task = subject.task
-        classes = len(task.classes) if isinstance(task, ClassificationTask) else 0
-        texts = pool.inputs.dtype.kind == TEXT
-        return tuple(
-            it
-            for it in self.ways
-            if (it.name != "top" or it.strength < classes - 1) and not (texts and it.of_copies)
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show what is left of the attack after each way of altering."""
+
+        def changes(m: Measurement) -> tuple[str, ...]:
+            beside = [it for it in measurements if it.params == m.params]
+            found = {it.metric: format_figure_cells(it)[0] for it in beside}
+            return (format_figure_cells(m)[0], *(found.get(name, "") for name in COSTS))
+
+        return ReportBlock(
+            parts=build_interval_panels(
+                [m for m in measurements if m.metric == "auc"],
+                _name_way,
+                title="Effect of altered answers on the attack",
+                caption=HIDDEN,
+                header=("Altered by", "Attack", "Change", "Calibration", "Brier", "Accuracy"),
+                ideal=CHANCE,
+                most=14,
+                unit=Unit.SHARE,
+                cells=changes,
+            )
         )
-
-
-def _answers(subject: Subject, pool: MembershipPool, altered: Floats) -> PerturbedAnswers:
-    return PerturbedAnswers.of(altered, decide_classes(subject, altered), pool.labels)
 
 
 def _shadows(
@@ -256,6 +281,11 @@ def _shadows(
         altered = kept(stack.probabilities(features[part]).astype(np.float64), 0)
         found[:, part] = altered[:, np.arange(altered.shape[1]), pool.labels[part]]
     return found
+
+
+def _name_way(m: Measurement) -> str:
+    name, strength = str(m.params.get("mitigation", "")), m.params.get("strength", 0.0)
+    return f"{name} {format_scalar(strength)}" if strength else name
 
 
 CHECK: type[Check] = ObfuscationCheck

@@ -1,17 +1,26 @@
-"""Whether loading the artifact may run code or reach outside, from parsing alone."""
+"""Check of the artifact's structure: whether loading it may run code or reach outside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
-from auditor.domain.checks import Metric, Need
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
+from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
+from auditor.domain.explanations import (
+    MOST_TOLD,
+    Explanation,
+    ExplanationContext,
+    count_rest,
+    entry_text,
+    list_entries,
+    tell_details,
+)
 from auditor.domain.gaps import read_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.onnx.scan.external_data import OUTSIDE
 from auditor.onnx.scan.unsafe_entries import UnsafeCode, UnsafeSeverity
 
@@ -19,42 +28,43 @@ METHOD = "static-scan"
 
 
 @dataclass(frozen=True, slots=True)
-class ArtifactStructureCheck:
-    """Counts what a scan of the artifact's files found; the files were parsed and never loaded.
+class ArtifactStructureCheck(Check):
+    """Counts the findings of a scan of the artifact's files. The files are parsed and never loaded.
 
     ``unsafe_constructs`` counts everything that may run code or reach outside the model's folder;
-    ``custom_domains`` and ``external_outside`` are parts of it. ``warnings`` counts what may hide
-    something or what two readers take differently, and runs nothing by itself; control flow and
-    small left-overs are notes in the details. Zero means that this scan found none: operators known
-    to be safe may still be used to build a harmful model.
+    ``custom_domains`` and ``external_outside`` are parts of it. ``warnings`` counts places that may
+    hide data or that two readers interpret differently, but that run no code by themselves. Control
+    flow and small leftovers are notes in the details.
+
+    Zero means that this scan has no findings. A harmful model can still be built from operators
+    that are known to be safe.
     """
 
     id: ClassVar[str] = "provenance.artifact"
     version: ClassVar[int] = 2
     title: ClassVar[str] = "Unsafe constructs in the artifact"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ARTIFACT})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "unsafe_constructs": Metric(
-            "Constructs that may run code or reach outside",
+            "Constructs that can run code or access resources outside the model",
             Unit.COUNT,
             higher_is_better=False,
             exact=True,
         ),
         "custom_domains": Metric(
-            "Operators whose code is not in the file",
+            "Operators whose code is outside the file",
             Unit.COUNT,
             higher_is_better=False,
             exact=True,
         ),
         "external_outside": Metric(
-            "External-data paths that leave the model's folder",
+            "External-data paths that point outside the model's folder",
             Unit.COUNT,
             higher_is_better=False,
             exact=True,
         ),
         "warnings": Metric(
-            "Places that may hide data or that readers take differently",
+            "Places that can hide data or that parsers read differently",
             Unit.COUNT,
             higher_is_better=False,
             exact=True,
@@ -73,16 +83,10 @@ class ArtifactStructureCheck:
         FrameworkControl("owasp-ml", "ML06"),
         FrameworkControl("nist-ai-100-2", "NISTAML.05"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend: the scan was made when the artifact was opened."""
         return CheckCost()
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Return nothing: counts over the whole artifact have no interval."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Return the structure that the scan found, or why there is none."""
@@ -112,6 +116,11 @@ class ArtifactStructureCheck:
             _count("warnings", warnings, {}),
         )
 
+    @classmethod
+    def explain(cls, scene: ExplanationContext) -> Explanation:
+        """Tell what was found in the artifact's files, and where."""
+        return tell_details(scene, "Findings", _found)
+
 
 def _count(
     metric: str, found: Sequence[Mapping[str, str]], details: Mapping[str, Json]
@@ -128,4 +137,13 @@ def _count(
 
 _CUSTOM = frozenset({UnsafeCode.CUSTOM_DOMAIN, UnsafeCode.PYTHON_OPERATOR})
 
-CHECK: type[ArtifactStructureCheck] = ArtifactStructureCheck
+
+def _found(m: Measurement) -> Iterator[str]:
+    listed = list_entries(m.details.get("found"))
+    for item in listed[:MOST_TOLD]:
+        code, where, what = (entry_text(item, name) for name in ("code", "where", "what"))
+        yield f"{code}: {where}: {what}."
+    yield from count_rest(len(listed))
+
+
+CHECK: type[Check] = ArtifactStructureCheck

@@ -1,21 +1,33 @@
-"""Whether what came with a model speaks of what the audit was given: compared digest by digest."""
+"""Check of lineage: whether supply-chain documents match the audit's inputs digest by digest."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import ClassVar, cast
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
-from auditor.domain.checks import Metric, Need
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
+from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.json import Json
+from auditor.domain.explanations import (
+    MOST_TOLD,
+    Explanation,
+    ExplanationContext,
+    count_rest,
+    entry_text,
+    list_entries,
+    read_number,
+    tell_details,
+)
+from auditor.domain.json import Json, read_json
+from auditor.domain.number_text import format_count
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
-from auditor.domain.supply_chain import SupplyDocument, SupplyItem, read_supply_item
-from auditor.domain.trust import read_trust_context
+from auditor.domain.supply_chain import SupplyDocument, SupplyItem
+from auditor.domain.trust_context import TrustContext
 from auditor.trust.policies.evidence import describe_missing_extra, read_trust_query
 from auditor.trust.supply_chain.verify import (
     DocumentSignatureStatus,
@@ -33,38 +45,48 @@ from auditor.trust.supply_chain.verify import (
 METHOD = "sha256-match"
 MOST_LISTED = 100
 TITLES = {
-    "confirmed": "Declared inputs whose digest is that of something given",
+    "confirmed": "Declared inputs with the digest of a given file",
     "confirmed_signed": "Confirmed inputs that a verified signature vouches for",
-    "contradicted": "Declared inputs in whose place something else was given",
-    "claimed": "Declared inputs that nothing given could be compared with",
+    "contradicted": "Declared inputs replaced by a different file",
+    "claimed": "Declared inputs without a file to compare",
     "undeclared": "Given files that no document declares",
     "documents": "Documents that came with the model",
-    "unsigned": "Documents whose signature was not found to hold",
+    "unsigned": "Documents without a valid signature",
     "malformed": "Documents that could not be read as a whole",
 }
 UP = frozenset({"confirmed", "confirmed_signed"})
+STANDINGS = {
+    "verified": "under a valid signature",
+    "refused": "under a signature that is not valid for any trusted signer",
+    "not_verified": "under a signature that could not be verified",
+    "unsigned": "unsigned",
+}
+"What is said of a document's signature."
 
 
 @dataclass(frozen=True, slots=True)
-class LineageCheck:
-    """Compares the digests that documents declare with the files that the audit was given.
+class LineageCheck(Check):
+    """Compares the digests that your documents declare with the files of the audit.
 
-    Read are in-toto statements, SLSA provenance, CycloneDX bills of materials, Croissant metadata
-    and model cards. A declared input is **confirmed** where something given bears its SHA-256,
-    **contradicted** where what was given in its place or under its name is something else, and
-    **only claimed** where there is nothing to compare. An unsigned document speaks for nobody in
-    particular: what it confirms shows that it belongs to these files, not who says so.
-    ``confirmed_signed`` counts what a signature vouches for that is one of ``model.key``, or of
-    those whom the trust policy lets sign documents of that type. With a malformed document among
-    them the counts are doubted, and where nothing could be compared ``contradicted`` is a Gap:
-    silence contradicts nothing, and proves nothing.
+    The check reads in-toto statements, SLSA provenance, CycloneDX bills of materials, Croissant
+    metadata and model cards. Each declared input is one of:
+
+    - **confirmed**: a file of the audit has its SHA-256;
+    - **contradicted**: the file in its place or under its name has another digest;
+    - **only claimed**: the audit has no file to compare.
+
+    An unsigned document proves no author: its confirmed inputs show that it belongs to these files,
+    not who wrote it. ``confirmed_signed`` counts inputs under a signature by ``model.key``, or by a
+    signer that your trust policy allows for that type of document.
+
+    If a document is malformed, the counts are doubted. If no input could be compared,
+    ``contradicted`` is a Gap, because a missing comparison proves no match.
     """
 
     id: ClassVar[str] = "provenance.lineage"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Declared inputs that the digests confirm"
+    title: ClassVar[str] = "Declared inputs confirmed by digests"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.DOCUMENTS})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         name: Metric(
             title,
@@ -83,16 +105,10 @@ class LineageCheck:
         FrameworkControl("iso-42001", "A.10.3"),
         FrameworkControl("mitre-atlas", "AML.T0010.003"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend: the documents are read when figures are made."""
         return CheckCost(seconds=0.01)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Return nothing: counts over all documents have no interval."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Return the documents, whom to believe, and the digests of all that was given."""
@@ -103,9 +119,19 @@ class LineageCheck:
             model: Json = {"name": artifact.name, "version": artifact.version}
             believed = {"trust": trust.to_json(), "model": model}
             believed |= describe_missing_extra(None, [item.raw for item in supply.documents])
+        found = []
+        for item in supply.documents:
+            # Keep a document as text where it is text, so that people can read the evidence
+            content: Json = None
+            if item.raw is not None:
+                try:
+                    content = {"text": item.raw.decode("utf-8")}
+                except UnicodeDecodeError:
+                    content = {"base64": base64.b64encode(item.raw).decode()}
+            found.append({**item.file.to_json(), "content": content})
         return {
             "lineage": {
-                "documents": [_write(item) for item in supply.documents],
+                "documents": found,
                 "key": None if key is None else base64.b64encode(key).decode(),
                 "given": [item.to_json() for item in supply.given],
                 **believed,
@@ -115,8 +141,14 @@ class LineageCheck:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Read and compare anew from the evidence alone."""
         seen = cast("Mapping[str, Json]", evidence["lineage"])
-        listed = cast("Sequence[Mapping[str, Json]]", seen["given"])
-        believed = _believed(seen)
+        believed: DocumentVerifier
+        asked = read_trust_query(seen)
+        if asked is not None:
+            given = read_json(TrustContext, seen["trust"], "trust")
+            believed = PolicyDocumentVerifier(asked, given.standing)
+        else:
+            kept = cast("str | None", seen["key"])
+            believed = KeyDocumentVerifier(None if kept is None else base64.b64decode(kept))
         documents = [
             _read(item) for item in cast("Sequence[Mapping[str, Json]]", seen["documents"])
         ]
@@ -124,16 +156,12 @@ class LineageCheck:
             (item.file, read_supply_document(item.file.name, item.raw, believed))
             for item in documents
         ]
-        return _readings(told, tuple(read_supply_item(item) for item in listed))
+        return _readings(told, read_json(tuple[SupplyItem, ...], seen["given"], "given"))
 
-
-def _believed(seen: Mapping[str, Json]) -> DocumentVerifier:
-    asked = read_trust_query(seen)
-    if asked is not None:
-        given = read_trust_context(cast("Mapping[str, Json]", seen["trust"]))
-        return PolicyDocumentVerifier(asked, given.standing)
-    kept = cast("str | None", seen["key"])
-    return KeyDocumentVerifier(None if kept is None else base64.b64decode(kept))
+    @classmethod
+    def explain(cls, scene: ExplanationContext) -> Explanation:
+        """Tell which inputs or documents were counted, and in whose name the documents speak."""
+        return tell_details(scene, "Content of the documents", partial(_told, scene))
 
 
 def _readings(
@@ -161,7 +189,11 @@ def _readings(
     ]
     papers: dict[str, Sequence[Json]] = {
         "documents": [_about(file, says) for file, says in documents],
-        "unsigned": [_standing(item) for item in told if not _holds(item)],
+        "unsigned": [
+            _standing(item)
+            for item in told
+            if item.signed.standing is not DocumentSignatureStatus.VERIFIED
+        ],
         "malformed": [_standing(item) for item in told if item.malformed],
     }
     of_papers = (_count(name, each, len(told), "documents") for name, each in papers.items())
@@ -186,10 +218,6 @@ def _entries(matches: Sequence[InputMatch]) -> list[Json]:
     return [item.to_json() for item in matches]
 
 
-def _holds(item: SignedDeclaration) -> bool:
-    return item.signed.standing is DocumentSignatureStatus.VERIFIED
-
-
 def _about(file: FileDigest, told: Sequence[SignedDeclaration]) -> Json:
     says: list[Json] = [_standing(item) for item in told[:MOST_LISTED]]
     return {"name": file.name, "sha256": file.sha256, "says": says}
@@ -205,17 +233,6 @@ def _standing(item: SignedDeclaration) -> dict[str, Json]:
         "about": dict(item.declaration.about),
         "remarks": [remark.to_json() for remark in item.remarks],
     }
-
-
-def _write(document: SupplyDocument) -> Json:
-    """Keep a document as text where it is text, so that people can read the evidence."""
-    content: Json = None
-    if document.raw is not None:
-        try:
-            content = {"text": document.raw.decode("utf-8")}
-        except UnicodeDecodeError:
-            content = {"base64": base64.b64encode(document.raw).decode()}
-    return {**document.file.to_json(), "content": content}
 
 
 def _read(said: Mapping[str, Json]) -> SupplyDocument:
@@ -237,4 +254,48 @@ _NOTHING_COMPARED = Gap(
     metric="contradicted",
 )
 
-CHECK: type[LineageCheck] = LineageCheck
+
+def _told(scene: ExplanationContext, m: Measurement) -> Iterator[str]:
+    listed = list_entries(m.details.get("inputs"))
+    papers = list_entries(m.details.get("documents"))
+    for item in listed[:MOST_TOLD]:
+        part, name = entry_text(item, "part"), entry_text(item, "name")
+        yield _input(item) if "why" in item else f"{part}: {name}."
+    for paper in papers[:MOST_TOLD]:
+        said = list_entries(paper.get("says")) or [paper]
+        yield from (_paper(item) for item in said[:MOST_TOLD])
+    total = m.details.get("in_all")
+    yield from count_rest(total if isinstance(total, int) else 0)
+    if not papers:
+        yield from _nobody(scene)
+
+
+def _input(item: Mapping[str, Json]) -> str:
+    part = f" as {entry_text(item, 'part').replace('_', ' ')}" if item.get("part") else ""
+    standing = STANDINGS.get(entry_text(item, "signature"), "unsigned")
+    document, where, why = (entry_text(item, name) for name in ("document", "where", "why"))
+    name = entry_text(item, "name") or "an input"
+    return f"{document} ({standing}) declares {name}{part} at {where}: {why}."
+
+
+def _paper(item: Mapping[str, Json]) -> str:
+    standing = STANDINGS.get(entry_text(item, "signature"), "unsigned")
+    listed = list_entries(item.get("remarks"))
+    remarks = [f"{entry_text(it, 'code')}: {entry_text(it, 'text')}" for it in listed]
+    said = f"; {'; '.join(remarks)}" if remarks else ""
+    return f"{entry_text(item, 'name')} ({entry_text(item, 'kind')}), {standing}{said}."
+
+
+def _nobody(scene: ExplanationContext) -> Iterator[str]:
+    """Say that documents without a signature that holds speak for nobody in particular."""
+    m = scene.figure(LineageCheck.id, "unsigned")
+    unsigned = read_number(m)
+    if m is not None and unsigned:
+        yield (
+            f"Of {format_count(m.n)} documents, {format_count(int(unsigned))} stand under no "
+            "signature that was found to hold: what they declare is declared by nobody in "
+            "particular."
+        )
+
+
+CHECK: type[Check] = LineageCheck

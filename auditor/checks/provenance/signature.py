@@ -1,18 +1,27 @@
-"""Whether the artifact's signature holds: OpenSSF Model Signing, by a key or a trust policy."""
+"""Check of the artifact's signature (OpenSSF Model Signing), by a key or a trust policy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
-from auditor.domain.checks import Metric, Need
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
+from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
+from auditor.domain.explanations import (
+    MOST_TOLD,
+    Explanation,
+    ExplanationContext,
+    count_rest,
+    entry_text,
+    list_entries,
+    tell_details,
+)
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import suggest_install
-from auditor.trust.policies.evaluate import (
+from auditor.trust.policies.evaluate_signature import (
     apply_timestamps,
     evaluate_signature,
     find_binding_issues,
@@ -29,7 +38,7 @@ from auditor.trust.policies.evidence import (
 )
 from auditor.trust.policies.query import ModelAttestations, TrustQuery
 from auditor.trust.policies.trust_policy import ModelClaim
-from auditor.trust.signatures.model_signing import ModelFileDigests, verify_model
+from auditor.trust.signatures.model_signing import verify_model
 from auditor.trust.verification_result import (
     IssueCode,
     IssueGrade,
@@ -43,16 +52,18 @@ MOST_FINDINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSignatureCheck:
-    """Verifies the signature over the artifact's files, by the key or trust policy of the audit.
+class ModelSignatureCheck(Check):
+    """Verifies the signature over the artifact's files with the key or trust policy of your audit.
 
-    ``verified`` is false for an unsigned artifact, and for one whose signer nobody named: neither
-    is a Gap, as both are facts about the artifact. ``details.identity`` is the signer's, and null
-    unless verified. The profile ``strict`` holds every MUST of the format; ``compat`` takes older
-    habits of signers with a warning. Under a trust policy its rule for the model says which profile
-    and what else is asked, and all is judged at the moment of looking, which the evidence keeps.
-    The signature counts as of the time that timestamps beside it prove by the policy's clocks.
-    Source: OpenSSF Model Signing 1.0, section 8.
+    ``verified`` is false for an unsigned artifact and for a signer that you did not name. Neither
+    is a Gap: both are facts about the artifact. ``details.identity`` is the signer, and null unless
+    verified.
+
+    The profile ``strict`` enforces every MUST of the format; ``compat`` accepts older habits of
+    signers with a warning. If you use a trust policy, its rule for the model sets the profile and
+    further requirements. All of them are judged at the time of the check, which the evidence keeps.
+    The signature counts as of the time that its timestamps prove by the clocks that the policy
+    trusts. Source: OpenSSF Model Signing 1.0, section 8.
     """
 
     profile: Literal["strict", "compat"] = "strict"
@@ -61,10 +72,9 @@ class ModelSignatureCheck:
     version: ClassVar[int] = 2
     title: ClassVar[str] = "Signature of the artifact"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ARTIFACT})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "verified": Metric(
-            "The artifact's signature holds", Unit.NONE, higher_is_better=True, exact=True
+            "Valid signature of the artifact", Unit.NONE, higher_is_better=True, exact=True
         ),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -78,16 +88,10 @@ class ModelSignatureCheck:
         FrameworkControl("owasp-ml", "ML06"),
         FrameworkControl("nist-ai-100-2", "NISTAML.05"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend: one signature."""
         return CheckCost(seconds=0.01)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Return nothing: a yes or no has no interval."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Return the bundle, whom to trust, and the files' digests: all that verifying takes."""
@@ -126,7 +130,16 @@ class ModelSignatureCheck:
         asked, presented = read_trust_query(seen), read_model_attestations(seen)
         if asked is None:
             profile = VerificationProfile(self.profile)
-            found = _by_key(presented, decode_evidence_bytes(seen["key"]), measured, profile)
+            key = decode_evidence_bytes(seen["key"])
+            if presented.bundle is None:
+                found = SignatureVerification(
+                    (VerificationIssue(IssueCode.UNSIGNED, "the audit names no signature"),)
+                )
+            elif key is None:
+                text = "the artifact is signed, and the audit names no key to verify with"
+                found = SignatureVerification((VerificationIssue(IssueCode.NO_KEY, text),))
+            else:
+                found = verify_model(presented.bundle, key, measured, profile=profile)
             found = _with_bindings(found, seen.get("model"), presented)
         else:
             profile = VerificationProfile.STRICT if asked.rule is None else asked.rule.profile
@@ -148,21 +161,10 @@ class ModelSignatureCheck:
             ),
         )
 
-
-def _by_key(
-    presented: ModelAttestations,
-    key: bytes | None,
-    files: ModelFileDigests,
-    profile: VerificationProfile,
-) -> SignatureVerification:
-    if presented.bundle is None:
-        return SignatureVerification(
-            (VerificationIssue(IssueCode.UNSIGNED, "the audit names no signature"),)
-        )
-    if key is None:
-        text = "the artifact is signed, and the audit names no key to verify with"
-        return SignatureVerification((VerificationIssue(IssueCode.NO_KEY, text),))
-    return verify_model(presented.bundle, key, files, profile=profile)
+    @classmethod
+    def explain(cls, scene: ExplanationContext) -> Explanation:
+        """Tell by which trust policy the signature was judged, and what stands against it."""
+        return tell_details(scene, "Details of the signature", _said)
 
 
 def _with_bindings(
@@ -208,4 +210,18 @@ _UNMEASURED = Gap(
     cure=f"{suggest_install('blake3')}, and audit again.",
 )
 
-CHECK: type[ModelSignatureCheck] = ModelSignatureCheck
+
+def _said(m: Measurement) -> Iterator[str]:
+    trust = m.details.get("trust")
+    if isinstance(trust, Mapping):
+        named = f"{entry_text(trust, 'name')} {entry_text(trust, 'version')}"
+        rule = entry_text(trust, "rule") or "none of its rules is for this model"
+        standing = entry_text(trust, "standing").replace("_", " ")
+        yield f"Judged by the trust policy {named} ({standing} here): {rule}."
+    listed = list_entries(m.details.get("findings"))
+    for item in listed[:MOST_TOLD]:
+        yield f"{entry_text(item, 'code')}: {entry_text(item, 'text')}."
+    yield from count_rest(len(listed))
+
+
+CHECK: type[Check] = ModelSignatureCheck

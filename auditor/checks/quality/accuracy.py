@@ -1,26 +1,25 @@
-"""How often the model is right on its target, and what its wrong answers cost."""
+"""Check of accuracy: how often the model is right on its target, and what its errors cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from auditor.attacks.counterexamples.claims import CounterexampleClaims
-from auditor.attacks.counterexamples.proofs import SHARE
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.attacks.counterexamples.proof_and_accuracy_claims import SHARE
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.challenges import CounterexampleClaims
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, write_clusters
-from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import ConfidenceInterval, Reading, Unit
+from auditor.domain.report_blocks import Headline, HeadlineKind, ReportTopic
 from auditor.domain.row_evidence import RowEvidence
-from auditor.domain.subjects import CheckShard, Subject
-from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.domain.tasks import ClassificationTask
 from auditor.metrics.performance.classification import ClassifierScores, explain_single_cluster
-from auditor.metrics.performance.clipped_probabilities import (
+from auditor.metrics.performance.log_probabilities import (
     CHANCES,
     observe_cutoff,
     observe_log_probabilities,
@@ -31,12 +30,12 @@ PLAUSIBLE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class AccuracyCheck:
-    """Accuracy, balanced accuracy, AUC, log loss and Brier score of the deployed model.
+class AccuracyCheck(Check):
+    """Measures accuracy, balanced accuracy, AUC, log loss and Brier score of your deployed model.
 
-    Where rows come in clusters, every interval is one of cluster-robust errors. Log loss and AUC
-    are those of the logits, where the target gives them; a log loss of probabilities that are cut
-    off at the labels is doubted.
+    If your rows come in clusters, every interval uses cluster-robust errors. Log loss and AUC use
+    the logits if the target gives them. A log loss from probabilities that are cut off at the
+    labels is doubted.
     """
 
     id: ClassVar[str] = "quality.accuracy"
@@ -45,7 +44,6 @@ class AccuracyCheck:
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.CLASSIFICATION}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "accuracy": Metric("Accuracy", Unit.SHARE, higher_is_better=True),
         "balanced_accuracy": Metric("Balanced accuracy", Unit.SHARE, higher_is_better=True),
@@ -61,8 +59,6 @@ class AccuracyCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
         FrameworkControl("iso-42001", "A.6.2.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
     by_example: ClassVar[CounterexampleClaims] = SHARE
     by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"clusters", "decided", "ids", "labels", CHANCES, "probabilities"}),
@@ -70,6 +66,10 @@ class AccuracyCheck:
         counted=frozenset({"accuracy"}),
         adds=lambda evidence: ClassifierScores.of(evidence).adds(),
     )
+    headlines: ClassVar[Mapping[str, Headline]] = {
+        "accuracy": Headline(HeadlineKind.QUALITY, "Accuracy"),
+    }
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.PERFORMANCE})
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
@@ -95,6 +95,7 @@ class AccuracyCheck:
             raise TypeError(message)
         probabilities, logits = subject.scores(DatasetRole.EVALUATION)
         decided = subject.decisions(DatasetRole.EVALUATION)
+        # Count the rows whose decision is not that which their scores make
         return {
             "ids": np.asarray(dataset.ids),
             "labels": dataset.labels,
@@ -103,7 +104,7 @@ class AccuracyCheck:
             "task": {
                 "classes": list(task.classes),
                 "positive": task.positive_index,
-                "decided_otherwise": _decided_otherwise(task, probabilities, decided),
+                "decided_otherwise": int(np.count_nonzero(task.decide(probabilities) != decided)),
                 **observe_cutoff(probabilities, logits),
             },
             **observe_log_probabilities(probabilities, logits),
@@ -121,13 +122,6 @@ class AccuracyCheck:
             seen.auc(confidence),
             *seen.losses(confidence),
         )
-
-
-def _decided_otherwise(
-    task: ClassificationTask, probabilities: Floats, decided: NDArray[np.int64]
-) -> int:
-    """Count the rows whose decision is not that which their scores make."""
-    return int(np.count_nonzero(task.decide(probabilities) != decided))
 
 
 def _half(interval: ConfidenceInterval) -> float:

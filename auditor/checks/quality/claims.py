@@ -1,4 +1,4 @@
-"""Whether the model is as good as its owner says."""
+"""Check of claimed quality: whether the model is as good as its owner says."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,8 @@ from typing import ClassVar, TypeVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import OF_SCORES, Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters, write_clusters
@@ -23,7 +24,6 @@ from auditor.domain.readings import (
     Scalar,
     Unit,
 )
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.metrics.data.model_answers import (
     KINDS,
@@ -33,7 +33,7 @@ from auditor.metrics.data.model_answers import (
     find_dataset_answers,
     measure_claimed_metric,
 )
-from auditor.metrics.performance.clipped_probabilities import (
+from auditor.metrics.performance.log_probabilities import (
     CUT,
     count_clipped_labels,
     explain_log_loss_doubt,
@@ -48,49 +48,41 @@ OVERCLAIMED = {True: "above 0", False: "below 0"}
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimedQualityCheck:
-    """Each number under ``claims`` in the audit file, less what is measured on the target.
+class ClaimedQualityCheck(Check):
+    """Compares each number under ``claims`` in your audit file with the value measured on the
+    target.
 
-    Of classes may be claimed ``accuracy``, ``balanced_accuracy``, ``auc``, ``nll``, ``brier`` and,
-    where there are two, ``tpr``, ``fpr`` and ``ppv`` of the positive one; of a regression
-    ``accuracy`` (within the tolerance) and ``mae``. A rule selects one by ``where: {claim: NAME}``.
-    The interval is that of ``quality.accuracy`` and ``quality.errors``, clusters of rows allowed
-    for, and those of all claims hold jointly.
+    You can claim ``accuracy``, ``balanced_accuracy``, ``auc``, ``nll`` and ``brier`` for a
+    classification; also ``tpr``, ``fpr`` and ``ppv`` of the positive class if it is binary. For a
+    regression you can claim ``accuracy`` (within the tolerance) and ``mae``. Select one in a rule
+    by ``where: {claim: NAME}``. Intervals are those of ``quality.accuracy`` and ``quality.errors``,
+    account for clusters and hold jointly over all claims.
 
-    ``overclaim`` says the same of every metric alike: by which share of the larger of the two
-    numbers the claim is too good, whether more or less of the metric is better. It is above 0
-    where too much is promised.
+    ``overclaim`` has the same meaning for every metric: the share of the larger of the two numbers
+    by which the claim is too good. It is above 0 if the claim is better than the measurement,
+    whether a higher or a lower metric is better.
     """
 
     id: ClassVar[str] = "quality.claims"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "What is claimed against what is measured"
+    title: ClassVar[str] = "Claimed and measured performance"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.CLAIMS}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
-        METRIC: Metric("Claimed less measured", Unit.NONE),
-        OVERCLAIM: Metric(
-            "Share by which the claim is too good", Unit.NONE, higher_is_better=False
-        ),
+        METRIC: Metric("Claimed minus measured", Unit.NONE),
+        OVERCLAIM: Metric("Relative overstatement of the claim", Unit.NONE, higher_is_better=False),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(3)"),
         FrameworkControl("eu-ai-act", "13(3)(b)(ii)"),
         FrameworkControl("nist-ai-rmf", "MEASURE 2.3"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
     coordinates: ClassVar[frozenset[str]] = frozenset({"claim"})
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
         return CheckCost(queries=size.rows)
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Say nothing: it depends on what is claimed."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data, and keep what is claimed."""
@@ -125,22 +117,18 @@ class ClaimedQualityCheck:
             return (read_gap(evidence["gap"]),)
         claims = cast("Mapping[str, Json]", evidence["claims"])
         task = cast("Mapping[str, Json]", evidence["task"])
-        return tuple(_readings(_answered(evidence), claims, task, confidence))
-
-
-def _answered(evidence: Evidence) -> LabelledAnswers:
-    task = cast("Mapping[str, Json]", evidence["task"])
-    classes = bool(task["classes"])
-    return LabelledAnswers(
-        right=cast("Flags", evidence["right"]),
-        scores=cast("Floats", evidence["scores"]),
-        labels=cast("Labels", evidence["truth"]) if classes else None,
-        decided=cast("Labels", evidence["decided"]) if classes else None,
-        targets=None if classes else cast("Floats", evidence["truth"]),
-        positive=cast("int", task["positive"]),
-        clusters=read_clusters(evidence),
-        chances=read_log_probabilities(evidence),
-    )
+        classes = bool(task["classes"])
+        answered = LabelledAnswers(
+            right=cast("Flags", evidence["right"]),
+            scores=cast("Floats", evidence["scores"]),
+            labels=cast("Labels", evidence["truth"]) if classes else None,
+            decided=cast("Labels", evidence["decided"]) if classes else None,
+            targets=None if classes else cast("Floats", evidence["truth"]),
+            positive=cast("int", task["positive"]),
+            clusters=read_clusters(evidence),
+            chances=read_log_probabilities(evidence),
+        )
+        return tuple(_readings(answered, claims, task, confidence))
 
 
 def _readings(
@@ -149,10 +137,21 @@ def _readings(
     task: Mapping[str, Json],
     confidence: float,
 ) -> Iterator[Reading]:
-    numbers = {name: value for name, value in claims.items() if _is_number(name, value)}
+    numbers = {
+        name: value
+        for name, value in claims.items()
+        if name in KINDS and isinstance(value, int | float) and not isinstance(value, bool)
+    }
     level = 1 - (1 - confidence) / max(1, len(numbers))
     for name, value in claims.items():
-        found = _measured(name, answered, level, task) if name in numbers else _unknown(name)
+        if name in numbers:
+            found = _measured(name, answered, level, task)
+        else:
+            found = Gap(
+                reason=GapReason.UNSUPPORTED,
+                detail=f"The claim {name!r} is no number that can be held against a measurement.",
+                cure=f"Numbers can be claimed of {', '.join(KINDS)}.",
+            )
         if isinstance(found, Gap):
             for metric in (METRIC, OVERCLAIM):
                 yield replace(found, metric=metric, params={"claim": name})
@@ -161,7 +160,23 @@ def _readings(
         joint = replace(found, confidence=confidence, method=method)
         claimed = float(cast("float", value))
         lost = _lost(answered) if name == "nll" and task.get(CUT) is True else 0
-        difference = _doubted(_reading(name, claimed, joint), lost, BiasDirection.TOO_HIGH)
+        interval = replace(
+            joint,
+            value=claimed - joint.value,
+            low=claimed - joint.high,
+            high=claimed - joint.low,
+        )
+        details: dict[str, Json] = {
+            "claimed": claimed,
+            "measured": joint.value,
+            "promises_too_much_where": OVERCLAIMED[KINDS[name].higher_is_better],
+        }
+        params: dict[str, Scalar] = {"claim": name}
+        difference = _doubted(
+            Measurement.of(interval, METRIC, Unit.NONE, params=params, details=details),
+            lost,
+            BiasDirection.TOO_HIGH,
+        )
         yield difference
         over = _overclaim(difference, claimed, joint, higher=KINDS[name].higher_is_better)
         yield _doubted(over, lost, BiasDirection.TOO_LOW)
@@ -184,7 +199,13 @@ def _measured(
     name: str, answered: LabelledAnswers, level: float, task: Mapping[str, Json]
 ) -> ConfidenceInterval | Gap:
     silent = task["labels_only"] and name in OF_SCORES
-    return _unsaid(name) if silent else measure_claimed_metric(name, answered, level)
+    if silent:
+        return Gap(
+            reason=GapReason.NEEDS_SCORES,
+            detail=f"The data give decisions and no scores, of which {name} speaks.",
+            cure="Name the model's scores under data.evaluation.scores in the audit file.",
+        )
+    return measure_claimed_metric(name, answered, level)
 
 
 def _overclaim(
@@ -209,42 +230,6 @@ def _overclaim(
     ends = sorted((share(found.low), share(found.high)))
     return replace(
         difference, metric=OVERCLAIM, value=share(found.value), low=ends[0], high=ends[1]
-    )
-
-
-def _reading(name: str, claimed: float, found: ConfidenceInterval) -> Measurement:
-    interval = replace(
-        found,
-        value=claimed - found.value,
-        low=claimed - found.high,
-        high=claimed - found.low,
-    )
-    details: dict[str, Json] = {
-        "claimed": claimed,
-        "measured": found.value,
-        "promises_too_much_where": OVERCLAIMED[KINDS[name].higher_is_better],
-    }
-    params: dict[str, Scalar] = {"claim": name}
-    return Measurement.of(interval, METRIC, Unit.NONE, params=params, details=details)
-
-
-def _is_number(name: str, value: Json) -> bool:
-    return name in KINDS and isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _unknown(name: str) -> Gap:
-    return Gap(
-        reason=GapReason.UNSUPPORTED,
-        detail=f"The claim {name!r} is no number that can be held against a measurement.",
-        cure=f"Numbers can be claimed of {', '.join(KINDS)}.",
-    )
-
-
-def _unsaid(name: str) -> Gap:
-    return Gap(
-        reason=GapReason.NEEDS_SCORES,
-        detail=f"The data give decisions and no scores, of which {name} speaks.",
-        cure="Name the model's scores under data.evaluation.scores in the audit file.",
     )
 
 

@@ -1,13 +1,16 @@
-"""How far the numbers that a model predicts miss the truth."""
+"""Check of regression errors: how far predicted numbers miss the truth."""
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters, write_clusters
@@ -16,38 +19,43 @@ from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence, RowFigures
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Floats, RegressionTask
-from auditor.metrics.stats.differences import share_with_clusters
 from auditor.metrics.stats.means import LEAST_ERRORS, mean_error, r_squared, root_mean_square
 from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.share_differences import share_with_clusters
 
 MOST_WORST_ROWS = 10
 PLAUSIBLE = 0.9
+STEEPEST = 4 / 27**0.5
+"""The largest that ``2 R (1 - R²)`` can be, which over the root of the rows is R²'s error."""
+MOST_CLASSES = 2
+"""So few values of the truth are classes."""
+CLASSES = "the truth takes at most two values, so the task is a classification"
 Clusters = NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, slots=True)
-class RegressionErrorCheck:
-    """Errors of a regression, in the unit of what is predicted.
+class RegressionErrorCheck(Check):
+    """Measures the errors of a regression, in the unit of the predicted value.
 
-    ``within_tolerance`` is the share of rows whose error the task tolerates; ``bias`` is the mean
-    of prediction less truth. Where rows come in clusters, errors are cluster-robust.
+    ``within_tolerance`` is the share of rows with an error within the tolerance of your task;
+    ``bias`` is the mean of prediction minus truth. If your rows come in clusters, errors are
+    cluster-robust. If the truth takes only one or two values, all figures are doubted: the task is
+    a classification, and rules for one should judge it.
     """
 
     id: ClassVar[str] = "quality.errors"
-    version: ClassVar[int] = 1
-    title: ClassVar[str] = "Errors of predicted numbers on the target"
+    version: ClassVar[int] = 2
+    title: ClassVar[str] = "Regression errors on the target"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.REGRESSION}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "within_tolerance": Metric("Within tolerance", Unit.SHARE, higher_is_better=True),
         "mae": Metric("Mean absolute error", Unit.NONE, higher_is_better=False),
         "rmse": Metric("Root mean square error", Unit.NONE, higher_is_better=False),
-        "bias": Metric("Mean of prediction less truth", Unit.NONE),
-        "r2": Metric("Explained share of the variance", Unit.NONE, higher_is_better=True),
+        "bias": Metric("Mean error (prediction minus truth)", Unit.NONE),
+        "r2": Metric("Explained variance (R²)", Unit.NONE, higher_is_better=True),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(1)"),
@@ -56,8 +64,6 @@ class RegressionErrorCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
         FrameworkControl("iso-42001", "A.6.2.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"clusters", "ids", "predicted", "truth"}),
         apart=frozenset({"task"}),
@@ -70,11 +76,12 @@ class RegressionErrorCheck:
         return CheckCost(queries=size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Half width if nine in ten rows are within tolerance."""
+        """Half widths for nine in ten rows within tolerance and normal errors."""
         if not size.rows:
             return {}
         likely = clopper_pearson(round(PLAUSIBLE * size.rows), size.rows, confidence)
-        return {"within_tolerance": (likely.high - likely.low) / 2}
+        explained = STEEPEST * float(ndtri((1 + confidence) / 2)) / math.sqrt(size.rows)
+        return {"within_tolerance": (likely.high - likely.low) / 2, "r2": explained}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data; keep each row's truth and prediction."""
@@ -93,7 +100,15 @@ class RegressionErrorCheck:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute each metric from predictions and truth alone."""
         seen = _MissedRows.of(evidence)
-        return (seen.within(confidence), *seen.sizes(confidence))
+        found: tuple[Reading, ...] = (seen.within(confidence), *seen.sizes(confidence))
+        if len(np.unique(seen.truth)) > MOST_CLASSES:
+            return found
+        return tuple(
+            item
+            if isinstance(item, Gap)
+            else replace(item, doubted=True, details={**item.details, "doubt": CLASSES})
+            for item in found
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +167,13 @@ class _MissedRows:
         for metric, interval in zip(metrics[:3], found, strict=True):
             yield Measurement.of(interval, metric, Unit.NONE)
         if not errors.any() or not np.ptp(self.truth):
-            yield _not_defined()
+            yield Gap(
+                reason=GapReason.NOT_DEFINED,
+                detail="r2 has no interval: every prediction is exact, or every truth is the same.",
+                cure="Evaluate on rows that differ, and look at whether the truth is among the "
+                "inputs.",
+                metric="r2",
+            )
         else:
             part = r_squared(self.truth, errors, confidence, clusters)
             yield Measurement.of(part, "r2", Unit.NONE)
@@ -167,15 +188,6 @@ class _MissedRows:
         return too_few_rows_gap(
             metric, least, "rows" if self.clusters is None else "clusters of rows"
         )
-
-
-def _not_defined() -> Gap:
-    return Gap(
-        reason=GapReason.NOT_DEFINED,
-        detail="r2 has no interval: every prediction is exact, or every truth is the same.",
-        cure="Evaluate on rows that differ, and look at whether the truth is among the inputs.",
-        metric="r2",
-    )
 
 
 CHECK: type[Check] = RegressionErrorCheck

@@ -1,4 +1,4 @@
-"""Whether the model is as often right in production as it was when it was audited."""
+"""Check of the gap between audited accuracy and accuracy in production."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,8 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters
@@ -14,14 +15,14 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.report_blocks import ReportTopic
 from auditor.metrics.data.model_answers import (
     DatasetAnswers,
     find_dataset_answers,
     labelled_answers,
     shared_cluster_evidence,
 )
-from auditor.metrics.stats.differences import (
+from auditor.metrics.stats.share_differences import (
     LEAST_CLUSTERS,
     Flags,
     group_share_difference,
@@ -36,29 +37,28 @@ ASSUMED = "rows whose label has not come yet are answered right as often as thos
 
 
 @dataclass(frozen=True, slots=True)
-class OnlineGapCheck:
-    """Accuracy on delayed labels from production, against that on the evaluation data.
+class OnlineGapCheck(Check):
+    """Compares accuracy on delayed production labels with accuracy on the evaluation data.
 
-    Of production, the rows count whose label has come; the others are counted and named, and
-    ``details`` say how far the change could be if all of them were answered right, or all wrong. In
-    a regression a row is right within the tolerance. Rows that hang together, in the column that
-    ``cluster`` names, are counted as such.
+    Production rows count once they have a label; the others are counted and listed. ``details``
+    hold the change if all of these were answered right, and if all were answered wrong. In a
+    regression a row is right if it is within the tolerance. Related rows, as your ``cluster``
+    column declares, count as clusters.
     """
 
     id: ClassVar[str] = "quality.online_gap"
     version: ClassVar[int] = 1
-    title: ClassVar[str] = "Production against the audit"
+    title: ClassVar[str] = "Production compared with the audit"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.PRODUCTION}
     )
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "online_accuracy": Metric("Accuracy in production", Unit.SHARE, higher_is_better=True),
         "accuracy_change": Metric(
-            "Accuracy in production, less that of the audit", Unit.NONE, higher_is_better=True
+            "Accuracy in production, minus that of the audit", Unit.NONE, higher_is_better=True
         ),
         "labelled_share": Metric(
-            "Production rows whose label has come", Unit.SHARE, higher_is_better=True, exact=True
+            "Production rows with a label", Unit.SHARE, higher_is_better=True, exact=True
         ),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
@@ -67,8 +67,7 @@ class OnlineGapCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.3"),
         FrameworkControl("nist-ai-rmf", "MEASURE 2.4"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
+    topics: ClassVar[frozenset[ReportTopic]] = frozenset({ReportTopic.DRIFT})
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row of both once; other checks of the same audit share the scores."""
@@ -91,12 +90,14 @@ class OnlineGapCheck:
             if isinstance(found, Gap):
                 return {"gap": write_gap(found)}
         both = [cast("DatasetAnswers", audited), cast("DatasetAnswers", online)]
+        waiting_online = both[1]
+        rows = np.flatnonzero(~waiting_online.labelled)[:MOST_NAMED]
         return {
             "right": np.concatenate([at.right for at in both]),
             "labelled": np.concatenate([at.labelled for at in both]),
             "online": np.repeat([False, True], [at.data.rows for at in both]),
             **shared_cluster_evidence(both),
-            "task": {"waiting": _waiting(both[1])},
+            "task": {"waiting": [waiting_online.data.ids[row] for row in rows]},
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -115,10 +116,15 @@ class OnlineGapCheck:
         hits = right[labelled]
         mine = None if clusters is None else clusters[apart]
         change = group_share_difference(hits, apart, clusters, confidence)
+        # Say how far the change could be, whatever the labels that have not come
+        base = float(right[~online].mean())
+        best_hits, waiting = int(right[online].sum()), int((~labelled[online]).sum())
+        rows = int(online.sum())
         details: dict[str, Json] = {
             "audited_accuracy": float(hits[~apart].mean()),
             "assumed": ASSUMED,
-            **_worst_and_best(right, labelled, online),
+            "if_all_others_are_wrong": best_hits / rows - base,
+            "if_all_others_are_right": (best_hits + waiting) / rows - base,
         }
         return (
             Measurement.of(
@@ -138,11 +144,6 @@ TOO_FEW_CLUSTERS = Gap(
 NEED_CLUSTERS = ("online_accuracy", "accuracy_change")
 
 
-def _waiting(online: DatasetAnswers) -> list[Json]:
-    rows = np.flatnonzero(~online.labelled)[:MOST_NAMED]
-    return [online.data.ids[row] for row in rows]
-
-
 def _labelled(labelled: Flags, evidence: Evidence) -> Measurement:
     task = cast("Mapping[str, Json]", evidence["task"])
     return Measurement(
@@ -153,17 +154,6 @@ def _labelled(labelled: Flags, evidence: Evidence) -> Measurement:
         unit=Unit.SHARE,
         details={"without_label": int((~labelled).sum()), "worst_rows": task["waiting"]},
     )
-
-
-def _worst_and_best(right: Flags, labelled: Flags, online: Flags) -> dict[str, Json]:
-    """Say how far the change could be, whatever the labels that have not come."""
-    base = float(right[~online].mean())
-    hits, waiting = int(right[online].sum()), int((~labelled[online]).sum())
-    rows = int(online.sum())
-    return {
-        "if_all_others_are_wrong": hits / rows - base,
-        "if_all_others_are_right": (hits + waiting) / rows - base,
-    }
 
 
 CHECK: type[Check] = OnlineGapCheck

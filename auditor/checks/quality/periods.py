@@ -1,4 +1,4 @@
-"""Whether accuracy and calibration have held over time."""
+"""Check of quality over time: accuracy and calibration by period."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,15 +7,24 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import AuditSize, Budget, CheckCost
-from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.budgets import AuditSize, CheckCost
+from auditor.domain.check_subject import CheckShard, Subject
+from auditor.domain.checks import Check, Metric, Need, title_metric
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_measurement
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import Gap, GapReason, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.report_blocks import BlockPlace, Reads, ReportBlock, ReportSection
+from auditor.domain.report_panels import (
+    BlockPanel,
+    PeriodChart,
+    PeriodPoint,
+    format_figure_cells,
+    interval_ends,
+)
 from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.metrics.data.model_answers import (
     DatasetAnswers,
@@ -24,23 +33,31 @@ from auditor.metrics.data.model_answers import (
     shared_cluster_evidence,
     stated_outcomes,
 )
-from auditor.metrics.data.periods import PerformanceTrend, PeriodTimeline, split_periods
+from auditor.metrics.data.period_performance import PerformanceTrend, PeriodTimeline, split_periods
 from auditor.metrics.performance.calibration import CERTAINTY
 
 ROLES = (DatasetRole.REFERENCE, DatasetRole.EVALUATION, DatasetRole.PRODUCTION)
 PER_PERIOD = "period"
+COURSES = {
+    "accuracy": ("Accuracy from period to period", "accuracy_change"),
+    "debiased_l2": ("Calibration error from period to period", "calibration_change"),
+}
+"""What is drawn: its title, and the metric of the change between the first and the last period."""
 
 
 @dataclass(frozen=True, slots=True)
-class QualityOverTimeCheck:
-    """Accuracy and calibration by period, and from the first period to the latest.
+class QualityOverTimeCheck(Check):
+    """Measures accuracy and calibration by period, and their change from the first period to the
+    latest.
 
-    Labelled rows of reference, evaluation and production data count that say when they happened.
-    Few distinct times, such as years, are periods; else there are ``most`` of about equally many
-    rows. ``accuracy_range`` is the largest difference between any two periods; the changes are
-    those of the latest period against the first, and the intervals of the range and both changes
-    hold jointly. ECE is in the details of the debiased error, for comparison only. In a regression
-    a row is right within the tolerance.
+    The check uses labelled reference, evaluation and production rows with a time. If there are few
+    distinct times, such as years, each is a period; otherwise rows are split into ``most`` periods
+    of about equal size.
+
+    ``accuracy_range`` is the largest difference between any two periods. The changes compare the
+    latest period with the first. The intervals of the range and of both changes hold jointly. ECE
+    is in the details of the debiased error, for comparison only. In a regression a row is right if
+    it is within the tolerance.
     """
 
     most: int = 12
@@ -49,16 +66,17 @@ class QualityOverTimeCheck:
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Quality over time"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.LABELS, Need.SCORES})
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "accuracy": Metric("Accuracy", Unit.SHARE, higher_is_better=True),
         **{name: CERTAINTY[name] for name in ("slope", "intercept", "debiased_l2")},
-        "accuracy_range": Metric("Largest difference of accuracy between periods", Unit.NONE),
+        "accuracy_range": Metric("Largest difference in accuracy between periods", Unit.NONE),
         "accuracy_change": Metric(
-            "Accuracy of the latest period, less the first", Unit.NONE, higher_is_better=True
+            "Accuracy of the latest period, minus that of the first",
+            Unit.NONE,
+            higher_is_better=True,
         ),
         "calibration_change": Metric(
-            "Calibration error of the latest period, less the first",
+            "Calibration error of the latest period, minus that of the first",
             Unit.NONE,
             higher_is_better=False,
         ),
@@ -69,9 +87,8 @@ class QualityOverTimeCheck:
         FrameworkControl("nist-ai-rmf", "MEASURE 2.4"),
         FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
     )
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
     coordinates: ClassVar[frozenset[str]] = frozenset({"period"})
+    place: ClassVar[BlockPlace] = BlockPlace(ReportSection.TIME, 1)
 
     def __post_init__(self) -> None:
         """Refuse what makes no course."""
@@ -83,10 +100,6 @@ class QualityOverTimeCheck:
         """Score every row once; other checks of the same audit share the scores."""
         beside = (size.beside.get(role.value, 0) for role in ROLES)
         return CheckCost(queries=size.rows + sum(beside))
-
-    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
-        """Say nothing: it depends on how rows lie in time."""
-        return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score labelled rows; keep when each happened, what was stated and what came true."""
@@ -130,6 +143,12 @@ class QualityOverTimeCheck:
         )
         return tuple(_readings(line, task, confidence))
 
+    @classmethod
+    def block(cls, measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
+        """Show accuracy and calibration error by period."""
+        panels = (_course(cls, measurements, metric) for metric in COURSES)
+        return ReportBlock(parts=tuple(panel for panel in panels if panel is not None))
+
 
 KEPT = ("right", "stated", "happened")
 NO_TIMES = Gap(
@@ -159,6 +178,31 @@ def _part(subject: Subject, given: DatasetAnswers) -> Mapping[str, NDArray[np.ge
     times = np.zeros(data.rows) if data.times is None else data.times
     kept = {"times": times, "right": given.right, "stated": stated, "happened": happened}
     return {name: values[rows] for name, values in kept.items()}
+
+
+def _course(
+    check: type[Check], measurements: Sequence[Measurement], metric: str
+) -> BlockPanel | None:
+    title, change = COURSES[metric]
+    drawn = [
+        (m, PeriodPoint(str(m.params.get("period", "")), *of, m.doubted))
+        for m in measurements
+        if m.metric == metric and (of := interval_ends(m)) is not None
+    ]
+    if not drawn:
+        return None
+    changes = "".join(
+        f" {title_metric(check, change)}: {format_measurement(m).whole}."
+        for m in measurements
+        if m.metric == change
+    )
+    return BlockPanel(
+        title=title,
+        caption=f"Each band is the interval of one period alone.{changes}",
+        chart=PeriodChart(tuple(point for _, point in drawn), Unit.SHARE),
+        header=("Period", title_metric(check, metric), "Interval", "How sure"),
+        rows=tuple((point.name, *format_figure_cells(m)) for m, point in drawn),
+    )
 
 
 CHECK: type[Check] = QualityOverTimeCheck

@@ -1,4 +1,4 @@
-"""Copy the store, also of a service that runs, and its keys into a folder."""
+"""Copy the store and its keys into a folder, also while a service runs."""
 
 from pathlib import Path
 
@@ -6,29 +6,38 @@ import click
 
 from auditor._time import utc_now
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal import create_console
+from auditor.reports.terminal import create_console
 from auditor.store.backup import CHECKPOINT, create_backup
 from auditor.workflows.settings import AuditorSettings
 
 
 @click.command("backup")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--no-database", is_flag=True, help="You dumped the database before (PostgreSQL).")
+@click.option(
+    "--no-database",
+    is_flag=True,
+    help=("Do not copy the database, because you dumped it yourself (PostgreSQL)."),
+)
 def command(folder: Path, *, no_database: bool) -> int:
-    """Copy what AUDITOR_HOME keeps into FOLDER: the database first, blobs and keys after it.
+    """Copy AUDITOR_HOME into FOLDER: first the database, then blobs and keys.
 
-    A service may run meanwhile. What FOLDER has already is not copied again. Private keys are
-    among it: keep it as safe as the home. Exit code 1 says that blobs are damaged.
+    A service can run at the same time. Files that FOLDER already has are not copied again. The copy
+    contains private keys: protect it like AUDITOR_HOME. Exit code: 0 done, 1 if blobs are damaged.
     """
     made = create_backup(
         AuditorSettings.from_environment().place, folder, utc_now(), database=not no_database
     )
     console = create_console()
     if made.elsewhere is not None:
-        console.print(f"The blobs stay in {made.elsewhere}, which has to keep them itself.")
+        console.print(
+            f"The blobs are in {made.elsewhere} and were not copied. Back up that storage too."
+        )
     for digest in made.damaged:
         console.print(f"damaged: {digest}", highlight=False)
     if (folder / CHECKPOINT).is_file():
-        told = f"{folder / CHECKPOINT} says how far the ledger was: keep a copy of it elsewhere."
+        told = (
+            f"{folder / CHECKPOINT} is the signed checkpoint of the ledger. Keep a "
+            "copy of it on another machine."
+        )
         console.print(told, highlight=False, soft_wrap=True)
     return ExitCode.FAILED if made.damaged else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""Try counterexamples on a record's target, and hold what it claims against them."""
+"""Try counterexamples on the target of a record, and compare them with its claims."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,24 +7,25 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from auditor._scratch import scratch_folder
+from auditor._resources import scratch_folder
 from auditor._time import utc_now
+from auditor.cli.code_permission_options import target_code_option
 from auditor.cli.console import show_new_keys, show_rows
+from auditor.cli.input_paths import EXAMPLES, KEY_FILE, RECORD_FOLDER
 from auditor.cli.main import ExitCode
-from auditor.cli.target_options import target_code_option
-from auditor.cli.terminal import create_console
-from auditor.cli.terminal_text import make_printable
 from auditor.cli.workspace import open_own_workspace
 from auditor.domain.baselines import load_compared_record
 from auditor.domain.challenges import REASONS, Challenge, ChallengeOutcome, ExampleResult
 from auditor.domain.json import compute_digest
+from auditor.domain.number_text import format_counted
 from auditor.domain.records import AuditRecord
-from auditor.domain.subjects import Subject
 from auditor.domain.verification_steps import StepResult
 from auditor.errors import RecordError
-from auditor.inputs.datasets.counterexamples import CounterexampleSet, read_counterexamples
+from auditor.inputs.datasets.counterexamples import read_counterexamples
 from auditor.inputs.materialize import FetchInput, materialize_inputs
 from auditor.reports.folder import RecordFolder, add_challenge
+from auditor.reports.terminal import create_console
+from auditor.reports.terminal_text import make_printable
 from auditor.targets.config import load_operator_targets, require_operator_permission
 from auditor.trust.signatures.decisions import sign_challenge
 from auditor.workflows.challenge import (
@@ -37,38 +38,38 @@ from auditor.workflows.challenge import (
     run_challenge,
 )
 from auditor.workflows.challenge_status import (
-    EarlierExamples,
     collect_earlier_examples,
     describe_challenge,
     list_challenges,
 )
-from auditor.workflows.decisions import read_record_waivers
 from auditor.workflows.evidence import load_record_policy, load_results
-from auditor.workflows.prepare import PreparedAudit, prepare_audit, read_overridden_audit_file
-from auditor.workflows.reproduce import build_reproduction_overrides
+from auditor.workflows.human_decisions import read_record_waivers
+from auditor.workflows.prepare import PreparedAudit, prepare_audit
+from auditor.workflows.reproduce import read_recorded_audit_file
 from auditor.workflows.verify.folder import RecordVerifier, verify_folder
 from auditor.workflows.verify.verifiers import build_own_verifier
 from auditor.workflows.wiring import OPENERS, build_input_finder, build_record_resolvers
-from auditor.workflows.workspace import Workspace
 
 SHOWN = 40
-PATH = click.Path(path_type=Path)
 
 
 @click.command("challenge")
-@click.argument("folder", type=PATH)
+@click.argument("folder", type=RECORD_FOLDER)
 @click.option(
     "--examples",
-    type=PATH,
+    type=EXAMPLES,
     required=True,
-    help="An .npz of one kind: inputs with rows or labels, rows with views, or perturbations.",
+    help=(
+        ".npz file with one kind of example: inputs with rows or labels, rows with "
+        "views, or perturbations."
+    ),
 )
-@click.option("--key", type=PATH, help="The record's public key; default: its own signer.pub.")
-@click.option("--target", help="The target of the record to try them on, where it has several.")
+@click.option("--key", type=KEY_FILE, help="Public key of the record; default: its signer.pub.")
+@click.option("--target", help="Target to run the examples on, if the record has several.")
 @click.option(
     "--inputs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A folder in which the inputs lie, found by digest; default: AUDITOR_HOME.",
+    help="Folder with the inputs of the audit, found by digest; default: AUDITOR_HOME.",
 )
 @target_code_option
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
@@ -81,8 +82,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 ) -> int:
     r"""Try counterexamples against the record in FOLDER, on its target.
 
-    Each is held to the threat of every check that the record claims something by, and counts by
-    what the target answers. The .npz holds one kind of example:
+    Each example is tested under the threat model of every robustness check of the record, and the
+    answers of the target decide. The .npz file holds one kind of example:
 
     \b
     inputs [n, ...] (texts: [n]) and rows [n], the ids of the rows that they
@@ -92,10 +93,10 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
       brightness, contrast, hue, mirrored: evasion.spatial
     perturbations [m, ...], each put on every row: evasion.universal
 
-    One that holds is signed, put into FOLDER and into the ledger for good, and keeps a gate shut
-    where the policy is not kept without it. Exit code: 0 when none holds, 1 when one does, 3 when
-    this is not the record's target, or all the robustness that it claims is of checks that such
-    examples are not tried under.
+    A counterexample that holds is signed and added to FOLDER and to the ledger permanently. It
+    keeps gates closed if the policy does not pass because of it. Exit code: 0 if no example holds,
+    1 if one holds, 3 if this machine is not the target of the record, or if none of the checks of
+    the record accepts this kind of example.
     """
     console = create_console()
     given, old = read_counterexamples(examples), RecordFolder(folder)
@@ -115,33 +116,26 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
             _prepared(old, record, fetch) as prepared,
             open_challenged_subject(prepared, spec, OPENERS) as subject,
         ):
-            files = (*_fitting(console, counted, subject), given)
+            # The examples of earlier challenges that can be tried here, and name the others
+            fitting = counted.fitting(subject)
+            for why in fitting.left_out:
+                said = make_printable(f"An earlier challenge was skipped: {why}.")
+                console.print(said, markup=False, highlight=False, soft_wrap=True)
+            files = (*fitting.files, given)
             told = run_challenge(claims, files, subject, place.identity, utc_now())
         if isinstance(told, ChallengeRefusal):
             console.print(make_printable(f"Not tried: {told.reason}. {told.cure}"), markup=False)
             return ExitCode.INCONCLUSIVE
         _show(console, told)
         if told.outcome is not ChallengeOutcome.FAILED:
-            _keep(place, folder, told, given)
+            bundle = sign_challenge(told, place.signer)
+            place.store.blobs.put(given.raw)
+            with place.store.unit_of_work() as work:
+                work.challenge(told, bundle)
+            where = add_challenge(folder, bundle, given.raw)
+            click.echo(f"Kept: {where}, and in the ledger ({compute_digest(bundle)})")
             return ExitCode.FAILED
-    return _left(console, told, claims, given)
-
-
-def _fitting(
-    console: Console, counted: EarlierExamples, subject: Subject
-) -> tuple[CounterexampleSet, ...]:
-    """Return the examples of earlier challenges that can be tried here, and name the others."""
-    fitting = counted.fitting(subject)
-    for why in fitting.left_out:
-        said = make_printable(f"An earlier challenge is left out: {why}.")
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
-    return fitting.files
-
-
-def _left(
-    console: Console, told: Challenge, claims: RecordClaims, given: CounterexampleSet
-) -> ExitCode:
-    """Say what was not tried; where that is all the robustness there is, nothing was decided."""
+    # Say what was not tried; where that is all the robustness there is, nothing was decided
     beside = list_untested_checks(claims, told.target, given.kind)
     for item in beside:
         console.print(make_printable(f"Not tried: {item.why}."), markup=False, highlight=False)
@@ -155,9 +149,9 @@ def _refuse_sealed(record: AuditRecord) -> None:
     """
     if record.request.disclosure is not None:
         raise RecordError(
-            f"the record {record.id} keeps its rows apart (`disclosure: rows`), and a challenge "
-            "would name them in the ledger for good",
-            cure="Audit without `disclosure: rows`, and challenge that record.",
+            f"record {record.id} uses `disclosure: rows`, and a challenge would publish "
+            "its row IDs in the ledger permanently",
+            cure="Audit again without `disclosure: rows`, and challenge that record.",
         )
 
 
@@ -167,7 +161,7 @@ def _claims(old: RecordFolder, record: AuditRecord, checker: RecordVerifier) -> 
     if failed:
         raise RecordError(
             f"{old.path} does not verify: {failed[0].name}: {failed[0].detail}",
-            cure="Take the folder as auditor wrote it, and the key of its signer.",
+            cure="Use the unchanged folder and the public key of its signer.",
         )
     results = load_results(old, record, checker.checks)
     waivers = tuple(item.waiver for item in read_record_waivers(old, record))
@@ -182,16 +176,15 @@ def _prepared(old: RecordFolder, record: AuditRecord, fetch: FetchInput) -> Iter
     with scratch_folder() as scratch:
         laid = materialize_inputs(record.request.inputs, fetch, scratch)
         parts = build_record_resolvers(record, old)
-        overrides = build_reproduction_overrides(record, read_record_waivers(old, record))
-        asked = read_overridden_audit_file(
-            fetch(record.request.audit_file), "audit file", overrides, parts
-        )
-        with prepare_audit(asked, laid.locate, overrides, parts) as given:
+        waivers = read_record_waivers(old, record)
+        raw = fetch(record.request.audit_file)
+        asked = read_recorded_audit_file(raw, record.request, parts, waivers)
+        with prepare_audit(asked, laid.locate, parts) as given:
             prepared = given.against(load_compared_record(record.request, old.evidence))
             if prepared.request.digest != record.request.digest:
                 raise RecordError(
-                    "the inputs make another request than the record's",
-                    cure="Give the very inputs of the audit with --inputs.",
+                    "the inputs differ from those of the record",
+                    cure="Name the folder with the inputs of the audit with --inputs.",
                 )
             yield prepared
 
@@ -216,7 +209,7 @@ def _show(console: Console, told: Challenge) -> None:
         rows[:SHOWN],
     )
     if len(rows) > SHOWN:
-        console.print(f"{len(rows) - SHOWN} more examples are not shown.")
+        console.print(f"Not shown: {format_counted(len(rows) - SHOWN, 'more example')}.")
     tried = dict.fromkeys(item.check for item in told.trials)
     said = {
         ChallengeOutcome.FAILED: f"No example holds under {', '.join(tried)}.",
@@ -224,12 +217,3 @@ def _show(console: Console, told: Challenge) -> None:
         ChallengeOutcome.REFUTED: f"REFUTED: {describe_challenge(told)}.",
     }
     console.print(make_printable(said[told.outcome]), markup=False, highlight=False, soft_wrap=True)
-
-
-def _keep(place: Workspace, folder: Path, told: Challenge, given: CounterexampleSet) -> None:
-    bundle = sign_challenge(told, place.signer)
-    place.store.blobs.put(given.raw)
-    with place.store.unit_of_work() as work:
-        work.challenge(told, bundle)
-    where = add_challenge(folder, bundle, given.raw)
-    click.echo(f"Kept: {where}, and in the ledger ({compute_digest(bundle)})")

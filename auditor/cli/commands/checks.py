@@ -3,16 +3,16 @@
 import json
 
 import click
-from rich.console import Console
 
 from auditor.checks.measure import get_check_parameters
 from auditor.checks.registry import discover_checks
 from auditor.cli.console import show_rows
+from auditor.cli.input_paths import CheckName
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal import create_console
 from auditor.domain.checks import Check
 from auditor.domain.json import Json
 from auditor.errors import UsageError
+from auditor.reports.terminal import create_console
 
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 
@@ -36,23 +36,27 @@ def list_checks(form: str) -> int:
 
 
 @command.command("show")
-@click.argument("check_id")
+@click.argument("check_id", type=CheckName())
 @FORMAT
 def show_check(check_id: str, form: str) -> int:
     """Show one check: its metrics, needs, parameters, presets and controls."""
     check = discover_checks().get(check_id)
     if check is None:
         raise UsageError(
-            f"there is no check {check_id}", cure=f"There are {', '.join(discover_checks())}."
+            f"unknown check {check_id}", cure=f"Available checks: {', '.join(discover_checks())}."
         )
     if form == "json":
-        click.echo(json.dumps(_details(check), indent=2))
+        details = {
+            **_summary(check),
+            "needs": sorted(check.needs),
+            "uses": list(check.uses),
+            "parameters": get_check_parameters(check()),
+            "presets": {name.value: dict(preset) for name, preset in check.presets.items()},
+            "controls": [item.to_json() for item in check.controls],
+        }
+        click.echo(json.dumps(details, indent=2))
         return ExitCode.DONE
-    _show(create_console(), check)
-    return ExitCode.DONE
-
-
-def _show(console: Console, check: type[Check]) -> None:
+    console = create_console()
     console.print(f"[bold]{check.id}[/] version {check.version}: {check.title}", highlight=False)
     show_rows(
         console,
@@ -70,6 +74,7 @@ def _show(console: Console, check: type[Check]) -> None:
     console.print(f"Needs: {', '.join(sorted(check.needs)) or 'nothing'}", highlight=False)
     controls = ", ".join(f"{item.framework} {item.ref}" for item in check.controls)
     console.print(f"Evidence for: {controls or 'no control'}", highlight=False)
+    return ExitCode.DONE
 
 
 def _summary(check: type[Check]) -> dict[str, Json]:
@@ -78,15 +83,4 @@ def _summary(check: type[Check]) -> dict[str, Json]:
         "version": check.version,
         "title": check.title,
         "metrics": list(check.emits),
-    }
-
-
-def _details(check: type[Check]) -> dict[str, Json]:
-    return {
-        **_summary(check),
-        "needs": sorted(check.needs),
-        "uses": list(check.uses),
-        "parameters": get_check_parameters(check()),
-        "presets": {name.value: dict(preset) for name, preset in check.presets.items()},
-        "controls": [item.to_json() for item in check.controls],
     }

@@ -8,16 +8,11 @@ from typing import Any
 import click
 
 from auditor.checks.registry import discover_checks
-from auditor.cli.baseline_options import named_baseline_option, read_baseline_digest
-from auditor.cli.decision_options import DecisionOptions, build_decision_rights, decision_options
-from auditor.cli.gate_output import check_record_counts
+from auditor.cli.baseline_options import named_baseline_option
+from auditor.cli.decision_options import decision_options
+from auditor.cli.input_paths import KEY_FILE, RECORD_FOLDER, TRUST_POLICY
 from auditor.cli.main import ExitCode
-from auditor.cli.trust_options import (
-    RecordTrustOptions,
-    assurance_option,
-    ledger_options,
-    read_trust_policy_option,
-)
+from auditor.cli.trust_options import assurance_option, ledger_options
 from auditor.domain.policies import AssuranceLevel
 from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import RecordError
@@ -27,8 +22,11 @@ from auditor.reports.formats.ci import (
     render_comment,
     render_unverified_comment,
 )
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.workflows.decision_rights import DecisionOptions, build_decision_rights
 from auditor.workflows.gate import GateQuestion, check_audit_conditions, parse_age
+from auditor.workflows.record_gate import check_record_counts, read_baseline_digest
+from auditor.workflows.verify.trusted_record import RecordTrustOptions, read_trust_policy_option
 from auditor.workflows.wiring import build_record_resolvers
 
 Verify = Callable[[RecordFolder], tuple[VerificationStep, ...]]
@@ -36,13 +34,13 @@ SHUTS = frozenset({StepResult.FAILED, StepResult.WITHHELD})
 
 
 @click.command("comment")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--base", type=click.Path(path_type=Path), help="A record to compare with.")
-@click.option("--key", type=click.Path(path_type=Path), help="The public key that you trust.")
-@click.option("--trust", type=click.Path(path_type=Path), help="A trust policy instead of a key.")
+@click.argument("folder", type=RECORD_FOLDER)
+@click.option("--base", type=click.Path(path_type=Path), help="Record folder to compare with.")
+@click.option("--key", type=KEY_FILE, help="Public key that you trust.")
+@click.option("--trust", type=TRUST_POLICY, help="Trust policy, instead of a key.")
 @assurance_option
 @ledger_options
-@click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
+@click.option("--max-age", help="Maximum age of the record: 12h, 30d, 4w.")
 @named_baseline_option
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: print it.")
 @decision_options
@@ -59,14 +57,13 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     out: Path | None,
     **decisions: Any,  # noqa: ANN401 -- click's
 ) -> int:
-    """Write the verdict in FOLDER as Markdown for a comment on a pull request.
+    """Write the verdict of the record in FOLDER as Markdown, for a comment on a pull request.
 
-    It begins with a hidden line by which a bot finds its own comment. A record that does not
-    verify, is too old, is contested or was rejected is never shown as a pass, nor is one that
-    rests on waivers that a gate would not take or on a baseline that --baseline does not name, that
-    lacks approvals, or that is not sealed where its policy asks for that (which --ledger-key
-    shows). Exit code 1 says that the record does not verify; the comment is written all the same,
-    and says so.
+    The first line is hidden, so that a bot can find its own comment. The comment never shows a pass
+    for a record that does not verify, is too old, is challenged, was rejected or lacks approvals;
+    that depends on waivers that a gate would not accept, or on a baseline that --baseline does not
+    name; or that is not sealed although its policy requires it (checked with --ledger-key). Exit
+    code: 1 if the record does not verify; the comment is still written and reports this.
     """
     read, believed = RecordFolder(folder), read_trust_policy_option(trust)
     record = read.record
@@ -101,7 +98,7 @@ def _verified(
         steps = verify(folder)
     except RecordError as error:
         return (), (f"record: {error.problem}",)
-    silent = () if all_hold(steps) else ("record: nothing of it could be checked",)
+    silent = () if all_hold(steps) else ("record: could not be checked",)
     return steps, _said(steps) or silent
 
 

@@ -1,4 +1,4 @@
-"""Say what is wrong with a record at a service, signed: a human finding."""
+"""Report a problem with a record to a service, with your signature: a human finding."""
 
 from pathlib import Path
 
@@ -11,27 +11,32 @@ from auditor.cli.decision_options import (
     open_verified_record,
     submit_decision,
 )
+from auditor.cli.input_paths import DECIDED_FOLDER, KeyName
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal_text import make_printable
 from auditor.domain.approvals import HumanFinding, find_human_finding_mistakes
 from auditor.errors import UsageError
 from auditor.reports.folder import SIGNER
+from auditor.reports.terminal_text import make_printable
 from auditor.service.domain.people import DecisionKind
 from auditor.trust.signatures.decisions import sign_finding
 
 
 @click.command("flag")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--by", required=True, help="Who found it: a person's name.")
-@click.option("--role", required=True, help="As what: clinician, model risk, ….")
-@click.option("--reason", required=True, help="What is wrong, in words.")
-@click.option("--key", help="That person's private key; default: your decision.key.")
-@click.option("--server", metavar="URL", required=True, help="The service that has the record.")
+@click.argument("folder", type=DECIDED_FOLDER)
+@click.option("--by", required=True, help="Name of the person who reports it.")
+@click.option(
+    "--role", required=True, help=("Role of this person, for example clinician or model risk.")
+)
+@click.option("--reason", required=True, help="Description of the problem.")
+@click.option(
+    "--key", type=KeyName(), help="Private key of this person; default: your decision.key."
+)
+@click.option("--server", metavar="URL", required=True, help="Service that has the record.")
 def command(folder: Path, by: str, role: str, reason: str, key: str | None, server: str) -> int:  # noqa: PLR0913, PLR0917 -- one argument an option
-    """Say what is wrong with the record in FOLDER, or of that digest, by a signature over it.
+    """Report a problem with the record in FOLDER (or with that digest). You sign its digest.
 
-    It shuts the gates of its audit for good, whatever is judged of it again; another audit opens
-    them. There is no flag that says that a record is right: `auditor approve` says yes.
+    The finding closes the gates of this audit permanently, also after a new judgement. Only another
+    audit opens them. To confirm that a record is right, use `auditor approve`.
     """
     with open_decision_folder(folder, server) as found:
         record = open_verified_record(found.folder, None, found.key)
@@ -45,7 +50,7 @@ def command(folder: Path, by: str, role: str, reason: str, key: str | None, serv
         created=utc_now(),
     )
     for problem, cure in find_human_finding_mistakes(said):
-        raise UsageError(f"this is no finding: {problem}", cure=cure)
+        raise UsageError(f"invalid finding: {problem}", cure=cure)
     click.echo(make_printable(f"{record.id} ({record.verdict}): {said}"))
     submit_decision(server, DecisionKind.FINDING, sign_finding(said, signer), signer.public_pem())
     return ExitCode.DONE

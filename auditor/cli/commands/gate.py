@@ -1,86 +1,88 @@
-"""Ask whether a valid, fresh, passing record exists for exactly these bytes."""
+"""Check that a valid, recent, passing record exists for exactly these bytes."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from auditor.checks.registry import discover_checks
-from auditor.cli.baseline_options import named_baseline_option, read_baseline_digest
+from auditor.cli.baseline_options import named_baseline_option
 from auditor.cli.ci import (
     CiOutput,
     FailureThreshold,
     choose_gate_exit,
-    ci_option,
-    detect_ci,
     explain_gate_exit,
     fail_on_option,
     report_to_ci,
 )
+from auditor.cli.ci_system import ci_option, detect_ci
 from auditor.cli.console import show_notice, show_steps
-from auditor.cli.decision_options import DecisionOptions, decision_options, require_decision_rights
-from auditor.cli.gate_output import (
-    GateInspection,
-    check_record_counts,
-    parse_gate_subject,
-    query_service_gate,
-    refuse_trust_options,
+from auditor.cli.decision_options import decision_options
+from auditor.cli.format_options import JSON, format_option, print_json
+from auditor.cli.gate_output import parse_gate_subject, query_service_gate, refuse_trust_options
+from auditor.cli.input_paths import (
+    KEY_FILE,
+    MODEL_FILES,
+    PROBE,
+    RECORD_FOLDER,
+    TRUST_POLICY,
+    PolicyName,
 )
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal import create_console
-from auditor.cli.trust_options import (
-    RecordTrustOptions,
-    assurance_option,
-    ledger_options,
-    read_trust_policy_option,
-)
-from auditor.domain.artifacts import digest_files
+from auditor.cli.trust_options import assurance_option, ledger_options
 from auditor.domain.policies import AssuranceLevel
 from auditor.domain.source_locations import SourceFile
 from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
+from auditor.reports.finding_locations import locate_policy, locate_verdict
 from auditor.reports.folder import RecordFolder
 from auditor.reports.formats.ci import build_gate_annotations, render_gate_page
 from auditor.reports.formats.github import build_annotations
 from auditor.reports.html.verdict import is_decided_by_silence
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.locations import locate_policy, locate_verdict
-from auditor.trust.artifacts.files import digest_artifact
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.terminal import create_console
+from auditor.workflows.command_documents import describe_gate
+from auditor.workflows.decision_rights import DecisionOptions
 from auditor.workflows.gate import (
     GateQuestion,
-    check_evaluation_data,
-    check_gate,
-    parse_age,
-    read_probe,
 )
-from auditor.workflows.wiring import build_resolvers, locate_policy_source
-
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+from auditor.workflows.record_gate import (
+    GateInspection,
+    build_gate_question,
+    digest_evaluation_data,
+    inspect_record_folder,
+    read_baseline_digest,
+)
+from auditor.workflows.verify.trusted_record import RecordTrustOptions
+from auditor.workflows.wiring import locate_policy_source
 
 
 @click.command("gate")
-@click.option("--artifact", type=click.Path(path_type=Path), required=True)
-@click.option("--policy", required=True, help="A pack's name or a policy file.")
-@click.option("--record", type=click.Path(path_type=Path), help="Its folder.")
-@click.option("--server", metavar="URL", help="A service that holds records, instead of a folder.")
-@click.option("--key", type=click.Path(path_type=Path), help="The public key that you trust.")
-@click.option("--trust", type=click.Path(path_type=Path), help="A trust policy instead of a key.")
+@click.option("--artifact", type=MODEL_FILES, required=True)
+@click.option(
+    "--policy", type=PolicyName(), required=True, help="Name of a policy pack, or a policy file."
+)
+@click.option("--record", type=RECORD_FOLDER, help="Folder of the record.")
+@click.option("--server", metavar="URL", help="Service to ask, instead of a record folder.")
+@click.option("--key", type=KEY_FILE, help="Public key that you trust.")
+@click.option("--trust", type=TRUST_POLICY, help="Trust policy, instead of a key.")
 @assurance_option
 @ledger_options
-@click.option("--target", help="The target it will run on; default: all that were audited.")
-@click.option("--fingerprint", type=click.Path(path_type=Path), help="A probe of this target.")
+@click.option("--target", help="Target of the deployment; default: all audited targets.")
 @click.option(
-    "--data", metavar="FILE|DIGEST", help="The evaluation data that must have been judged."
+    "--fingerprint",
+    type=PROBE,
+    help="Fingerprint file of this target (`auditor targets probe`).",
 )
+@click.option("--data", metavar="FILE|DIGEST", help="Evaluation data that the record must cover.")
 @named_baseline_option
-@click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
-@click.option("--strict", is_flag=True, help="Shut at any challenge that holds.")
+@click.option("--max-age", help="Maximum age of the record: 12h, 30d, 4w.")
+@click.option("--strict", is_flag=True, help="Keep the gate closed if any challenge holds.")
 @decision_options
 @fail_on_option
 @ci_option
+@format_option
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     artifact: Path,
     policy: str,
@@ -98,67 +100,53 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     max_age: str | None,
     fail_on: FailureThreshold | None,
     ci: str,
+    form: str,
     *,
     strict: bool,
     **decisions: Any,  # noqa: ANN401 -- click's
 ) -> int:
-    """Open only for exactly these bytes, on this target, under exactly this policy.
+    """Check that a record allows exactly these bytes, on this target, under exactly this policy.
 
-    A challenge in the folder or in the store here that refutes the verdict keeps it shut, and so do
-    a waiver that has run out or that nobody named here may give, and anybody's no to the record. A
-    policy may ask for approvals; with --trust its auditors may waive and approve by role. A policy
-    that asks for a sealed audit needs --ledger-key: only the ledger's key shows that it drew the
-    seed. What an endpoint or a cascade answered opens the gate for the artifact only where the
-    policy required parity with the file there, and it was kept. --data keeps it shut for a record
-    that judged other evaluation data. What rests on a baseline opens only where --baseline names
-    that record, since whoever asked for the audit chose it. --server asks a service, and believes
-    it, about the newest record that it holds. Exit code: 0 opens the gate, 1 keeps it
-    shut, 2 for input that cannot be used, 4 where a service cannot be reached. --fail-on makes that
-    stricter or laxer, and what is laxer says so.
+    The gate stays closed if a challenge in the folder or the local store refutes the verdict, if a
+    waiver has expired or its signer is not named here, or if any person rejected the record. A
+    policy can require approvals; with --trust, the auditors of the trust policy can waive and
+    approve by role. A policy that requires a sealed audit needs --ledger-key: only the key of the
+    ledger proves that the ledger drew the seed. A record of an endpoint or a cascade opens the gate
+    for the artifact only if the policy required parity with the file, and the parity rule passed.
+    With --data, the gate stays closed for a record of other evaluation data. A verdict that depends
+    on a baseline opens the gate only if --baseline names that record, because the requester of the
+    audit chose it. --server asks a service about its newest record and trusts the answer. Exit
+    code: 0 gate open, 1 gate closed, 2 invalid input, 4 service not reachable. --fail-on makes the
+    exit code stricter or laxer; the output reports if it is laxer.
     """
-    with report_to_ci(detect_ci(ci)) as tell:
-        asked = _question(artifact, policy, target, fingerprint, max_age)
-        question = replace(asked, baseline=read_baseline_digest(baseline))
+    with report_to_ci(detect_ci(ci), err=form == JSON) as tell:
+        question = build_gate_question(
+            artifact,
+            policy,
+            target=target,
+            fingerprint=fingerprint,
+            max_age=max_age,
+            baseline=read_baseline_digest(baseline),
+        )
         believed = RecordTrustOptions(key, trust, assurance, ledger_key, witness_keys)
         options = DecisionOptions(**decisions)
         if isinstance(whose := parse_gate_subject(record, server), str):
             refuse_trust_options(believed, options, strict=strict)
             looked = query_service_gate(whose, question, max_age)
         else:
-            looked = _look(RecordFolder(whose), question, believed, options, strict=strict)
+            looked = inspect_record_folder(
+                RecordFolder(whose), question, believed, options, strict=strict
+            )
         if data is not None:
-            looked = _held_to(looked, _data_digest(data))
+            looked = looked.held_to(digest_evaluation_data(data))
         code = choose_gate_exit(fail_on, looked.steps, looked.record, target)
         words = explain_gate_exit(fail_on, looked.steps, code)
-        _show(looked.steps, words)
+        if form == JSON:
+            print_json(describe_gate(question, looked, exit_code=code, note=words))
+        else:
+            _show(looked.steps, words)
         tell(_told(looked, question, code, words, locate_policy_source(policy, Path.cwd())))
     return code
-
-
-def _question(
-    artifact: Path, policy: str, target: str | None, fingerprint: Path | None, max_age: str | None
-) -> GateQuestion:
-    limit = None if max_age is None else parse_age(max_age)
-    identity = None if fingerprint is None else read_probe(fingerprint)
-    chosen = build_resolvers(Path.cwd()).load_policy(policy)
-    digest = digest_files(digest_artifact(artifact))
-    return GateQuestion(digest, chosen, target, identity, limit, datetime.now(UTC))
-
-
-def _data_digest(data: str) -> str:
-    """Return the digest of evaluation data, given as such or as their file."""
-    return data if DIGEST.fullmatch(data) else digest_files(digest_artifact(Path(data)))
-
-
-def _held_to(looked: GateInspection, digest: str) -> GateInspection:
-    """Hold the record that a gate looked at against the evaluation data that were named."""
-    if looked.record is None:
-        step = VerificationStep(
-            "data", StepResult.FAILED, "no record verified, so nothing shows its data"
-        )
-    else:
-        step = check_evaluation_data(looked.record, digest)
-    return replace(looked, steps=(*looked.steps, step))
 
 
 def _show(steps: Sequence[VerificationStep], words: str) -> None:
@@ -166,29 +154,10 @@ def _show(steps: Sequence[VerificationStep], words: str) -> None:
     console = create_console()
     show_steps(console, steps)
     failed = [step.name for step in steps if step.result is StepResult.FAILED]
-    shut = f"Gate: shut ({', '.join(failed) or 'not everything could be checked'})"
+    shut = f"Gate: closed ({', '.join(failed) or 'some steps could not be checked'})"
     said = "Gate: open" if all_hold(steps) else shut
     console.print(said, highlight=False, markup=False, soft_wrap=True)
     show_notice(console, words)
-
-
-def _look(
-    folder: RecordFolder,
-    question: GateQuestion,
-    whose: RecordTrustOptions,
-    options: DecisionOptions,
-    *,
-    strict: bool,
-) -> GateInspection:
-    believed = read_trust_policy_option(whose.trust)
-    may = require_decision_rights(options, believed, question.policy)
-    steps, report = whose.verify(folder), str(folder.path / "report.html")
-    if not all_hold(steps):
-        return GateInspection(steps, report)
-    found = folder.record
-    asked = check_gate(found, question, steps)
-    more = check_record_counts(found, folder, believed, may, asked, strict=strict)
-    return GateInspection((*steps, *more), report, found, folder.evidence)
 
 
 def _told(

@@ -1,4 +1,4 @@
-"""Make and show keys, and put down what happens to them."""
+"""Create, show, rotate and revoke keys."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,10 @@ import click
 
 from auditor._time import utc_now
 from auditor.cli.console import show_rows
+from auditor.cli.input_paths import KeyName
 from auditor.cli.key_options import (
     find_key,
     list_key_events,
-    load_key_registry,
     open_own_ledger,
     parse_time_option,
     read_public_pem,
@@ -19,7 +19,8 @@ from auditor.cli.key_options import (
 )
 from auditor.cli.main import ExitCode
 from auditor.cli.passwords import ask_new_password, get_password_source
-from auditor.cli.terminal import create_console
+from auditor.domain.key_roles import KeyRole
+from auditor.reports.terminal import create_console
 from auditor.store.key_lifecycle import (
     find_key_lifecycle,
     record_key_revocation,
@@ -27,8 +28,9 @@ from auditor.store.key_lifecycle import (
     register_key_use,
 )
 from auditor.trust.keys.rotation import read_key_identity, refuse_second_role
-from auditor.trust.ledger.key_events import KeyRole, key_event_id
+from auditor.trust.ledger.key_events import key_event_id
 from auditor.trust.signatures.keys import read_public_key
+from auditor.workflows.ledger import load_key_registry
 from auditor.workflows.settings import AuditorSettings
 
 ROLE = click.option(
@@ -36,34 +38,37 @@ ROLE = click.option(
     type=click.Choice([item.value for item in KeyRole]),
     default=KeyRole.REPORT.value,
     show_default=True,
-    help="What the key signs; a key has one role.",
+    help="What the key signs. A key has only one role.",
 )
 OWN_ROLE = click.option(
     "--role",
     type=click.Choice([item.value for item in KeyRole if item is not KeyRole.LEDGER]),
     default=KeyRole.REPORT.value,
     show_default=True,
-    help="What the key signs; a key has one role.",
+    help="What the key signs. A key has only one role.",
 )
-NOT_AFTER = click.option("--not-after", metavar="TIME", help="Until when it may sign.")
+NOT_AFTER = click.option(
+    "--not-after", metavar="TIME", help="Time after which the key can no longer sign."
+)
 
 
 @click.group("keys")
 def command() -> None:
-    """Make and show keys, and put down what happens to them."""
+    """Create, show, rotate and revoke keys."""
 
 
 @command.command("new")
 @click.option("--home", type=click.Path(path_type=Path), help="Folder; default: AUDITOR_HOME.")
 @ROLE
-@click.option("--encrypt", is_flag=True, help="Lock the private key with a password.")
+@click.option("--encrypt", is_flag=True, help="Encrypt the private key with a password.")
 @NOT_AFTER
 def create_key(home: Path | None, role: str, *, encrypt: bool, not_after: str | None) -> int:
-    """Make a pair: signer.key (private) and signer.pub, or by its role model.*, ledger.*, trust.*
-    or decision.*.
+    """Create a key pair: signer.key (private) and signer.pub. Other roles use model.*, ledger.*,
+    trust.* or decision.*.
 
-    An existing pair is never replaced. The password is asked for, or is the first line of the
-    file that AUDITOR_PASSWORD_FILE names. With --not-after the ledger is told of the key at once.
+    An existing pair is never replaced. The command asks for the password, or reads the first line
+    of the file that AUDITOR_PASSWORD_FILE names. With --not-after, the key is registered in the
+    ledger at once.
     """
     settings = AuditorSettings.from_environment()
     until = parse_time_option("--not-after", not_after)
@@ -80,12 +85,12 @@ def create_key(home: Path | None, role: str, *, encrypt: bool, not_after: str | 
 
 
 @command.command("show")
-@click.argument("key", required=False)
-@click.option("--pem", is_flag=True, help="Print the public key itself.")
+@click.argument("key", type=KeyName(), required=False)
+@click.option("--pem", is_flag=True, help="Print the public key.")
 def show(key: str | None, *, pem: bool) -> int:
-    """Show the identity of KEY, and what the ledger says of it; default: your own.
+    """Show the identity of KEY and its entries in the ledger; default: your own key.
 
-    KEY is a file, a URI such as pkcs11:…, or the start of an identity that the ledger knows.
+    KEY is a file, a URI such as pkcs11:…, or the first characters of an identity in the ledger.
     """
     settings = AuditorSettings.from_environment()
     if pem:
@@ -104,7 +109,7 @@ def show(key: str | None, *, pem: bool) -> int:
 @command.command("list")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 def list_keys(form: str) -> int:
-    """List the keys that the ledger knows, with role and status."""
+    """List the keys in the ledger, with role and status."""
     lives = load_key_registry(AuditorSettings.from_environment()).lives.values()
     rows = [(read_key_identity(item), item.role, item.words(utc_now())) for item in lives]
     if form == "json":
@@ -116,13 +121,13 @@ def list_keys(form: str) -> int:
 
 
 @command.command("enrol")
-@click.argument("key")
+@click.argument("key", type=KeyName())
 @OWN_ROLE
 @NOT_AFTER
 def enrol(key: str, role: str, not_after: str | None) -> int:
-    """Put down that KEY (a public key file, or a URI such as pkcs11:…) is in use in a role.
+    """Register KEY (a public key file, or a URI such as pkcs11:…) in the ledger for a role.
 
-    A key that signs records is put down by the first audit, unless it is to have an end.
+    The first audit registers a key that signs records. Use this command if the key must expire.
     """
     settings = AuditorSettings.from_environment()
     pem = read_public_pem(key, settings, get_password_source(settings))
@@ -134,29 +139,35 @@ def enrol(key: str, role: str, not_after: str | None) -> int:
 
 @command.command("rotate")
 @ROLE
-@click.option("--key", help="The old private key, a file or a URI; default: your own.")
-@click.option("--to", "to", help="The new private key, a file or a URI; default: one is made.")
+@click.option("--key", type=KeyName(), help="Old private key, a file or a URI; default: your own.")
 @click.option(
-    "--encrypt", is_flag=True, help="Lock the new private key; where the old one is, it is too."
+    "--to", "to", type=KeyName(), help="New private key, a file or a URI; default: create one."
+)
+@click.option(
+    "--encrypt",
+    is_flag=True,
+    help="Encrypt the new private key; default: encrypt it if the old key is encrypted.",
 )
 @NOT_AFTER
 def rotate(
     role: str, key: str | None, to: str | None, *, encrypt: bool, not_after: str | None
 ) -> int:
-    """Let a new key follow the old one, on the old one's word; the ledger says so from now on."""
+    """Replace a key with a new one. The old key signs the change, and the ledger records it."""
     until = parse_time_option("--not-after", not_after)
     click.echo(rotate_key_pair(KeyRole(role), key, to, encrypt=encrypt, not_after=until))
     return ExitCode.DONE
 
 
 @command.command("revoke")
-@click.argument("key")
-@click.option("--since", required=True, metavar="TIME", help="Since when it counts for nothing.")
-@click.option("--reason", required=True, help="Why; it is shown to whoever verifies.")
+@click.argument("key", type=KeyName())
+@click.option(
+    "--since", required=True, metavar="TIME", help="Time since which its signatures do not count."
+)
+@click.option("--reason", required=True, help="Reason; shown by `auditor verify`.")
 def revoke_key(key: str, since: str, reason: str) -> int:
-    """Put down that KEY may be in other hands since a time; that cannot be undone.
+    """Revoke KEY from a time on, because it may be compromised. You cannot undo this.
 
-    KEY is a file, a URI, or the start of an identity that the ledger knows.
+    KEY is a file, a URI, or the first characters of an identity in the ledger.
     """
     settings = AuditorSettings.from_environment()
     _, identity, _ = find_key(key, settings, get_password_source(settings))

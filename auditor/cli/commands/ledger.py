@@ -1,4 +1,4 @@
-"""Audit the ledger again, show it, and hand out its checkpoints and proofs."""
+"""Verify and show the ledger, and write its checkpoints and proofs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ import click
 
 from auditor._time import format_time, utc_now
 from auditor.cli.console import show_new_keys, show_rows, show_steps
+from auditor.cli.input_paths import CHECKPOINT, LOG_KEY
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal import create_console
 from auditor.cli.workspace import open_own_workspace
 from auditor.domain.verification_steps import all_hold
 from auditor.errors import UsageError
+from auditor.reports.terminal import create_console
 from auditor.service.store.audit_log_check import SERVICE_ROWS
 from auditor.store.key_audit import audit_keys
-from auditor.store.ledger import LedgerEntry
 from auditor.store.ledger_audit import LedgerReference, audit_ledger
 from auditor.store.record_store import RecordStore
 from auditor.store.witness import cosign_checkpoint, submit_checkpoint
@@ -27,37 +27,35 @@ from auditor.workflows.ledger import build_receipt
 from auditor.workflows.settings import AuditorSettings
 
 SHOWN = 20
-OUT = click.option("--out", type=click.Path(path_type=Path), help="File to write; default: shown.")
+OUT = click.option("--out", type=click.Path(path_type=Path), help="Output file; default: print it.")
 
 
 @click.group("ledger")
 def command() -> None:
-    """Audit the ledger again, show it, and hand out its checkpoints and proofs."""
+    """Verify and show the ledger, and write its checkpoints and proofs."""
 
 
 @command.command("verify")
 @click.option(
     "--checkpoint",
     "checkpoints",
-    type=click.Path(path_type=Path),
+    type=CHECKPOINT,
     multiple=True,
-    help="A checkpoint, or a proof.tlog-proof, that was kept elsewhere; repeats.",
+    help="Checkpoint, or a proof.tlog-proof, that was kept on another machine. Repeatable.",
 )
-@click.option(
-    "--key", type=click.Path(path_type=Path), help="The ledger's public key; default: your own."
-)
+@click.option("--key", type=LOG_KEY, help="Public key of the ledger; default: your own.")
 @click.option(
     "--witness-key",
     "witness_keys",
-    type=click.Path(path_type=Path),
+    type=LOG_KEY,
     multiple=True,
-    help="A witness's public key: its cosignatures must hold; repeats.",
+    help="Public key of a witness that must have cosigned. Repeatable.",
 )
 def verify(checkpoints: tuple[Path, ...], key: Path | None, witness_keys: tuple[Path, ...]) -> int:
-    """Audit all of the ledger, and every row of the store that it speaks of, again.
+    """Verify the whole ledger, and every row of the store that it covers.
 
-    Only a checkpoint from elsewhere shows that the whole was not written anew. Exit code: 0 when
-    every step holds, 1 when one fails.
+    Only a checkpoint that was kept elsewhere proves that the whole ledger was not rewritten. Exit
+    code: 0 if all steps pass, 1 if a step fails.
     """
     settings = AuditorSettings.from_environment()
     known = LedgerReference(
@@ -74,7 +72,7 @@ def verify(checkpoints: tuple[Path, ...], key: Path | None, witness_keys: tuple[
 @command.command("show")
 @click.argument("event_id", metavar="ID", required=False)
 def show(event_id: str | None) -> int:
-    """Show how far the ledger has grown and its last entries, or the entries with an ID."""
+    """Show the size of the ledger and its last entries, or the entries with this ID."""
     with _opened(AuditorSettings.from_environment()) as store, store.ledger() as ledger:
         head = ledger.head()
         first = max(0, head.size - SHOWN)
@@ -83,7 +81,10 @@ def show(event_id: str | None) -> int:
             if event_id
             else tuple(ledger.entry(index) for index in range(first, head.size))
         )
-        rows = [_row(item) for item in entries]
+        rows = []
+        for item in entries:
+            leaf = item.leaf
+            rows.append((str(item.index), leaf.type.value, leaf.id, leaf.time))
     console = create_console()
     console.print(f"{head.size} leaves, root {head.root.hex()}", highlight=False)
     show_rows(console, ("leaf", "type", "id", "time"), rows)
@@ -91,10 +92,14 @@ def show(event_id: str | None) -> int:
 
 
 @command.command("checkpoint")
-@click.option("--size", type=click.IntRange(min=1), help="Of how many leaves; default: the last.")
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    help="Number of leaves of the checkpoint; default: all leaves.",
+)
 @OUT
 def export_checkpoint(size: int | None, out: Path | None) -> int:
-    """Hand out a signed checkpoint (C2SP tlog-checkpoint): keep it where others cannot reach it."""
+    """Write a signed checkpoint (C2SP tlog-checkpoint). Keep it on another machine."""
     with _opened(AuditorSettings.from_environment()) as store, store.ledger() as ledger:
         _hand_out(ledger.checkpoint(size), out)
     return ExitCode.DONE
@@ -104,7 +109,7 @@ def export_checkpoint(size: int | None, out: Path | None) -> int:
 @click.argument("event_id", metavar="ID")
 @OUT
 def export_proof(event_id: str, out: Path | None) -> int:
-    """Hand out the proof (C2SP tlog-proof) that the ledger holds the entry with an ID."""
+    """Write the proof (C2SP tlog-proof) that the ledger contains the entry with this ID."""
     with _opened(AuditorSettings.from_environment()) as store, store.ledger() as ledger:
         _hand_out(build_receipt(ledger, event_id), out)
     return ExitCode.DONE
@@ -114,12 +119,12 @@ def export_proof(event_id: str, out: Path | None) -> int:
 @click.argument("url")
 @click.option(
     "--witness-key",
-    type=click.Path(path_type=Path),
+    type=LOG_KEY,
     required=True,
-    help="The witness's public key.",
+    help="Public key of the witness.",
 )
 def ask_witness(url: str, witness_key: Path) -> int:
-    """Let the witness at URL (C2SP tlog-witness) cosign the last checkpoint."""
+    """Ask the witness at URL (C2SP tlog-witness) to cosign the latest checkpoint."""
     key = load_note_key(witness_key)
     with open_own_workspace() as place:
         show_new_keys(create_console(), place.made_keys)
@@ -160,8 +165,3 @@ def _hand_out(raw: bytes, out: Path | None) -> None:
         raise UsageError(
             f"{out} cannot be written: {error.strerror}", cure="Name another file with --out."
         ) from None
-
-
-def _row(entry: LedgerEntry) -> tuple[str, ...]:
-    leaf = entry.leaf
-    return str(entry.index), leaf.type.value, leaf.id, leaf.time

@@ -1,4 +1,4 @@
-"""Show what a record rests on, and which verdicts rest on a file, a data set or a policy."""
+"""Show the inputs of a record, and the verdicts that depend on a file, dataset or policy."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from auditor.cli.input_paths import LineageName
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal import create_console
-from auditor.cli.terminal_text import escape_markup
 from auditor.errors import UsageError
 from auditor.reports.folder import RECORD, RecordFolder
 from auditor.reports.formats.prov import build_prov_document
-from auditor.reports.html.lineage import TreeLine, build_tree_lines, render_dot
+from auditor.reports.html.lineage import build_tree_lines, render_dot
 from auditor.reports.lineage_trace import LineageTrace
+from auditor.reports.terminal import create_console
+from auditor.reports.terminal_text import escape_markup
 from auditor.workflows.ledger import open_existing_store
 from auditor.workflows.lineage import is_record_stored, trace_folder, trace_lineage
 from auditor.workflows.settings import AuditorSettings
@@ -23,15 +24,20 @@ TONES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "refuted
 
 
 @click.command("lineage")
-@click.argument("what", metavar="RECORD|DIGEST|FILE")
-@click.option("--up", "way", flag_value="up", help="What it rests on; the default for a record.")
-@click.option("--down", "way", flag_value="down", help="What rests on it; the default otherwise.")
+@click.argument("what", type=LineageName(), metavar="RECORD|DIGEST|FILE")
+@click.option("--up", "way", flag_value="up", help="Show its inputs; default for a record.")
+@click.option(
+    "--down",
+    "way",
+    flag_value="down",
+    help=("Show the records that depend on it; default for all else."),
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 def command(what: str, way: str | None, form: str) -> int:
-    """Show the lineage of a record (its folder or id), of a file, or of a digest.
+    """Show the lineage of a record (its folder or ID), of a file, or of a digest.
 
-    The first digits of a digest are enough where they are unambiguous, with the kind before them
-    or not: 4f2a09, dataset:4f2a. What a record in a folder rests on is told without a store too.
+    The first digits of a digest are enough if they are unambiguous, with or without the kind:
+    4f2a09, dataset:4f2a. The inputs of a record in a folder are shown without a store too.
     """
     found = _found(what, None if way is None else way == "down")
     if form == "text":
@@ -62,25 +68,27 @@ def _found(what: str, down: bool | None) -> LineageTrace:  # noqa: FBT001 -- thr
     if folder is not None and not down:
         return trace_folder(folder)
     raise UsageError(
-        "no store is kept here, and only one that keeps records knows what rests on a thing",
-        cure="Set AUDITOR_HOME to that of the audits, or name a record's folder without --down.",
+        "there is no store here, so the records that depend on it are unknown",
+        cure=(
+            "Set AUDITOR_HOME to the store of the audits, or name a record folder without --down."
+        ),
     )
 
 
 def _show(console: Console, found: LineageTrace) -> None:
     for line in build_tree_lines(found):
-        console.print(_written(line), highlight=False, soft_wrap=True)
+        written_told = f"{line.node} {line.words}".replace("-", "_")
+        said = line.role.replace("-", "_") in written_told
+        role = "" if said else f"{escape_markup(line.role)}: "
+        tone = TONES.get(line.verdict, "bold")
+        verdict = f" [{tone}]{escape_markup(line.verdict.upper())}[/]" if line.verdict else ""
+        words = f" {escape_markup(line.words)}" if line.words else ""
+        console.print(
+            f"[dim]{line.stem}[/]{role}[cyan]{escape_markup(line.node)}[/]{words}{verdict}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if found.down:
         told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.verdicts.items()))
         count = sum(found.verdicts.values())
-        console.print(f"Records that rest on it: {count}{f' ({told})' if told else ''}")
-
-
-def _written(line: TreeLine) -> str:
-    told = f"{line.node} {line.words}".replace("-", "_")
-    said = line.role.replace("-", "_") in told
-    role = "" if said else f"{escape_markup(line.role)}: "
-    tone = TONES.get(line.verdict, "bold")
-    verdict = f" [{tone}]{escape_markup(line.verdict.upper())}[/]" if line.verdict else ""
-    words = f" {escape_markup(line.words)}" if line.words else ""
-    return f"[dim]{line.stem}[/]{role}[cyan]{escape_markup(line.node)}[/]{words}{verdict}"
+        console.print(f"Records that depend on it: {count}{f' ({told})' if told else ''}")

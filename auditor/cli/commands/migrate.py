@@ -9,17 +9,17 @@ from auditor.workflows.settings import AuditorSettings
 
 
 @click.command("migrate")
-@click.option("--check", is_flag=True, help="Only say whether it lags; exit code 1 where it does.")
-@click.option("--sql", is_flag=True, help="Print what would be run on it, and change nothing.")
+@click.option("--check", is_flag=True, help="Only check; exit code 1 if a migration is needed.")
+@click.option("--sql", is_flag=True, help="Print the SQL statements without changing the database.")
 def command(*, check: bool, sql: bool) -> int:
-    """Bring the database at AUDITOR_DATABASE_URL to this version's tables.
+    """Migrate the database at AUDITOR_DATABASE_URL to the schema of this version.
 
-    SQLite databases migrate by themselves; a shared PostgreSQL waits for this command. With --sql
-    the statements are carried out on the rows that there are and taken back, so that whoever
-    reviews them knows that they hold; others wait meanwhile.
+    SQLite databases migrate automatically; a shared PostgreSQL needs this command. With --sql, the
+    statements run on the existing rows and are rolled back, so that a reviewer knows that they
+    work. Other clients of the database wait during this run.
     """
     if check and sql:
-        raise click.UsageError("Name one of --check and --sql.")
+        raise click.UsageError("Use either --check or --sql.")
     url = AuditorSettings.from_environment().database
     if sql:
         click.echo("\n".join(preview_migration(url)))
@@ -28,18 +28,19 @@ def command(*, check: bool, sql: bool) -> int:
         found = find_database_revision(url)
         click.echo(_checked(found))
         return ExitCode.FAILED if found.lags else ExitCode.DONE
-    click.echo(_migrated(migrate(url)))
+    before = migrate(url)
+    if not before.lags:
+        migrated = f"The database is already at revision {before.needed}."
+    else:
+        migrated = (
+            f"Migrated the database from revision {before.current or 'none'} to {before.needed}."
+        )
+    click.echo(migrated)
     return ExitCode.DONE
 
 
 def _checked(found: RevisionStatus) -> str:
     if not found.lags:
-        return f"The database stands at revision {found.needed}, which this version needs."
-    stands = f"stands at revision {found.current}" if found.current else "has no tables yet"
+        return f"The database is at revision {found.needed}, as this version needs."
+    stands = f"is at revision {found.current}" if found.current else "has no tables yet"
     return f"The database {stands}, and this version needs {found.needed}: run `auditor migrate`."
-
-
-def _migrated(before: RevisionStatus) -> str:
-    if not before.lags:
-        return f"The database stands at revision {before.needed} already."
-    return f"The database went from revision {before.current or 'none'} to {before.needed}."

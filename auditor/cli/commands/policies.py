@@ -8,13 +8,14 @@ import click
 
 from auditor._resources import find_shipped_folder
 from auditor.cli.console import show_rows
+from auditor.cli.input_paths import POLICY_TESTS, PolicyName
 from auditor.cli.main import ExitCode
 from auditor.cli.policy_output import show_difference, show_explanation, show_policy_tests
-from auditor.cli.terminal import create_console
 from auditor.errors import PolicyError
 from auditor.policy.lint_remarks import LintLevel
 from auditor.policy.load import list_policies
-from auditor.policy.testing import run_policy_tests
+from auditor.policy.run_policy_tests import run_policy_tests
+from auditor.reports.terminal import create_console
 from auditor.workflows.wiring import (
     diff_named_policies,
     explain_named_policy,
@@ -45,21 +46,21 @@ def list_packs(form: str) -> int:
 
 
 @command.command("show")
-@click.argument("policy")
+@click.argument("policy", type=PolicyName())
 def show(policy: str) -> int:
-    """Print POLICY, a pack's name or a file, as it is written."""
+    """Print the text of POLICY, the name of a pack or a file."""
     raw, _ = read_named_policy(policy, Path.cwd())
     click.echo(raw.decode("utf-8", errors="replace"), nl=False)
     return ExitCode.DONE
 
 
 @command.command("lint")
-@click.argument("policies", nargs=-1, required=True)
+@click.argument("policies", type=PolicyName(), nargs=-1, required=True)
 def lint(policies: tuple[str, ...]) -> int:
-    """Say what is wrong or doubtful in POLICIES, packs' names or files.
+    """Check POLICIES (names of packs, or files) for errors and warnings.
 
-    Doubtful is also law that a policy rests on and that nobody has looked at for a year, or by the
-    day that it names. Exit code: 0 without mistakes (doubts are only shown), 2 with mistakes.
+    A warning also names law that a policy cites and that was not reviewed for a year, or by the
+    date that the policy sets. Exit code: 0 without errors (warnings are only shown), 2 with errors.
     """
     worst = ExitCode.DONE
     for name in policies:
@@ -69,27 +70,27 @@ def lint(policies: tuple[str, ...]) -> int:
         if any(remark.level is LintLevel.ERROR for remark in remarks):
             worst = ExitCode.INVALID
         elif not remarks:
-            click.echo(f"{name}: nothing to remark")
+            click.echo(f"{name}: no warnings")
     return worst
 
 
 @command.command("explain")
-@click.argument("policy")
-@click.option("--rule", help="Explain this rule alone.")
+@click.argument("policy", type=PolicyName())
+@click.option("--rule", help="Explain only this rule.")
 def explain(policy: str, rule: str | None) -> int:
-    """Say in plain words what POLICY asks, why, and what would keep or break each rule."""
+    """Explain each rule of POLICY: its requirement, its reason, and when it passes or fails."""
     show_explanation(create_console(), explain_named_policy(policy, Path.cwd(), rule))
     return ExitCode.DONE
 
 
 @command.command("diff")
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", type=PolicyName())
+@click.argument("new", type=PolicyName())
 @FORMAT
 def diff(old: str, new: str, form: str) -> int:
-    """Say which rules NEW adds, removes, tightens and loosens against OLD.
+    """Show which rules NEW adds, removes, tightens and loosens compared to OLD.
 
-    Both are packs' names or files. Exit code: 0 when they are the same, 1 when they differ.
+    OLD and NEW are names of packs or files. Exit code: 0 if they are the same, 1 if they differ.
     """
     found = diff_named_policies(old, new, Path.cwd())
     if form == "json":
@@ -100,13 +101,13 @@ def diff(old: str, new: str, form: str) -> int:
 
 
 @command.command("test")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=POLICY_TESTS)
 @FORMAT
 def test(files: tuple[Path, ...], form: str) -> int:
-    """Judge the cases of FILES, and say where a policy does not do what they expect.
+    """Run the policy tests in FILES, and show each case with an unexpected result.
 
-    Without FILES those that come with auditor. Exit code: 0 when all is as expected, 1 when a
-    case differs, 2 for an invalid file.
+    Without FILES, run the tests that come with auditor. Exit code: 0 if all cases give the expected
+    result, 1 if a case differs, 2 for an invalid file.
     """
     results = [
         run_policy_tests(read_named_policy_tests(path)) for path in files or _shipped_tests()
@@ -123,6 +124,6 @@ def _shipped_tests() -> list[Path]:
     found = sorted((find_shipped_folder("policies") / "tests").rglob("*.yaml"))
     if not found:
         raise PolicyError(
-            "no policy tests come with this version of auditor", cure="Name files of your own."
+            "this version of auditor includes no policy tests", cure="Name policy test files."
         )
     return found

@@ -1,4 +1,4 @@
-"""Make and list the projects of a service, on its own machine."""
+"""Create and list the projects of a service, on its own machine."""
 
 from pathlib import Path
 
@@ -7,26 +7,27 @@ import click
 from auditor._time import utc_now
 from auditor.cli.console import show_rows
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal import create_console
 from auditor.cli.workspace import open_own_workspace
+from auditor.reports.terminal import create_console
 from auditor.service.projects import create_admin_key, create_project
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.workflows.settings import ADMIN_KEY
 from auditor.workflows.workspace import Workspace
 
 _OUT = click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Where the key goes; default: service/projects/NAME.key below AUDITOR_HOME.",
+    help="File for the key; default: service/projects/NAME.key in AUDITOR_HOME.",
 )
 
 
 @click.group("projects")
 def command() -> None:
-    """Make and list the projects of a service, on its own machine.
+    """Create and list the projects of a service, on its own machine.
 
-    Nobody can do so over HTTP: a project is a wall, and who makes one stands outside of all. Run it
-    where the service's AUDITOR_HOME and AUDITOR_DATABASE_URL are; the service may run meanwhile.
+    This does not work over HTTP: a project isolates its users, and only the operator can create
+    one. Run it with the AUDITOR_HOME and AUDITOR_DATABASE_URL of the service. The service can run
+    at the same time.
     """
 
 
@@ -34,7 +35,7 @@ def command() -> None:
 @click.argument("name")
 @_OUT
 def add_project(name: str, out: Path | None) -> int:
-    """Make the project NAME, and write its first admin's key to a file."""
+    """Create the project NAME, and write its first admin API key to a file."""
     with open_own_workspace() as place:
         path = _place(place, name, out)
         create_project(ServiceStore(place.store), name, path, utc_now())
@@ -46,7 +47,7 @@ def add_project(name: str, out: Path | None) -> int:
 @click.argument("name")
 @_OUT
 def add_admin_key(name: str, out: Path | None) -> int:
-    """Write another admin's key of the project NAME to a file; those before it still hold."""
+    """Write another admin API key of the project NAME to a file. Earlier keys remain valid."""
     with open_own_workspace() as place:
         path = _place(place, name, out)
         create_admin_key(ServiceStore(place.store), name, path, utc_now())
@@ -56,7 +57,7 @@ def add_admin_key(name: str, out: Path | None) -> int:
 
 @command.command("list")
 def list_projects() -> int:
-    """List the projects, the oldest first."""
+    """List the projects, oldest first."""
     with open_own_workspace() as place:
         rows = ServiceStore(place.store).projects()
     show_rows(create_console(), ("project", "made"), list(rows))
@@ -69,4 +70,4 @@ def _place(place: Workspace, name: str, out: Path | None) -> Path:
 
 
 def _tell(name: str, path: Path) -> None:
-    click.echo(f"The admin's key of the project {name} lies in {path}", err=True)
+    click.echo(f"Wrote the admin API key of project {name} to {path}", err=True)

@@ -1,4 +1,4 @@
-"""Lay a backup out in an AUDITOR_HOME that has no store yet, and check it."""
+"""Restore a backup into an AUDITOR_HOME without a store, and check it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from auditor.cli.console import show_steps
+from auditor.cli.input_paths import BACKUP
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal import create_console
 from auditor.domain.verification_steps import VerificationStep, all_hold
+from auditor.reports.terminal import create_console
 from auditor.service.store.audit_log_check import SERVICE_ROWS
 from auditor.store.backup import CHECKPOINT, restore_backup
 from auditor.store.key_audit import audit_keys
@@ -19,19 +20,22 @@ from auditor.workflows.settings import AuditorSettings
 
 
 @click.command("restore")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=BACKUP)
 @click.option(
     "--checkpoint",
     "checkpoints",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A checkpoint of the ledger that was kept elsewhere, to hold it against; repeats.",
+    help=(
+        "Checkpoint of the ledger that was kept on another machine, to verify the "
+        "backup against. Repeatable."
+    ),
 )
 def command(folder: Path, checkpoints: tuple[Path, ...]) -> int:
-    """Lay the backup in FOLDER out in AUDITOR_HOME, then look at all of its ledger and blobs.
+    """Restore the backup in FOLDER into AUDITOR_HOME, then check its whole ledger and all blobs.
 
-    A database on PostgreSQL has to be restored before (pg_restore). Exit code 1 says that
-    something does not hold: do not start a service on it.
+    Restore a PostgreSQL database first (pg_restore). Exit code: 0 if all checks pass, 1 if a check
+    fails; do not start a service on it then.
     """
     settings = AuditorSettings.from_environment()
     made = restore_backup(folder, settings.place)
@@ -54,5 +58,5 @@ def command(folder: Path, checkpoints: tuple[Path, ...]) -> int:
 def _blobs(store: RecordStore) -> Iterator[VerificationStep]:
     mistakes = [f"{digest} is missing" for digest in list_missing_blobs(store)]
     yield VerificationStep.of(
-        "blobs", mistakes, "every upload and every record's list of files is there"
+        "blobs", mistakes, "all uploads and all file lists of records are present"
     )

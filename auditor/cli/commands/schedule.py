@@ -1,4 +1,4 @@
-"""Let a service audit again and again: when the time comes, or upon what happens."""
+"""Let a service audit regularly, on a timetable or after events."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,25 +15,25 @@ from auditor.cli.client_options import (
     parse_duration,
 )
 from auditor.cli.decision_options import show_note
+from auditor.cli.input_paths import AUDIT_FILE, CheckName, PolicyName, RecordName
 from auditor.cli.main import ExitCode
 from auditor.cli.remote_audit import prepare_remote_order
 from auditor.cli.schedule_output import show_runs, show_schedules
-from auditor.cli.terminal import create_console
-from auditor.cli.terminal_text import make_printable
 from auditor.cli.workspace import parse_policy_option
 from auditor.domain.budgets import Budget
-from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
 from auditor.errors import UsageError
 from auditor.inputs.auditfile.read import read_audit_file
+from auditor.reports.terminal import create_console
+from auditor.reports.terminal_text import make_printable
 from auditor.service.client.api import ScheduleClient, ScheduleRequest, ServiceClient
 from auditor.service.client.http import HttpTransport
-from auditor.service.domain.schedules import SCHEDULE, ScheduleTrigger
-from auditor.workflows.prepare import AuditOverrides
+from auditor.service.domain.schedules import SCHEDULE
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.workflows.wiring import find_named_policy_file, read_audit_bytes
 
 AT = click.option(
-    "--server", metavar="URL", envvar=SERVER, required=True, help="The service; AUDITOR_SERVER."
+    "--server", metavar="URL", envvar=SERVER, required=True, help="URL of the service."
 )
 FORM = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 NAMED = click.argument("schedule")
@@ -41,35 +41,48 @@ NAMED = click.argument("schedule")
 
 @click.group("schedule")
 def command() -> None:
-    """Let a service audit again and again: when the time comes, or upon what happens."""
+    """Let a service audit regularly, on a timetable or after events."""
 
 
 @command.command("add")
-@click.argument("audit_file", type=click.Path(path_type=Path))
-@click.option("--name", help="What people call it; default: the audit file's name.")
-@click.option("--cron", help="When, in UTC: '0 3 * * *', or six fields from the second on.")
+@click.argument("audit_file", type=AUDIT_FILE)
+@click.option("--name", help="Name of the schedule; default: name of the audit file.")
+@click.option(
+    "--cron", help=("Cron expression in UTC: '0 3 * * *', or six fields with seconds first.")
+)
 @click.option(
     "--on",
     multiple=True,
     type=click.Choice([item.value for item in ScheduleTrigger if item is not ScheduleTrigger.CRON]),
-    help="Upon what; repeats.",
+    help="Event that starts an audit. Repeatable.",
 )
-@click.option("--batch-role", help="The data that a batch takes the place of: production.")
+@click.option("--batch-role", help="Data that a batch replaces: production.")
 @click.option(
     "--watch",
     metavar="PLACE",
-    help="Take each new file of a folder of the service's machine, or of s3://BUCKET/PREFIX, as a "
-    "batch.",
+    help="Audit each new file in a folder on the service's machine, or in "
+    "s3://BUCKET/PREFIX, as a batch.",
 )
-@click.option("--policy", help="Instead of the audit file's: a pack's name, or a policy file.")
-@click.option("--target", "targets", multiple=True, help="Only this target; repeats.")
+@click.option(
+    "--policy",
+    type=PolicyName(),
+    help=("Policy to use instead of the audit file's: name of a pack, or a policy file."),
+)
+@click.option("--target", "targets", multiple=True, help="Only this target. Repeatable.")
 @click.option("--budget", type=click.Choice([item.value for item in Budget]))
-@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; repeats.")
-@click.option("--wait-for-target", metavar="TIME", help="Wait so long each time; default: 1h.")
+@click.option(
+    "--only", type=CheckName(), multiple=True, metavar="CHECK", help="Only this check. Repeatable."
+)
+@click.option(
+    "--wait-for-target",
+    metavar="TIME",
+    help=("Time to wait for a worker before each audit; default: 1h."),
+)
 @click.option(
     "--baseline",
+    type=RecordName(),
     metavar="DIR|sha256:…",
-    help="The record of the service that each audit is held against: its folder or its digest.",
+    help="Record of the service to compare each audit with: its folder or its digest.",
 )
 @AT
 @FORM
@@ -85,36 +98,41 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     form: str,
     **plan: Any,  # noqa: ANN401 -- click's
 ) -> int:
-    """Let a service audit as AUDIT_FILE says, again and again.
+    """Let a service run the audit of AUDIT_FILE regularly.
 
-    What the audit file names is uploaded, as `auditor audit --server` does; what is audited later
-    is what it says now. A key of the service in AUDITOR_API_KEY is what the schedule acts by.
+    The files that the audit file names are uploaded now, as with `auditor audit --server`; later
+    audits use these copies. The schedule acts with the permissions of the API key in
+    AUDITOR_API_KEY.
     """
-    _refuse_pointless(plan["cron"], plan["on"], plan["watch"])
+    if plan["cron"] is None and not plan["on"] and plan["watch"] is None:
+        raise UsageError("the schedule has no trigger", cure="Give --cron, --on or --watch.")
     changes = ScheduleTrigger.POLICY_CHANGED in plan["on"]
     pack = _pack_of(audit_file, policy) if changes else None
     effort = None if budget is None else Budget(budget)
-    overrides = AuditOverrides(
-        policy=parse_policy_option(policy, audit_file),
-        targets=targets,
-        budget=effort,
-        only=only,
-        baseline=baseline,
-    )
+    overrides = {
+        "policy": parse_policy_option(policy, audit_file),
+        "targets": targets,
+        "budget": effort,
+        "only": only,
+        "baseline": baseline,
+    }
     wait = None if wait_for_target is None else parse_duration(wait_for_target)
     there = ClientOptions(url=server, wait=wait, attach=None, audits=False)
     with _line(server) as line:
-        audit = _uploaded(line, there, audit_file, overrides)
+        # The form of what is audited, once the service has all that it names
+        console = create_console(stderr=True)
+        if is_cleartext(there.url):
+            show_note(
+                console,
+                (f"{there.url} uses plain HTTP: others on the network can read the API key"),
+            )
+        order, _ = prepare_remote_order(console, ServiceClient(line), there, audit_file, overrides)
+        audit = order.to_json()
         if pack is not None:
             audit["policy"] = pack
         planned = ScheduleRequest(audit=audit, **{**plan, "name": plan["name"] or audit_file.name})
         show_schedules([ScheduleClient(line).add(planned)], form)
     return ExitCode.DONE
-
-
-def _refuse_pointless(cron: str | None, on: tuple[str, ...], watch: str | None) -> None:
-    if cron is None and not on and watch is None:
-        raise UsageError("nothing says when to audit", cure="Give --cron, --on or --watch.")
 
 
 def _pack_of(audit_file: Path, policy: str | None) -> str:
@@ -129,30 +147,17 @@ def _pack_of(audit_file: Path, policy: str | None) -> str:
         named = read_audit_file(raw, audit_file.name, anything).policy
     if find_named_policy_file(named, audit_file.parent) is not None:
         raise UsageError(
-            f"the policy {named} is a file, and a file never changes at a service",
-            cure="Name a policy that comes with the service: --policy NAME, or policy: NAME in "
-            "the audit file.",
+            f"--on policy_changed needs a policy pack of the service, and {named} is a file",
+            cure="Name a pack: --policy NAME, or policy: NAME in the audit file.",
         )
     return named
-
-
-def _uploaded(
-    line: HttpTransport, there: ClientOptions, audit_file: Path, overrides: AuditOverrides
-) -> dict[str, Json]:
-    """Return the form of what is audited, once the service has all that it names."""
-    console = create_console(stderr=True)
-    if is_cleartext(there.url):
-        show_note(console, f"{there.url} is plain HTTP: others on the way can read the key")
-    return prepare_remote_order(
-        console, ServiceClient(line), there, audit_file, overrides
-    ).to_json()
 
 
 @command.command("list")
 @AT
 @FORM
 def list_schedules(server: str, form: str) -> int:
-    """List the project's schedules, the newest first, those that have ended too."""
+    """List the schedules of the project, newest first, including ended ones."""
     with _line(server) as line:
         show_schedules(ScheduleClient(line).all(), form)
     return ExitCode.DONE
@@ -163,7 +168,7 @@ def list_schedules(server: str, form: str) -> int:
 @AT
 @FORM
 def show(schedule: str, server: str, form: str) -> int:
-    """Show a schedule as it stands."""
+    """Show a schedule and its state."""
     with _line(server) as line:
         show_schedules([ScheduleClient(line).one(_named(schedule))], form)
     return ExitCode.DONE
@@ -173,7 +178,7 @@ def show(schedule: str, server: str, form: str) -> int:
 @NAMED
 @AT
 def pause(schedule: str, server: str) -> int:
-    """Let a schedule rest; what comes meanwhile is not made up."""
+    """Pause a schedule. Audits that are due meanwhile are skipped."""
     return _change(server, schedule, "pause")
 
 
@@ -181,7 +186,7 @@ def pause(schedule: str, server: str) -> int:
 @NAMED
 @AT
 def resume(schedule: str, server: str) -> int:
-    """Let a schedule that rests go on."""
+    """Resume a paused schedule."""
     return _change(server, schedule, "resume")
 
 
@@ -189,17 +194,19 @@ def resume(schedule: str, server: str) -> int:
 @NAMED
 @AT
 def end(schedule: str, server: str) -> int:
-    """End a schedule for good; audits that it made go on."""
+    """End a schedule permanently. Audits that it started continue."""
     return _change(server, schedule, "end")
 
 
 @command.command("runs")
 @NAMED
-@click.option("--most", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option(
+    "--most", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of runs."
+)
 @AT
 @FORM
 def list_runs(schedule: str, most: int, server: str, form: str) -> int:
-    """List a schedule's newest runs: why each was due, and what came of it."""
+    """List the newest runs of a schedule, with the cause and the result of each."""
     with _line(server) as line:
         show_runs(ScheduleClient(line).runs(_named(schedule)), form, most)
     return ExitCode.DONE
@@ -215,8 +222,8 @@ def _change(server: str, schedule: str, verb: str) -> int:
 def _named(schedule: str) -> str:
     if not SCHEDULE.fullmatch(schedule):
         raise UsageError(
-            f"{schedule!r} is no schedule of a service",
-            cure="Write it as sch- and 24 digits of hex; `auditor schedule list` shows them.",
+            f"{schedule!r} is not a schedule ID",
+            cure="Write sch- and 24 hexadecimal digits; `auditor schedule list` shows the IDs.",
         )
     return schedule
 

@@ -1,4 +1,4 @@
-"""Audit a zoo of planted defects and their clean twins, and say what was found."""
+"""Audit models with planted defects and their clean twins, and report which defects were found."""
 
 import json
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from auditor._scratch import scratch_folder
+from auditor._resources import scratch_folder
 from auditor.cli.isolated_command import IsolatedCommand
 from auditor.cli.main import ExitCode
 from auditor.cli.selftest_output import show_selftest_report, show_specimen
-from auditor.cli.terminal import create_console
+from auditor.reports.terminal import create_console
 from auditor.selftest.family_registry import discover_families, select_families
 from auditor.selftest.results import (
     SelftestReport,
@@ -21,7 +21,7 @@ from auditor.selftest.results import (
     read_result_rows,
 )
 from auditor.selftest.run import refuse_used_folder, run_selftest
-from auditor.selftest.specimens import SelftestScale
+from auditor.selftest.scale import SelftestScale
 
 HOME, ZOO = "home", "zoo"
 
@@ -32,31 +32,36 @@ HOME, ZOO = "home", "zoo"
     "scale",
     flag_value=SelftestScale.QUICK,
     default=SelftestScale.QUICK,
-    help="A few of each defect, in minutes; the default.",
+    help="Test a few specimens of each defect, in minutes; the default.",
 )
 @click.option(
     "--full",
     "scale",
     flag_value=SelftestScale.FULL,
-    help="Twenty and more of each family, in hours.",
+    help="Test at least twenty specimens of each family, in hours.",
 )
 @click.option(
     "--curve",
     "scale",
     flag_value=SelftestScale.CURVE,
-    help="What has a strength, at several: where it is no longer found.",
+    help=(
+        "Test each defect that has a strength at several strengths, to find the "
+        "weakest one that is detected."
+    ),
 )
-@click.option("--family", "names", multiple=True, metavar="NAME", help="Only this one; repeats.")
+@click.option(
+    "--family", "names", multiple=True, metavar="NAME", help="Only this family. Repeatable."
+)
 @click.option(
     "--keep",
     type=click.Path(path_type=Path),
-    help="Leave specimens, records and keys in this folder.",
+    help="Keep specimens, records and keys in this folder.",
 )
 @click.option(
     "--rows",
     "kept",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Add each specimen's row to this file, and try none again that stands there.",
+    help="Append a row per specimen to this file, and skip specimens that it already lists.",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 def command(
@@ -64,10 +69,10 @@ def command(
 ) -> int:
     """Audit small models with planted defects, and their clean twins, on this machine.
 
-    Each is audited as any model is, and judged by a policy that lies beside it. Your store and your
-    keys are not touched. Exit code: 0 when every planted defect is found and every clean twin is
-    measured and quiet, 1 otherwise, 3 when a family was not run because packages are missing.
-    A run that was stopped goes on where it was, if it is called again with the same --rows.
+    Each is audited like any model, and judged by a policy of its own. Your store and keys are not
+    used. Exit code: 0 if every planted defect is found and no clean twin gives a false alarm, 1
+    otherwise, 3 if a family did not run because packages are missing. To resume a stopped run, use
+    the same --rows again.
     """
     visited = select_families(discover_families(), names)
     # Named, since standard output is another while a command is called from here.

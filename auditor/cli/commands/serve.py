@@ -1,4 +1,10 @@
-"""Take audits from others over HTTP, and carry them out."""
+"""Run the audit service: HTTP API, web pages and, by default, a worker.
+
+The first start creates the project `default` and an admin API key, and prints the path of its file.
+Standard error gets one line of JSON per request. SIGTERM stops the service after the running
+checks; the next start resumes the others. Without --tls the service uses plain HTTP: put a TLS
+proxy in front of it if other machines connect.
+"""
 
 import os
 import sys
@@ -8,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from auditor.cli.console import show_new_keys
+from auditor.cli.input_paths import CERTIFICATES
 from auditor.cli.isolation_options import isolation_option, require_isolation_level
 from auditor.cli.main import ExitCode
 from auditor.cli.serve_options import (
@@ -16,32 +23,38 @@ from auditor.cli.serve_options import (
     service_options,
     write_log_line,
 )
-from auditor.cli.terminal import create_console
 from auditor.cli.workspace import open_own_workspace
-from auditor.service.server.options import BindAddress, ServiceOptions
-from auditor.workflows.workspace import Workspace
+from auditor.reports.terminal import create_console
+from auditor.service.server.bind_address import BindAddress
 
 USUAL = BindAddress()
 
 
 @click.command("serve")
-@click.option("--host", default=USUAL.host, show_default=True, help="The address to listen on.")
+@click.option("--host", default=USUAL.host, show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=USUAL.port, show_default=True)
 @click.option(
     "--tls",
     nargs=2,
-    type=click.Path(path_type=Path),
+    type=CERTIFICATES,
     metavar="CERT KEY",
-    help="Speak TLS with this chain and its private key (PEM).",
+    help="Use TLS with this certificate chain and its private key (PEM).",
 )
 @click.option(
     "--proxy",
     "proxies",
     multiple=True,
     metavar="ADDRESS",
-    help="A proxy (address or network) whose X-Forwarded-For names who calls; repeats.",
+    help=(
+        "Trusted proxy (address or network): its X-Forwarded-For header gives the "
+        "client address. Repeatable."
+    ),
 )
-@click.option("--no-work", is_flag=True, help="Leave the checks to `auditor worker`.")
+@click.option(
+    "--no-work",
+    is_flag=True,
+    help=("Run no checks here; separate `auditor worker` processes run them."),
+)
 @service_options
 @isolation_option
 @click.option(
@@ -49,7 +62,7 @@ USUAL = BindAddress()
     type=click.IntRange(0),
     default=USUAL.drain,
     show_default=True,
-    help="Seconds that checks in hand have at the end.",
+    help="Seconds that running checks have to finish at shutdown.",
 )
 def command(  # noqa: PLR0913 -- one argument an option
     *,
@@ -62,26 +75,22 @@ def command(  # noqa: PLR0913 -- one argument an option
     isolation: str | None,
     **options: Any,  # noqa: ANN401 -- click's
 ) -> NoReturn:
-    """Take audits from others over HTTP, and carry them out.
+    """Run the audit service: HTTP API, web pages and, by default, a worker.
 
-    The first start makes the project `default` and an admin's key, and says where it lies. One line
-    of JSON a call goes to standard error. SIGTERM stops it once what is in hand has ended; the rest
-    is taken up at the next start. Without --tls it speaks plain HTTP: for others than this
-    machine put TLS before it.
+    The first start creates the project `default` and an admin API key, and prints the path of its
+    file. Standard error gets one line of JSON per request. SIGTERM stops the service after the
+    running checks; the next start resumes the others. Without --tls the service uses plain HTTP:
+    put a TLS proxy in front of it if other machines connect.
     """
     require_isolation_level(isolation)
     choices = parse_service_options(**options)
     bind = BindAddress(host=host, port=port, drain=drain, tls=tls, proxies=proxies)
     with open_own_workspace() as place:
         show_new_keys(create_console(stderr=True), place.made_keys)
-        _start(place, choices, bind, work=not no_work)
+        with require_server_extra():
+            from auditor.service.server.run import start_service  # noqa: PLC0415 -- heavy and optional
+        start_service(place, choices, bind, write_log_line, work=not no_work)
     # The engine's threads may still be in a step, which is done again after the next start, or wait
     # for one that never ends: an interpreter that ends well would wait for them.
     sys.stderr.flush()
     os._exit(ExitCode.DONE)
-
-
-def _start(place: Workspace, choices: ServiceOptions, bind: BindAddress, *, work: bool) -> None:
-    with require_server_extra():
-        from auditor.service.server.start import start_service  # noqa: PLC0415 -- heavy and optional
-    start_service(place, choices, bind, write_log_line, work=work)

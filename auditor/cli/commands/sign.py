@@ -6,51 +6,60 @@ from pathlib import Path
 import click
 
 from auditor._time import utc_now
+from auditor.cli.hashing_progress import show_hashing
+from auditor.cli.input_paths import CERTIFICATES, MODEL_FILES, KeyName
 from auditor.cli.main import ExitCode
 from auditor.cli.passwords import get_password_source
-from auditor.cli.progress_bars import show_hashing
-from auditor.cli.terminal import create_console
+from auditor.domain.key_roles import KeyRole
 from auditor.errors import UsageError
+from auditor.reports.terminal import create_console
 from auditor.trust.artifacts.files import count_artifact_bytes, measure_artifact
 from auditor.trust.keys.files import STEMS, create_key_pair, load_certificates
 from auditor.trust.keys.rotation import refuse_ended_key, refuse_second_role
 from auditor.trust.keys.signers import open_signer, parse_signer_scheme
-from auditor.trust.ledger.key_events import KeyRole
 from auditor.trust.policies.trust_policy import ModelClaim
 from auditor.trust.signatures.keys import Signer, read_public_key
+from auditor.trust.signatures.model_serialisations import (
+    LEAST_SHARD,
+    HashAlgorithm,
+    ModelSerialisation,
+)
 from auditor.trust.signatures.model_signing import refuse_unfit_chain, sign_model
-from auditor.trust.signatures.serialisations import LEAST_SHARD, HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.trusted_signers import VerificationTime
 from auditor.trust.signatures.x509 import X509Certificate
 from auditor.workflows.settings import AuditorSettings
 
 
 @click.command("sign")
-@click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The signature file.")
+@click.argument("artifact", type=MODEL_FILES)
 @click.option(
-    "--key", help="A private key: a file, or a URI such as pkcs11:…; default: your model.key."
+    "--out", type=click.Path(path_type=Path), required=True, help="Output file for the signature."
+)
+@click.option(
+    "--key",
+    type=KeyName(),
+    help="Private key: a file, or a URI such as pkcs11:…; default: your model.key.",
 )
 @click.option(
     "--certificate",
-    type=click.Path(path_type=Path),
-    help="The chain (PEM) of the key's certificate, that one first; needs --key.",
+    type=CERTIFICATES,
+    help="Certificate chain of the key (PEM), with the key's own certificate first. Needs --key.",
 )
-@click.option("--name", help="Name the model in the signature; needs --version.")
-@click.option("--version", "model_version", help="Its version; needs --name.")
+@click.option("--name", help="Model name to sign. Needs --version.")
+@click.option("--version", "model_version", help="Model version to sign. Needs --name.")
 @click.option(
     "--hash",
     "kind",
     type=click.Choice([item.value for item in HashAlgorithm]),
     default=HashAlgorithm.SHA256.value,
     show_default=True,
-    help="How files are hashed; other tools verify sha256 only.",
+    help="Hash function for the files. Other tools can verify only sha256.",
 )
 @click.option(
     "--shard-size",
     type=click.IntRange(min=LEAST_SHARD),
     metavar="BYTES",
-    help="Hash pieces of so many bytes, several at once; other tools verify whole files only.",
+    help="Hash pieces of this many bytes in parallel. Other tools can verify only whole files.",
 )
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     artifact: Path,
@@ -64,11 +73,29 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 ) -> int:
     """Sign ARTIFACT, an ONNX file with its external data or a folder (OpenSSF Model Signing).
 
-    With --name and --version the signature speaks of just that version of that model, which a trust
-    policy may ask for (signed_name); otherwise it names the file or folder.
+    With --name and --version, the signature is valid only for that version of that model. A trust
+    policy can require this (signed_name). Otherwise the signature names the file or folder.
     """
     subject = _subject(artifact, name, model_version)
-    signer, private = _signer(key, certificate)
+    if certificate is not None and key is None:
+        raise UsageError(
+            "--certificate needs the private key of the certificate", cure="Add --key."
+        )
+    settings = AuditorSettings.from_environment()
+    own = settings.home / f"{STEMS[KeyRole.MODEL]}.key"
+    if key is None and not own.exists():
+        made = create_key_pair(settings.home, stem=STEMS[KeyRole.MODEL])
+        click.echo(f"First run: created the signing key for models, {made.private}")
+    private = key or str(own)
+    signer = open_signer(private, get_password_source(settings))
+    refuse_second_role(settings.home, KeyRole.MODEL, signer.public_pem())
+    if settings.place.kept:
+        # Ask the ledger of the key; a database is loaded only by those who have one
+        from auditor.workflows.ledger import load_key_registry  # noqa: PLC0415 -- twice the start of a command
+
+        life = load_key_registry(settings).lives.get(signer.public_pem().decode())
+        if life is not None:
+            refuse_ended_key(life, KeyRole.MODEL, utc_now())
     chain = () if certificate is None else _chain(certificate, signer)
     how = ModelSerialisation(HashAlgorithm(kind), shard_size)
     with show_hashing(
@@ -80,7 +107,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         out.write_bytes(bundle)
     except OSError as error:
         raise UsageError(
-            f"{out} cannot be written: {error.strerror}", cure="Name another file."
+            f"{out} cannot be written: {error.strerror}", cure="Choose another file with --out."
         ) from None
     _say(artifact, out, signer, private, chain)
     return ExitCode.DONE
@@ -90,37 +117,8 @@ def _subject(artifact: Path, name: str | None, version: str | None) -> str:
     if name is None and version is None:
         return artifact.resolve().name
     if not name or not version:
-        raise UsageError(
-            "A signature names a model by its name and its version", cure="Give both, or none."
-        )
+        raise UsageError("--name and --version belong together", cure="Use both, or neither.")
     return ModelClaim(name, version).subject
-
-
-def _signer(key: str | None, certificate: Path | None) -> tuple[Signer, str]:
-    if certificate is not None and key is None:
-        raise UsageError(
-            "A certificate does not say where its private key lies", cure="Give --key as well."
-        )
-    settings = AuditorSettings.from_environment()
-    own = settings.home / f"{STEMS[KeyRole.MODEL]}.key"
-    if key is None and not own.exists():
-        made = create_key_pair(settings.home, stem=STEMS[KeyRole.MODEL])
-        click.echo(f"First run: made the key for models {made.private}")
-    private = key or str(own)
-    signer = open_signer(private, get_password_source(settings))
-    refuse_second_role(settings.home, KeyRole.MODEL, signer.public_pem())
-    if settings.place.kept:
-        _refuse_ended(settings, signer)
-    return signer, private
-
-
-def _refuse_ended(settings: AuditorSettings, signer: Signer) -> None:
-    """Ask the ledger of the key; a database is loaded only by those who have one."""
-    from auditor.cli.key_options import load_key_registry  # noqa: PLC0415 -- twice the start of a command
-
-    life = load_key_registry(settings).lives.get(signer.public_pem().decode())
-    if life is not None:
-        refuse_ended_key(life, KeyRole.MODEL, utc_now())
 
 
 def _chain(path: Path, signer: Signer) -> tuple[X509Certificate, ...]:
@@ -133,8 +131,8 @@ def _say(
     artifact: Path, out: Path, signer: Signer, private: str, chain: tuple[X509Certificate, ...]
 ) -> None:
     if chain:
-        names = (
-            ", ".join(map(str, chain[0].names)) or "nobody: its certificate bears no e-mail or URI"
+        names = ", ".join(map(str, chain[0].names)) or (
+            "no identity, because its certificate has no e-mail address or URI"
         )
         click.echo(f"Signed {artifact} as {names} into {out}")
         return
@@ -143,6 +141,6 @@ def _say(
     lies = (
         Path(private).with_suffix(".pub")
         if parse_signer_scheme(private) is None
-        else f"`auditor keys show --pem '{private}'` prints it"
+        else f"print it with `auditor keys show --pem '{private}'`"
     )
-    click.echo(f"Name the public half of that key under model.key in the audit file: {lies}")
+    click.echo(f"Set model.key in the audit file to the public key: {lies}")

@@ -1,4 +1,4 @@
-"""Look at targets: what there is, what one turns out to be, and emulators for others."""
+"""List, show and probe targets, and install emulators for others."""
 
 import json
 from collections.abc import Mapping
@@ -6,34 +6,36 @@ from pathlib import Path
 
 import click
 
+from auditor.cli.code_permission_options import target_code_option
 from auditor.cli.console import show_rows
+from auditor.cli.input_paths import TargetName
 from auditor.cli.main import ExitCode
-from auditor.cli.target_options import target_code_option
-from auditor.cli.terminal import create_console
 from auditor.domain.execution_providers import describe_support, find_provider
 from auditor.domain.json import Json
 from auditor.domain.targets import EvidenceLevel, TargetSpec
 from auditor.errors import AuditorError
-from auditor.targets.catalogue import TargetTrial, list_target_offers, try_target
+from auditor.reports.terminal import create_console
+from auditor.targets.available_targets import TargetTrial, list_target_offers, try_target
 from auditor.targets.config import OperatorTargets, load_operator_targets, read_targets
 from auditor.targets.emulation import emulator_folder, fetch_emulator
-from auditor.targets.probe import ROLES, probe_target
+from auditor.targets.probe import probe_target
+from auditor.targets.runtimes import runs_files
 from auditor.targets.target_specs import resolve_target
-from auditor.workflows.engine.subject import REFERENCE
+from auditor.workflows.engine.audit_subject import REFERENCE
 from auditor.workflows.settings import AuditorSettings
 
 BY_FALLBACK = {False: ExitCode.DONE, True: ExitCode.FAILED, None: ExitCode.INCONCLUSIVE}
 """Whether operators run elsewhere than declared; ``None`` where nobody says."""
 PINNED = (
-    "\n           with one row at a time; with an open number of rows it falls back. Pin that axis "
-    "of your model:\n           free_dimensions: {NAME: 1}"
+    "\n           with one row at a time; with a dynamic batch size it falls back. Fix "
+    "that axis of your model: free_dimensions: {NAME: 1}"
 )
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 
 
 @click.group("targets")
 def command() -> None:
-    """Look at targets: what there is, what one turns out to be, and emulators for others."""
+    """List, show and probe targets, and install emulators for others."""
 
 
 @command.command("list")
@@ -41,9 +43,9 @@ def command() -> None:
 @target_code_option
 @FORMAT
 def list_targets(*, tried: bool, allow_target_code: bool, form: str) -> int:
-    """List what this machine offers, and what targets.yaml declares here and in AUDITOR_HOME.
+    """List the targets of this machine, and those of targets.yaml here and in AUDITOR_HOME.
 
-    With --try each declared target opens a small model, and what falls back is named.
+    With --try, each declared target opens a small model, and operators that fall back are named.
     """
     operator, declared = _declared(allow_code=allow_target_code)
     found = [
@@ -70,11 +72,11 @@ def list_targets(*, tried: bool, allow_target_code: bool, form: str) -> int:
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", type=TargetName())
 @target_code_option
 @FORMAT
 def show_target(name: str, *, allow_target_code: bool, form: str) -> int:
-    """Show the target NAME: its settings, what is known of its provider, and what is there."""
+    """Show the target NAME: its settings, its provider, and whether it is available."""
     spec = _named(name, allow_code=allow_target_code)
     facts = find_provider(spec)
     shown: dict[str, Json] = {
@@ -93,22 +95,36 @@ def show_target(name: str, *, allow_target_code: bool, form: str) -> int:
 
 
 @command.command("probe")
-@click.argument("name", default="cpu")
-@click.option("--out", type=click.Path(path_type=Path), help="Save it for `auditor gate`.")
+@click.argument("name", type=TargetName(), default="cpu")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help=("Output file with the fingerprint, for `auditor gate --fingerprint`."),
+)
 @target_code_option
 @FORMAT
 def probe(name: str, out: Path | None, *, allow_target_code: bool, form: str) -> int:
-    """Open a small model on the target NAME, and say where it ran and how far its scores differ.
+    """Open a small model on the target NAME, and show where it ran and how far its scores differ.
 
-    The identity is the digest of the place: `auditor gate --fingerprint FILE` asks whether a
-    record was made at the same one. Exit code: 0 all runs where it is declared to, 1 it does not,
-    or on a simulation of the device, 3 nobody says.
+    The identity is the digest of the hardware and software: `auditor gate --fingerprint FILE`
+    checks that a record was made on the same. Exit code: 0 if all operators run on the declared
+    device, 1 if some do not, or run on a simulation of the device, 3 if the runtime does not report
+    it.
     """
     trial = try_target(_named(name, allow_code=allow_target_code), REFERENCE)
     found = json.dumps(trial.to_json(), indent=2)
     if out is not None:
         out.write_text(found + "\n", encoding="utf-8")
-    click.echo(found if form == "json" else _told(trial))
+    click.echo(
+        found
+        if form == "json"
+        else f"Target:    {trial.spec.name} ({describe_support(trial.spec)})\n"
+        f"Evidence:  {trial.evidence.level.value}: {trial.evidence.because}\n"
+        f"Placement: {_placed(trial)}{PINNED * trial.pinned}\n"
+        f"Parity:    {trial.flips} of {trial.rows} rows decided otherwise than on the reference, "
+        f"scores at most {trial.difference:.3g} apart\n"
+        f"{_precise(trial)}Identity:  {trial.identity}"
+    )
     if trial.evidence.level is EvidenceLevel.SIMULATED:
         return ExitCode.FAILED
     return BY_FALLBACK[trial.falls_back]
@@ -117,10 +133,10 @@ def probe(name: str, out: Path | None, *, allow_target_code: bool, form: str) ->
 @command.command("emulate")
 @click.argument("cpu")
 def emulate(cpu: str) -> int:
-    """Fetch the emulator that plays the processor CPU, such as Haswell or Cortex-A72, and try it.
+    """Download and try the emulator of the processor CPU, such as Haswell or Cortex-A72.
 
-    Needs Debian or one of its children and a network, and no root; an installed qemu-user is used
-    where there is one. A target in targets.yaml then says `emulated: CPU`.
+    Needs Debian or a distribution based on it, and a network, but not root. An installed qemu-user
+    is used if there is one. Then write `emulated: CPU` for a target in targets.yaml.
     """
     home = AuditorSettings.from_environment().home
     emulator = fetch_emulator(cpu, home, lambda step: click.echo(f"… {step}", err=True))
@@ -128,13 +144,13 @@ def emulate(cpu: str) -> int:
         f"{cpu} is ready: {emulator.version}\n"
         f"Kept in:   {emulator_folder(cpu, home)}\n"
         f"A target:  {{name: {cpu.lower()}, emulated: {cpu}}}\n"
-        "Scores are those of that processor; how long they take says nothing of it."
+        "Scores are those of that processor; times are not."
     )
     return ExitCode.DONE
 
 
 def _runs_files(spec: TargetSpec) -> bool:
-    return spec.runtime in ROLES
+    return runs_files(spec.runtime)
 
 
 def _declared(*, allow_code: bool) -> tuple[OperatorTargets, Mapping[str, TargetSpec]]:
@@ -150,7 +166,7 @@ def _named(name: str, *, allow_code: bool) -> TargetSpec:
 
 def _outcome(spec: TargetSpec, operator: OperatorTargets) -> str:
     if not _runs_files(spec):
-        return "not tried: it runs no file of ours"
+        return "not tried: it runs no model file from here"
     try:
         trial = try_target(operator.permit_code(spec), REFERENCE)
     except AuditorError as error:
@@ -162,24 +178,13 @@ def _outcome(spec: TargetSpec, operator: OperatorTargets) -> str:
 def _placed(trial: TargetTrial) -> str:
     placed = trial.placement
     if not placed.known:
-        return "nobody says where operators run"
+        return "the runtime does not report where operators run"
     elsewhere = "; ".join(
         f"{sum(counts.values())} on {name} ({', '.join(sorted(counts))})"
         for name, counts in placed.elsewhere.items()
     )
     share = f"{placed.on(placed.declared)} of {placed.total} nodes on {placed.declared}"
     return f"{share}, FALLS BACK: {elsewhere}" if elsewhere else share
-
-
-def _told(trial: TargetTrial) -> str:
-    return (
-        f"Target:    {trial.spec.name} ({describe_support(trial.spec)})\n"
-        f"Evidence:  {trial.evidence.level.value}: {trial.evidence.because}\n"
-        f"Placement: {_placed(trial)}{PINNED * trial.pinned}\n"
-        f"Parity:    {trial.flips} of {trial.rows} rows decided otherwise than on the reference, "
-        f"scores at most {trial.difference:.3g} apart\n"
-        f"{_precise(trial)}Identity:  {trial.identity}"
-    )
 
 
 def _precise(trial: TargetTrial) -> str:

@@ -1,4 +1,4 @@
-"""Have signatures and checkpoints stamped by a time-stamping authority (RFC 3161)."""
+"""Add and verify timestamps of a time-stamping authority (RFC 3161)."""
 
 import secrets
 from pathlib import Path
@@ -6,16 +6,13 @@ from pathlib import Path
 import click
 
 from auditor.cli.console import show_rows
+from auditor.cli.input_paths import TIMESTAMPED, TIMESTAMPS
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal import create_console
-from auditor.cli.timestamp_options import (
-    current_moment,
-    read_timestamp_authorities,
-    timestamp_options,
-)
+from auditor.cli.timestamp_options import read_timestamp_authorities, timestamp_options
 from auditor.errors import TimestampError, UsageError
+from auditor.reports.terminal import create_console
+from auditor.trust.encoding.hash_oids import OF_HASH
 from auditor.trust.timestamps import (
-    OF_HASH,
     TimestampAuthorities,
     TimestampQuery,
     open_timestamp_token,
@@ -24,32 +21,35 @@ from auditor.trust.timestamps import (
 from auditor.trust.verification_result import VerificationError
 from auditor.workflows.verify.timestamps import (
     TimestampedBytes,
+    current_moment,
     describe_moment,
     read_signed_bytes,
     request_timestamp,
 )
 
-PATH = click.argument("path", type=click.Path(path_type=Path))
+PATH = click.argument("path", type=TIMESTAMPED)
 HASH = click.option("--hash", "kind", type=click.Choice(list(OF_HASH)), default="sha256")
-POLICY = click.option("--policy", metavar="OID", help="The authority's policy to ask for.")
+POLICY = click.option("--policy", metavar="OID", help="Policy of the authority to request.")
 NONCE_BITS = 64
 
 
 @click.group("timestamp")
 def command() -> None:
-    """Have signatures and checkpoints stamped by a time-stamping authority (RFC 3161)."""
+    """Add and verify timestamps of a time-stamping authority (RFC 3161)."""
 
 
 @command.command("add")
 @PATH
-@click.option("--url", help="The authority to ask; nothing else is ever connected to.")
 @click.option(
-    "--answer", type=click.Path(path_type=Path), help="An authority's answer, or bare token."
+    "--url", help=("Time-stamping authority to ask. The command connects to no other host.")
 )
 @click.option(
-    "--request", type=click.Path(path_type=Path), help="The request that --answer answers."
+    "--answer",
+    type=TIMESTAMPS,
+    help=("File with the answer of an authority, or with a bare token."),
 )
-@click.option("--renew", is_flag=True, help="Add a timestamp over those that are there.")
+@click.option("--request", type=TIMESTAMPS, help="Request file that --answer answers.")
+@click.option("--renew", is_flag=True, help="Add a timestamp over the existing ones.")
 @HASH
 @POLICY
 @timestamp_options
@@ -67,18 +67,27 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
 ) -> int:
     """Add a timestamp to PATH, a record's folder or a file, such as a signature or a checkpoint.
 
-    It is kept in PATH/timestamp.tsr, or in PATH.tsr beside a file, if it holds.
+    A valid timestamp is written to PATH/timestamp.tsr, or to PATH.tsr for a file.
     """
     trusted = _trusted(tsa_roots, tsa_policy)
     found = TimestampedBytes.find(path)
     _refuse_unmeant(found, renew=renew)
     if (url is None) == (answer is None) or (request is not None and answer is None):
         raise UsageError(
-            "it must be clear where the timestamp comes from",
-            cure="Give --url; or --answer, with the --request that it answers.",
+            "the timestamp needs one source",
+            cure="Use --url, or --answer with its --request.",
         )
     if answer is not None:
-        query = None if request is None else _query(request)
+        if request is None:
+            query = None
+        else:
+            try:
+                query = TimestampQuery.parse(read_signed_bytes(request))
+            except VerificationError as refused:
+                raise UsageError(
+                    f"{request} is not a timestamp request: {refused.problem}",
+                    cure="Name the file that `auditor timestamp request` wrote.",
+                ) from None
         moment = found.add(read_signed_bytes(answer), query, trusted, current_moment())
     else:
         query = found.query(secrets.randbits(NONCE_BITS), kind, policy)
@@ -91,12 +100,12 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
 
 @command.command("request")
 @PATH
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
-@click.option("--renew", is_flag=True, help="Ask for one over those that are there.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Output file.")
+@click.option("--renew", is_flag=True, help="Request a timestamp over the existing ones.")
 @HASH
 @POLICY
 def request_stamp(path: Path, out: Path, kind: str, policy: str | None, *, renew: bool) -> int:
-    """Write a request for PATH, to be carried to an authority from another machine."""
+    """Write a timestamp request for PATH, to send to an authority from another machine."""
     found = TimestampedBytes.find(path)
     _refuse_unmeant(found, renew=renew)
     query = found.query(secrets.randbits(NONCE_BITS), kind, policy)
@@ -104,7 +113,7 @@ def request_stamp(path: Path, out: Path, kind: str, policy: str | None, *, renew
         out.write_bytes(query.emit())
     except OSError as error:
         raise UsageError(
-            f"{out} cannot be written: {error.strerror}", cure="Name another file with --out."
+            f"{out} cannot be written: {error.strerror}", cure="Choose another file with --out."
         ) from None
     return ExitCode.DONE
 
@@ -113,11 +122,11 @@ def request_stamp(path: Path, out: Path, kind: str, policy: str | None, *, renew
 @PATH
 @timestamp_options
 def verify(path: Path, tsa_roots: tuple[Path, ...], tsa_policy: tuple[str, ...]) -> int:
-    """Say since when PATH, as it is, is proven to have been there. Exit code: 1 where it is not."""
+    """Show since when PATH provably exists unchanged. Exit code: 1 if this is not proven."""
     trusted = _trusted(tsa_roots, tsa_policy)
     found = TimestampedBytes.find(path)
     if not found.answers:
-        raise UsageError(f"there is no {found.place}", cure="Get one: `auditor timestamp add`.")
+        raise UsageError(f"there is no {found.place}", cure="Add one with `auditor timestamp add`.")
     try:
         moment = found.moment(trusted, current_moment())
     except TimestampError as error:
@@ -130,7 +139,7 @@ def verify(path: Path, tsa_roots: tuple[Path, ...], tsa_policy: tuple[str, ...])
 @command.command("show")
 @PATH
 def show(path: Path) -> int:
-    """Show what the timestamps of PATH say; whether to believe it, `verify` says."""
+    """Show the timestamps of PATH. This does not verify them: use `auditor timestamp verify`."""
     found = TimestampedBytes.find(path)
     rows, offset = [], 0
     try:
@@ -140,7 +149,7 @@ def show(path: Path) -> int:
             offset += len(answer)
     except VerificationError as refused:
         raise TimestampError(
-            f"{found.place}: {refused.problem}", cure="Get one: `auditor timestamp add`."
+            f"{found.place}: {refused.problem}", cure="Add one with `auditor timestamp add`."
         ) from None
     show_rows(create_console(), ("at byte", "time", "policy", "hash"), rows)
     return ExitCode.DONE
@@ -150,24 +159,14 @@ def _trusted(roots: tuple[Path, ...], policies: tuple[str, ...]) -> TimestampAut
     found = read_timestamp_authorities(roots, policies)
     if found is None:
         raise UsageError(
-            "It must be clear whose clock to believe",
-            cure="Give the roots of the authority as a file: --tsa-roots PEM.",
+            "verifying a timestamp needs a trusted authority",
+            cure="Name the roots of the authority: --tsa-roots PEM.",
         )
     return found
 
 
 def _refuse_unmeant(found: TimestampedBytes, *, renew: bool) -> None:
     if bool(found.answers) != renew:
-        there = f"{found.place} is there" if found.answers else f"there is no {found.place}"
-        cure = "Give --renew to add another one." if found.answers else "Leave --renew out."
+        there = f"{found.place} already exists" if found.answers else f"there is no {found.place}"
+        cure = "Add another timestamp with --renew." if found.answers else "Remove --renew."
         raise UsageError(there, cure=cure)
-
-
-def _query(path: Path) -> TimestampQuery:
-    try:
-        return TimestampQuery.parse(read_signed_bytes(path))
-    except VerificationError as refused:
-        raise UsageError(
-            f"{path} is no request: {refused.problem}",
-            cure="Name what `auditor timestamp request` wrote.",
-        ) from None

@@ -8,26 +8,28 @@ import click
 
 from auditor._time import format_time, utc_now
 from auditor.cli.console import show_rows, show_steps
-from auditor.cli.key_options import load_key_registry, open_own_ledger
+from auditor.cli.input_paths import KEY_FILE, SIGNATURE_FILE, TRUST_POLICY, KeyName
+from auditor.cli.key_options import open_own_ledger
 from auditor.cli.main import ExitCode
 from auditor.cli.passwords import get_password_source
-from auditor.cli.terminal import create_console
-from auditor.cli.trust_options import find_policy_acceptance
 from auditor.domain.json import encode_canonical
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.verification_steps import all_hold
 from auditor.errors import UsageError
+from auditor.reports.terminal import create_console
 from auditor.trust.artifacts.verify import read_signature_file
 from auditor.trust.keys.files import STEMS, load_public_key
 from auditor.trust.keys.rotation import refuse_ended_key, refuse_second_role
 from auditor.trust.keys.signers import open_signer
-from auditor.trust.ledger.key_events import KeyRole
-from auditor.trust.policies.documents import sign_trust_policy
 from auditor.trust.policies.read import find_policy_warnings
+from auditor.trust.policies.signed_statements import sign_trust_policy
 from auditor.trust.policies.trust_policy import TrustPolicy
 from auditor.trust.policy_files import load_trust_policy
 from auditor.trust.signatures.keys import read_public_key
+from auditor.workflows.ledger import load_key_registry
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.trust_acceptance import accept_trust_policy
+from auditor.workflows.verify.trusted_record import find_policy_acceptance
 
 SIGNATURE = ".sig"
 _FILE = click.Path(path_type=Path)
@@ -39,13 +41,17 @@ def command() -> None:
 
 
 @command.command("sign")
-@click.argument("policy", type=_FILE)
-@click.option("--key", help="The owner's private key, or a URI such as pkcs11:; default: yours.")
-@click.option("--out", type=_FILE, help="The signature file; default: POLICY with .sig.")
+@click.argument("policy", type=TRUST_POLICY)
+@click.option(
+    "--key",
+    type=KeyName(),
+    help=("Private key of the owner, or a URI such as pkcs11:; default: your own."),
+)
+@click.option("--out", type=_FILE, help="Signature file; default: POLICY with .sig.")
 def sign(policy: Path, key: str | None, out: Path | None) -> int:
-    """Sign POLICY with its owner's key, which signs nothing else.
+    """Sign POLICY with the key of its owner. This key signs only trust policies.
 
-    Your own lies in AUDITOR_HOME as trust.key (`auditor keys new --role trust`).
+    Your own key is trust.key in AUDITOR_HOME (`auditor keys new --role trust`).
     """
     read = load_trust_policy(policy).policy
     settings = AuditorSettings.from_environment()
@@ -64,22 +70,24 @@ def sign(policy: Path, key: str | None, out: Path | None) -> int:
         target.write_bytes(bundle)
     except OSError as error:
         raise UsageError(
-            f"{target} cannot be written: {error.strerror}", cure="Name another file with --out."
+            f"{target} cannot be written: {error.strerror}", cure="Choose another file with --out."
         ) from None
     click.echo(f"Signed {read} ({read.digest}) as {read_public_key(public).identity} into {target}")
     return ExitCode.DONE
 
 
 @command.command("accept")
-@click.argument("policy", type=_FILE)
-@click.option("--key", type=_FILE, help="The owner's public key; pinned at the first version.")
-@click.option("--signature", type=_FILE, help="Its signature; default: POLICY with .sig.")
+@click.argument("policy", type=TRUST_POLICY)
+@click.option("--key", type=KEY_FILE, help="Public key of the owner; pinned at the first version.")
+@click.option(
+    "--signature", type=SIGNATURE_FILE, help="Signature of the policy; default: POLICY with .sig."
+)
 def accept_policy(policy: Path, key: Path | None, signature: Path | None) -> int:
-    """Accept POLICY on this machine, and enter it in the ledger.
+    """Accept POLICY on this machine and record it in the ledger.
 
-    Its owner's key is pinned at the first version. A later one must be signed by the same key, or
-    by the one that the last version names as next_owner, and have a higher number. Exit code: 0
-    accepted, 1 refused.
+    The first version pins the key of the owner. Later versions need a higher version number and a
+    signature by the same key, or by the next_owner of the last version. Exit code: 0 accepted, 1
+    rejected.
     """
     read = load_trust_policy(policy).policy
     bundle = read_signature_file(signature or policy.with_suffix(SIGNATURE))
@@ -91,12 +99,12 @@ def accept_policy(policy: Path, key: Path | None, signature: Path | None) -> int
 
 
 @command.command("show")
-@click.argument("policy", type=_FILE)
+@click.argument("policy", type=TRUST_POLICY)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 def show(policy: Path, form: str) -> int:
-    """Show whom POLICY trusts, and how it stands to what was accepted here.
+    """Show the signers that POLICY trusts, and whether this machine accepted it.
 
-    With --format json the canonical document, whose digest counts.
+    --format json prints the canonical document that the digest covers.
     """
     read = load_trust_policy(policy).policy
     if form == "json":
@@ -109,7 +117,16 @@ def show(policy: Path, form: str) -> int:
     )
     for line in _besides(read):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    show_rows(console, ("models", "versions", "who may sign", "what else"), _rules(read))
+    rules = [
+        (
+            ", ".join(rule.models),
+            ", ".join(rule.versions),
+            ", ".join(str(signer) for signer in rule.signature.any_of),
+            "; ".join(rule.asks),
+        )
+        for rule in read.rules
+    ]
+    show_rows(console, ("models", "versions", "signers", "conditions"), rules)
     if read.auditors:
         rows = [(it.name, ", ".join(sorted(it.roles)), it.highest.name) for it in read.auditors]
         show_rows(console, ("auditor", "roles", "highest"), rows)
@@ -117,12 +134,12 @@ def show(policy: Path, form: str) -> int:
 
 
 @command.command("lint")
-@click.argument("policies", nargs=-1, required=True, type=_FILE)
+@click.argument("policies", nargs=-1, required=True, type=TRUST_POLICY)
 def lint(policies: tuple[Path, ...]) -> int:
-    """Say what is wrong or doubtful in POLICIES. Exit code: 0, or 2 where one cannot be used."""
+    """Check POLICIES for errors and warnings. Exit code: 0, or 2 if a policy is invalid."""
     for path in policies:
         found = tuple(find_policy_warnings(load_trust_policy(path).policy, datetime.now(UTC)))
-        for remark in found or ("nothing to remark",):
+        for remark in found or ("no warnings",):
             click.echo(f"{path}: {remark}")
     return ExitCode.DONE
 
@@ -137,15 +154,3 @@ def _besides(policy: TrustPolicy) -> Iterator[str]:
     for digest, since in sorted(policy.revoked.items()):
         until = "ever" if since is None else format_time(since)
         yield f"revoked: {digest} since {until}"
-
-
-def _rules(policy: TrustPolicy) -> list[tuple[str, ...]]:
-    return [
-        (
-            ", ".join(rule.models),
-            ", ".join(rule.versions),
-            ", ".join(str(signer) for signer in rule.signature.any_of),
-            "; ".join(rule.asks),
-        )
-        for rule in policy.rules
-    ]

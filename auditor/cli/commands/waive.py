@@ -17,16 +17,18 @@ from auditor.cli.decision_options import (
     parse_expiry,
     submit_decision,
 )
+from auditor.cli.input_paths import DECIDED_FOLDER, KEY_FILE, WAIVER, KeyName
 from auditor.cli.key_options import open_own_ledger
 from auditor.cli.main import ExitCode
-from auditor.cli.terminal_text import make_printable
-from auditor.domain.findings import Finding, Outcome, format_place
+from auditor.domain.findings import Outcome, format_place
 from auditor.domain.readings import Scalar
 from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import Waiver, WaiverValidity, read_waiver
 from auditor.errors import UsageError, WaiverError
 from auditor.policy.evaluate.engine import WAIVABLE, covers_finding, find_waiver_subject
 from auditor.reports.folder import SIGNER, RecordFolder
+from auditor.reports.terminal_text import make_printable
+from auditor.reports.wording import OUTCOMES
 from auditor.service.domain.people import DecisionKind
 from auditor.store.ledger_events import log_waiver
 from auditor.trust.signatures.decisions import sign_waiver, verify_waiver
@@ -38,22 +40,32 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command("waive")
-@click.argument("folder", type=PATH, required=False)
-@click.option("--rule", help="The rule that may be broken.")
-@click.option("--target", help="On this target alone; default: on all.")
-@click.option("--slice", "place", help="At this place alone, as in group=black; default: at all.")
-@click.option("--reason", help="Why that is borne, in words.")
-@click.option("--ticket", help="Where it is written down who decided what.")
-@click.option("--owner", help="Who answers for the risk.")
-@click.option("--approver", help="Who agrees, and signs: another person.")
-@click.option("--expires", help="When it ends: 90d, or a day; 180 days at most.")
-@click.option("--compensating", multiple=True, help="What is done instead, or its digest; repeats.")
-@click.option("--any-version", is_flag=True, help="For every artifact of that model.")
-@click.option("--any-edition", is_flag=True, help="For every version of that policy.")
-@click.option("--file", "draft", type=PATH, help="A waiver written by hand, instead of all these.")
-@click.option("--key", help="The approver's private key; default: your decision.key.")
-@click.option("--record-key", type=PATH, help="The record's public key; default: its signer.pub.")
-@click.option("--out", type=PATH, required=True, help="The signed waiver.")
+@click.argument("folder", type=DECIDED_FOLDER, required=False)
+@click.option("--rule", help="Rule to waive.")
+@click.option("--target", help="Only on this target; default: all targets.")
+@click.option(
+    "--slice", "place", help="Only for this slice, for example group=black; default: all slices."
+)
+@click.option("--reason", help="Reason to accept the risk.")
+@click.option("--ticket", help="Ticket of the decision.")
+@click.option("--owner", help="Owner of the risk.")
+@click.option("--approver", help="Approver, who signs; not the owner.")
+@click.option("--expires", help="Expiry: an age such as 90d, or a date; at most 180 days.")
+@click.option(
+    "--compensating", multiple=True, help="Compensating measure, or its digest. Repeatable."
+)
+@click.option("--any-version", is_flag=True, help="Applies to all artifacts of the model.")
+@click.option("--any-edition", is_flag=True, help="Applies to all versions of the policy.")
+@click.option(
+    "--file", "draft", type=WAIVER, help="Waiver file that you wrote, instead of the options above."
+)
+@click.option(
+    "--key", type=KeyName(), help="Private key of the approver; default: your decision.key."
+)
+@click.option(
+    "--record-key", type=KEY_FILE, help="Public key of the record; default: its signer.pub."
+)
+@click.option("--out", type=PATH, required=True, help="File for the signed waiver.")
 @decision_server_option
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     folder: Path | None,
@@ -64,20 +76,38 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     server: str | None,
     **said: Any,  # noqa: ANN401 -- click's
 ) -> int:
-    """Sign a waiver: leave to break one rule that the record in FOLDER breaks or leaves open.
+    """Sign a waiver for one rule that is failed or undecided in the record in FOLDER.
 
-    Model, artifact and policy are the record's. The waiver counts in audits that are given it
-    (--waiver, or waivers in the audit file), and in no record that is there already.
+    Model, artifact and policy come from the record. The waiver counts in new audits that include it
+    (--waiver, or `waivers` in the audit file). It does not change existing records.
     """
     words = {name: said[name] for name in WORDS}
     if draft is not None:
-        _refuse_beside([name for name, value in words.items() if value is not None])
+        names = [name for name, value in words.items() if value is not None]
+        if names:
+            raise UsageError(f"--{names[0]} conflicts with --file", cure="Use one of the two.")
         held_against = None if folder is None else RecordFolder(folder)
         signed = None if held_against is None else held_against.read(SIGNER)
-        waiver, signer = _drafted(draft), open_decider_key(key, signed)
+        try:
+            raw = draft.read_bytes()
+        except OSError as error:
+            raise WaiverError(
+                f"{draft} cannot be read: {error.strerror}",
+                cure="See docs/waivers.md for an example.",
+            ) from None
+        document = read_yaml_document(raw, draft.name, WaiverError)
+        waiver = read_waiver(document.content, lambda name: document.where((name,)))
+        signer = open_decider_key(key, signed)
         _hold(waiver, held_against, record_key, draft)
     else:
-        with open_decision_folder(_needed(folder, words), server) as found:
+        missing = ["FOLDER"] if folder is None else []
+        missing += [f"--{name}" for name, value in words.items() if not value]
+        if folder is None or missing:
+            raise UsageError(
+                f"the waiver lacks {', '.join(missing)}",
+                cure="Add them, or name a complete waiver with --file.",
+            )
+        with open_decision_folder(folder, server) as found:
             record = open_verified_record(found.folder, record_key, found.key)
             signer = open_decider_key(key, found.folder.read(SIGNER))
         waiver = _narrowed(_of(record, words, utc_now()), record, said)
@@ -100,53 +130,26 @@ def _narrowed(waiver: Waiver, record: AuditRecord, said: Mapping[str, Any]) -> W
     )
 
 
-def _refuse_beside(names: list[str]) -> None:
-    if names:
-        raise UsageError(
-            f"--{names[0]} stands beside --file, which says it all", cure="Give one of the two."
-        )
-
-
-def _needed(folder: Path | None, said: Mapping[str, str | None]) -> Path:
-    missing = ["FOLDER"] if folder is None else []
-    missing += [f"--{name}" for name, value in said.items() if not value]
-    if folder is None or missing:
-        raise UsageError(
-            f"a waiver lacks {', '.join(missing)}",
-            cure="Give them, or --file with a waiver that says it all.",
-        )
-    return folder
-
-
-def _drafted(path: Path) -> Waiver:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise WaiverError(
-            f"{path} cannot be read: {error.strerror}", cure="docs/waivers.md shows one."
-        ) from None
-    document = read_yaml_document(raw, path.name, WaiverError)
-    return read_waiver(document.content, lambda name: document.where((name,)))
-
-
 def _hold(
     waiver: Waiver, folder: RecordFolder | None, record_key: Path | None, draft: Path
 ) -> None:
     """Hold what somebody wrote by hand against the clock, and the record where there is one."""
     if waiver.life(utc_now()) is WaiverValidity.EXPIRED:
         raise WaiverError(
-            f"{draft}: it expired on {waiver.expires}, and would waive nothing",
-            cure="Give it a day to come, 180 days after `created` at most.",
+            f"{draft}: the waiver expired on {waiver.expires}",
+            cure="Set a future date, at most 180 days after `created`.",
         )
     if folder is None:
-        click.echo("Held against no record: name its FOLDER to see what this waives there.")
+        click.echo(
+            "Not checked against a record. Name its FOLDER to see the findings that this waives."
+        )
         return
     record = open_verified_record(folder, record_key)
     foreign = waiver.foreign_to(find_waiver_subject(record))
     if foreign:
         raise UsageError(
-            f"{draft} is for something else than the record in {folder.path}: {foreign}",
-            cure="Name what was audited there, or leave FOLDER out.",
+            f"{draft} does not apply to the record in {folder.path}: {foreign}",
+            cure="Correct the waiver, or remove FOLDER.",
         )
     _show(record, waiver)
 
@@ -183,7 +186,7 @@ def _place(record: AuditRecord, rule: str, named: str | None) -> Mapping[str, Sc
     if found is None:
         raise UsageError(
             f"{rule} has no finding at {named}",
-            cure=f"It has findings at: {'; '.join(known) or 'no place by itself'}.",
+            cure=f"It has findings at: {'; '.join(known) or 'no slice'}.",
         )
     return found
 
@@ -193,21 +196,22 @@ def _show(record: AuditRecord, waiver: Waiver) -> None:
     covered = [it for it in record.findings if covers_finding(waiver, it)]
     found = [item for item in covered if item.outcome in MAY]
     if not found:
+        if covered:
+            why = ", ".join(
+                f"{item.name} {OUTCOMES[item.outcome].lower()} on {item.target}" for item in covered
+            )
+        else:
+            there = any(item.rule == waiver.rule for item in record.findings)
+            why = f"no finding is on {waiver.target}" if there else "the rule does not exist"
         raise UsageError(
-            f"the record has nothing to waive of {waiver.rule}: {_why(record, waiver, covered)}",
-            cure=f"What is broken or open: {', '.join(_open(record)) or 'nothing'}.",
+            f"the record has no finding of {waiver.rule} to waive: {why}",
+            cure=f"Failed or undecided rules: {', '.join(_open(record)) or 'none'}.",
         )
     for item in found:
-        click.echo(make_printable(f"{item.name} on {item.target} {item.outcome}: {item.message}"))
+        was = OUTCOMES[item.outcome].lower()
+        click.echo(make_printable(f"{item.name} on {item.target} {was}: {item.message}"))
     if not waiver.slice and any(item.slice for item in found):
-        click.echo(f"It is for EVERY place at which {waiver.rule} is asked, also those to come.")
-
-
-def _why(record: AuditRecord, waiver: Waiver, covered: list[Finding]) -> str:
-    if covered:
-        return ", ".join(f"{item.name} {item.outcome} on {item.target}" for item in covered)
-    there = any(item.rule == waiver.rule for item in record.findings)
-    return f"no finding is on {waiver.target}" if there else "there is no such rule"
+        click.echo(f"The waiver applies to EVERY slice of {waiver.rule}, including new ones.")
 
 
 def _open(record: AuditRecord) -> list[str]:
@@ -227,7 +231,7 @@ def _keep(waiver: Waiver, signer: Signer, out: Path) -> bytes:
             f"{out} cannot be written: {error.strerror}", cure="Name another file with --out."
         ) from None
     if waiver.artifact is None:
-        click.echo(f"It is for EVERY version of {make_printable(waiver.model)}.")
+        click.echo(f"The waiver applies to EVERY version of {make_printable(waiver.model)}.")
     click.echo(make_printable(f"Signed {waiver} until {waiver.expires} into {out}"))
-    click.echo(f"Put down in the ledger ({signed.ref.digest})")
+    click.echo(f"Recorded in the ledger ({signed.ref.digest})")
     return bundle

@@ -1,4 +1,4 @@
-"""Read a file that claims differential privacy, and what an audit file says of it."""
+"""Reads a differential privacy claim file, and the ``privacy`` section of an audit file."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from auditor._yaml import (
     validate_document,
 )
 from auditor.domain.auditfiles import PrivacySection
+from auditor.domain.digests import is_digest
 from auditor.domain.json import Json, parse_json
 from auditor.domain.privacy_claims import (
     AdjacencyRelation,
@@ -26,12 +27,10 @@ from auditor.domain.privacy_claims import (
 )
 from auditor.errors import PrivacyClaimError
 from auditor.inputs.auditfile.schema import Flag, LocalPath, SectionSchema, Settings, Text, Whole
-from auditor.inputs.auditfile.tasks import Mistake
+from auditor.inputs.auditfile.task_mistakes import Mistake
 
 PRIVACY = "privacy"
 DIGESTS = ("model", "code", "config", "data", "container")
-SHA256 = "sha256:"
-HEX = 64
 
 
 def _positive(value: object) -> object:
@@ -111,29 +110,25 @@ def read_privacy_claim(raw: bytes, source: str) -> PrivacyClaim:
     return shape.claim()
 
 
-def parse_privacy_section(claims: Mapping[str, object]) -> PrivacySection | None:
+def parse_privacy_section(claims: Mapping[str, object]) -> PrivacySection:
     """Return what ``claims.privacy`` names, which ``find_privacy_mistakes`` has looked at."""
-    if PRIVACY not in claims:
-        return None
     shape = PrivacySectionSchema.model_validate(claims[PRIVACY])
     return PrivacySection(path=shape.path, signature=shape.signature, key=shape.key)
 
 
 def find_privacy_mistakes(claims: Mapping[str, object]) -> Iterator[Mistake]:
-    """Say what is wrong with ``claims.privacy``, where it is there."""
+    """Say what is wrong with ``claims.privacy``, which is there."""
     place: Place = ("claims", PRIVACY)
     cure = "Write claims: {privacy: {path: dp_claim.json}}, with signature and key where signed."
-    said = claims.get(PRIVACY)
-    if PRIVACY not in claims:
-        return
+    said = claims[PRIVACY]
     if not isinstance(said, Mapping) or "path" not in said:
         yield place, "names no file", cure
         return
     for name, value in said.items():
         if name not in PrivacySectionSchema.model_fields:
-            yield (*place, str(name)), "is no such setting", cure
+            yield (*place, str(name)), "is not a known setting", cure
         elif not isinstance(value, str) or not value.strip() or "://" in value:
-            yield (*place, str(name)), f"is {value!r}, which is no path of a local file", cure
+            yield (*place, str(name)), f"is {value!r}, which is not a path of a local file", cure
 
 
 def _document(raw: bytes, source: str) -> YamlDocument:
@@ -166,12 +161,6 @@ def _mistakes(shape: PrivacyClaimSchema) -> Iterator[Mistake]:
     for name, value in shape.digests.items():
         place: Place = ("digests", name)
         if name not in DIGESTS:
-            yield place, "is no such digest", f"There are {', '.join(DIGESTS)}."
-        elif not _is_digest(value):
-            yield place, "is no SHA-256", "Write sha256: and 64 hexadecimal digits."
-
-
-def _is_digest(value: object) -> bool:
-    text = value if isinstance(value, str) else ""
-    digits = text.removeprefix(SHA256)
-    return text.startswith(SHA256) and len(digits) == HEX and set(digits) <= set("0123456789abcdef")
+            yield place, "is not a known digest", f"There are {', '.join(DIGESTS)}."
+        elif not (isinstance(value, str) and is_digest(value)):
+            yield place, "is not a SHA-256", "Write sha256: and 64 hexadecimal digits."

@@ -7,7 +7,13 @@ from keyword import iskeyword
 from typing import TypeAlias, cast
 
 from auditor._yaml import Place, YamlDocument, read_yaml_document, validate_document
-from auditor.domain.auditfiles import SINGLE, AuditFile
+from auditor.domain.auditfiles import (
+    SINGLE,
+    AuditFile,
+    GeneratorSection,
+    InputSection,
+    ModelSection,
+)
 from auditor.domain.datasets import DatasetRole, find_joined_columns
 from auditor.domain.json import Json, encode_canonical
 from auditor.domain.models import PROGRAM, TwinKind
@@ -20,8 +26,13 @@ from auditor.inputs.auditfile.privacy_claim import (
     find_privacy_mistakes,
     parse_privacy_section,
 )
-from auditor.inputs.auditfile.schema import AuditFileSchema
-from auditor.inputs.auditfile.tasks import REGRESSION, Mistake, find_task_mistakes
+from auditor.inputs.auditfile.schema import (
+    AuditFileSchema,
+    GeneratorSectionSchema,
+    RecipeSectionSchema,
+    ShadowsSectionSchema,
+)
+from auditor.inputs.auditfile.task_mistakes import REGRESSION, Mistake, find_task_mistakes
 
 ONNX = ".onnx"
 MATRICES = (".npy", ".npz", ".csv")
@@ -29,27 +40,39 @@ LEARNT = (DatasetRole.TRAINING, DatasetRole.EVALUATION, DatasetRole.REFERENCE)
 """Datasets that a shadow model may have learnt from."""
 
 
-def find_shadow_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
+def find_shadow_mistakes(
+    shape: AuditFileSchema, shadows: ShadowsSectionSchema
+) -> Iterator[Mistake]:
     """Name what could be no shadow models, or speaks of rows that are not there."""
-    shadows = shape.shadows
-    if shadows is None:
-        return
-    yield from _model_mistakes(shadows.models)
+    models = shadows.models
+    if not isinstance(models, str):
+        if len(models) < FEWEST:
+            mistakes_cure = f"List at least {FEWEST}, better 4 or more: LiRA takes 4."
+            mistakes_problem = (
+                f"lists {len(models)}, of which nobody can say whether they are alike"
+            )
+            yield ("shadows", "models"), mistakes_problem, mistakes_cure
+        for index, path in enumerate(models):
+            if not path.endswith(ONNX):
+                mistakes_problem = f"is {path!r}, which is no {ONNX} file"
+                yield ("shadows", "models", index), mistakes_problem, "Export the model to ONNX."
+            if path in models[:index]:
+                mistakes_cure = "List every model once, in the order of the rows of the matrix."
+                yield ("shadows", "models", index), f"lists {path!r} a second time", mistakes_cure
     if not shadows.inclusion.endswith(MATRICES):
-        problem = f"is {shadows.inclusion!r}, which is no file of an array"
+        problem = f"is {shadows.inclusion!r}, which is not a file of an array"
         cure = f"Name one of {', '.join(MATRICES)}: [models, rows] of true and false."
         yield ("shadows", "inclusion"), problem, cure
-    yield from _row_mistakes(shape, shadows.rows)
+    yield from _row_mistakes(shape, shadows)
     if shape.task.kind == REGRESSION:
         problem = "is set, but only classifiers have shadow models"
         yield ("shadows",), problem, "Remove it."
 
 
-def find_generator_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
+def find_generator_mistakes(
+    shape: AuditFileSchema, generator: GeneratorSectionSchema
+) -> Iterator[Mistake]:
     """Name what could be no generator of rows that the model takes."""
-    generator = shape.generator
-    if generator is None:
-        return
     if not generator.path.endswith(ONNX):
         problem = f"is {generator.path!r}, which is no {ONNX} file"
         cure = "Export the generator to ONNX: from latent points [n, size] to rows."
@@ -63,28 +86,13 @@ def find_generator_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
         yield ("generator",), f"is set, but {problem}", "Remove it."
 
 
-def _model_mistakes(models: tuple[str, ...] | str) -> Iterator[Mistake]:
-    if isinstance(models, str):
-        return
-    if len(models) < FEWEST:
-        cure = f"List at least {FEWEST}, better 4 or more: LiRA takes 4."
-        problem = f"lists {len(models)}, of which nobody can say whether they are alike"
-        yield ("shadows", "models"), problem, cure
-    for index, path in enumerate(models):
-        if not path.endswith(ONNX):
-            problem = f"is {path!r}, which is no {ONNX} file"
-            yield ("shadows", "models", index), problem, "Export the model to ONNX."
-        if path in models[:index]:
-            cure = "List every model once, in the order of the rows of the matrix."
-            yield ("shadows", "models", index), f"lists {path!r} a second time", cure
-
-
-def _row_mistakes(shape: AuditFileSchema, rows: tuple[str, ...]) -> Iterator[Mistake]:
-    known = [role.value for role in LEARNT]
+def _row_mistakes(shape: AuditFileSchema, shadows: ShadowsSectionSchema) -> Iterator[Mistake]:
+    known, rows = [role.value for role in LEARNT], shadows.rows
     if not rows:
         yield ("shadows", "rows"), "names no dataset", f"Name some of {', '.join(known)}."
     for index, name in enumerate(rows):
-        place = ("shadows", "rows", index) if "rows" in _set(shape) else ("shadows",)
+        written = "rows" in shadows.model_fields_set
+        place = ("shadows", "rows", index) if written else ("shadows",)
         if name not in known:
             yield place, f"is {name!r}", f"Choose from {', '.join(known)}."
         elif name in rows[:index]:
@@ -92,10 +100,6 @@ def _row_mistakes(shape: AuditFileSchema, rows: tuple[str, ...]) -> Iterator[Mis
         elif getattr(shape.data, name) is None:
             problem = f"speaks of rows of data.{name}, which is not set"
             yield place, problem, f"Set data.{name}, or name other rows under shadows.rows."
-
-
-def _set(shape: AuditFileSchema) -> set[str]:
-    return set() if shape.shadows is None else shape.shadows.model_fields_set
 
 
 SUFFIX = ".py"
@@ -106,21 +110,18 @@ DYNAMIC = frozenset({"*", "exec", "globals", "setattr", "vars", "__getattr__"})
 SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 
-def find_recipe_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
+def find_recipe_mistakes(shape: AuditFileSchema, recipe: RecipeSectionSchema) -> Iterator[Mistake]:
     """Name what could be no recipe, or trains what is not trained again."""
-    recipe = shape.recipe
-    if recipe is None:
-        return
     if not recipe.path.endswith(SUFFIX):
-        problem = f"is {recipe.path!r}, which is no Python file"
+        problem = f"is {recipe.path!r}, which is not a Python file"
         yield ("recipe", "path"), problem, "Name a .py file that defines train(X, y, seed)."
     for name in ("function", "dp_train"):
         called = getattr(recipe, name)
         if called is not None and (not called.isidentifier() or iskeyword(called)):
-            problem = f"is {called!r}, which is no name of a function"
+            problem = f"is {called!r}, which is not a name of a function"
             yield ("recipe", name), problem, "Write the function's name alone, as in train."
     if recipe.time_limit <= 0:
-        problem = f"is {recipe.time_limit:g}, which is no time to train in"
+        problem = f"is {recipe.time_limit:g}, which is not a time to train in"
         yield ("recipe", "time_limit"), problem, "Write the seconds that one training may take."
     if recipe.memory_limit < LEAST_MEMORY:
         problem = f"is {recipe.memory_limit} bytes, in which no Python starts"
@@ -139,23 +140,20 @@ def list_bound_names(raw: bytes) -> frozenset[str] | None:
     """
     try:
         tree = ast.parse(raw)
-        nodes = list(_top(tree.body))
+        nodes = []
+        # What stands at the top level, in `if` and `try` too, and not what is in a scope
+        waiting: list[ast.AST] = list(tree.body)
+        while waiting:
+            node = waiting.pop()
+            nodes.append(node)
+            if not isinstance(node, SCOPES):
+                waiting.extend(ast.iter_child_nodes(node))
     except (ValueError, RecursionError, MemoryError):
         return None
     found = {name for node in nodes for name in _bound(node)}
     found |= {it for node in ast.walk(tree) if isinstance(node, ast.Global) for it in node.names}
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
     return None if (found | used) & DYNAMIC else frozenset(found)
-
-
-def _top(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """Yield what stands at the top level, in ``if`` and ``try`` too, and not what is in a scope."""
-    waiting: list[ast.AST] = list(body)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, SCOPES):
-            waiting.extend(ast.iter_child_nodes(node))
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
@@ -177,25 +175,28 @@ def find_population_mistakes(section: Mapping[str, object]) -> Iterator[Mistake]
     for column, levels in section.items():
         place = ("population", column)
         if not isinstance(levels, Mapping):
-            yield place, "is no mapping of levels to their shares", CURE
+            yield place, "is not a mapping of levels to their shares", CURE
             continue
         if len(levels) < LEAST_LEVELS:
             yield place, "has fewer than two levels, so that nothing could be out of line", CURE
         wrong = [level for level, share in levels.items() if not _is_share(share)]
         for level in wrong:
-            yield (*place, level), f"is {levels[level]!r}, which is no count and no share", CURE
+            yield (
+                (*place, level),
+                f"is {levels[level]!r}, which is neither a count nor a share",
+                CURE,
+            )
         if not wrong and not sum(levels.values()):
             yield place, "has no level with anybody in it", CURE
 
 
 def parse_population(section: Mapping[str, Mapping[object, float]]) -> dict[str, dict[str, float]]:
     """Return the shares of a section without mistakes: those of one column add up to 1."""
-    return {str(column): _shares(levels) for column, levels in section.items()}
-
-
-def _shares(levels: Mapping[object, float]) -> dict[str, float]:
-    everybody = math.fsum(levels.values())
-    return {str(level): share / everybody for level, share in levels.items()}
+    found = {}
+    for column, levels in section.items():
+        everybody = math.fsum(levels.values())
+        found[str(column)] = {str(level): share / everybody for level, share in levels.items()}
+    return found
 
 
 def _is_share(value: object) -> bool:
@@ -212,8 +213,8 @@ ASKED = frozenset({"labels", "scores", "predictions", "input.text"})
 NOTHING_TO_AUDIT = (
     "names no artifact, and neither data.evaluation.scores nor predictions names what it said",
     (
-        "Set model.artifact: model.onnx, data.evaluation.scores: [column, …] or predictions: "
-        "column, or name an endpoint among the targets."
+        "Set model.artifact: model.onnx (in Python, pass a model), data.evaluation.scores: "
+        "[column, …] or predictions: column, or name an endpoint among the targets."
     ),
 )
 
@@ -228,72 +229,75 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     document = read_yaml_document(raw, source, AuditFileError)
     shape = validate_document(document, AuditFileSchema, AuditFileError)
     targets = _targets(document, shape.targets, resolve_target)
-    _refuse(document, list(_mistakes(shape, targets)))
+    mistakes = list(_mistakes(shape, targets))
+    if mistakes:
+        raise _error(document, mistakes)
+    # The paths of what stands beside the model, as written
+    beside = ("system", "risks", "baseline", "baseline_key")
+    # What is claimed of privacy is a file, and no number to hold a measurement against.
+    claims, exported = cast("dict[str, Json]", shape.claims), shape.model.exported
     return AuditFile(
         source=source,
         raw=raw,
-        model=shape.model.section(),
+        model=shape.model.make(
+            ModelSection, exported=None if exported is None else exported.section()
+        ),
         task=shape.task.section(),
-        input=shape.input.section(),
+        input=shape.input.make(InputSection),
         targets=targets,
         data=shape.data.sections(),
         policy=shape.policy,
         budget=shape.budget,
+        max_minutes=shape.max_minutes,
         seed=shape.seed,
-        claims=_without_privacy(shape),
-        population=parse_population(shape.population),
+        claims={name: value for name, value in claims.items() if name != PRIVACY},
+        population=parse_population(shape.population) if shape.population else {},
         show_examples=shape.show_examples,
         disclosure=shape.disclosure,
-        reference=_reference(document, shape.reference, resolve_target),
-        privacy=parse_privacy_section(shape.claims),
+        reference=(
+            None
+            if shape.reference is None
+            else _reference(document, shape.reference, resolve_target)
+        ),
+        privacy=parse_privacy_section(shape.claims) if PRIVACY in shape.claims else None,
         recipe=None if shape.recipe is None else shape.recipe.section(),
         shadows=None if shape.shadows is None else shape.shadows.section(),
-        generator=None if shape.generator is None else shape.generator.section(),
+        generator=None if shape.generator is None else shape.generator.make(GeneratorSection),
         waivers=shape.waivers,
         waiver_keys=shape.waiver_keys,
-        **_named_beside(shape),
+        **{name: getattr(shape, name) for name in beside},
     )
 
 
-def _named_beside(shape: AuditFileSchema) -> dict[str, str | None]:
-    """Return the paths of what stands beside the model, as written."""
-    beside = ("system", "risks", "baseline", "baseline_key")
-    return {name: getattr(shape, name) for name in beside}
-
-
 def _mistakes(shape: AuditFileSchema, targets: Sequence[TargetSpec]) -> Iterator[Mistake]:
-    served = any(target.endpoints for target in targets)
+    served = any(target.brings_model for target in targets)
     yield from find_task_mistakes(shape.task)
     yield from _input_mistakes(shape)
     yield from _data_mistakes(shape)
     yield from _model_mistakes_reading(shape, served=served)
-    yield from _claim_mistakes(shape)
-    yield from find_population_mistakes(shape.population)
-    yield from find_recipe_mistakes(shape)
-    yield from find_shadow_mistakes(shape)
-    yield from find_generator_mistakes(shape)
-    yield from _waiver_mistakes(shape)
+    if PRIVACY in shape.claims:
+        yield from find_privacy_mistakes(shape.claims)
+    for name, value in shape.claims.items():
+        try:
+            encode_canonical(value)
+        except ValueError:
+            mistakes_cure = "Write a finite number, a text, true or false."
+            yield ("claims", name), "is not a value that a signed record can hold", mistakes_cure
+    if shape.population:
+        yield from find_population_mistakes(shape.population)
+    if shape.recipe is not None:
+        yield from find_recipe_mistakes(shape, shape.recipe)
+    if shape.shadows is not None:
+        yield from find_shadow_mistakes(shape, shape.shadows)
+    if shape.generator is not None:
+        yield from find_generator_mistakes(shape, shape.generator)
+    if shape.waiver_keys and shape.model.trust is not None:
+        mistakes_problem = "is set beside model.trust: only one of them can say who may waive"
+        cure = "Keep one of the two; a trust policy gives keys the role waiver."
+        yield ("waiver_keys",), mistakes_problem, cure
     if shape.disclosure is not None and shape.show_examples:
         problem = "is set beside show_examples, and a report that shows rows withholds none"
         yield ("disclosure",), problem, "Keep one of the two."
-
-
-def _waiver_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
-    if shape.waiver_keys and shape.model.trust is not None:
-        problem = "is set beside model.trust: only one of them can say who may waive"
-        cure = "Keep one of the two; a trust policy gives keys the role waiver."
-        yield ("waiver_keys",), problem, cure
-
-
-def _without_privacy(shape: AuditFileSchema) -> dict[str, Json]:
-    # What is claimed of privacy is a file, and no number to hold a measurement against.
-    claims = cast("dict[str, Json]", shape.claims)
-    return {name: value for name, value in claims.items() if name != PRIVACY}
-
-
-def _refuse(document: YamlDocument, mistakes: list[Mistake]) -> None:
-    if mistakes:
-        raise _error(document, mistakes)
 
 
 def _error(document: YamlDocument, mistakes: list[Mistake]) -> AuditFileError:
@@ -316,7 +320,7 @@ def _input_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
         yield ("input", "quantum"), problem, "Set input.domain: [low, high] too, or remove it."
     if declared.quantum is not None and declared.quantum <= 0:
         cure = "Set a positive step, or null for continuous inputs."
-        yield ("input", "quantum"), f"is {declared.quantum:g}, which is no step", cure
+        yield ("input", "quantum"), f"is {declared.quantum:g}, which is not a step", cure
     for name in ("domain", "features"):
         if declared.text is not None and getattr(declared, name) is not None:
             problem = f"is set beside input.text, though texts have no {name}"
@@ -342,7 +346,7 @@ def _data_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
             clash = seen.get(name)
             if clash is not None and (clash == setting or {clash, setting} & ASKED):
                 problem = f"names the column {name!r}, which {clash} names already"
-                yield (*place, setting), problem, "Name a column for one thing."
+                yield (*place, setting), problem, "Use each column for one purpose."
             seen.setdefault(name, setting)
 
 
@@ -352,17 +356,17 @@ def _model_mistakes_reading(shape: AuditFileSchema, *, served: bool) -> Iterator
         cure = f"Write auto, adjoint, none, or the path of a torch.export file ({PROGRAM})."
         yield (
             ("model", "twin"),
-            f"is {twin!r}, which is no kind of twin and no {PROGRAM} file",
+            f"is {twin!r}, which is neither a kind of twin nor a {PROGRAM} file",
             cure,
         )
     if shape.model.trust is not None and shape.model.key is not None:
-        problem = "is set beside model.key: only one of them can say whom to trust"
-        yield ("model", "trust"), problem, "Keep one of the two; a trust policy names keys too."
+        problem = "conflicts with model.key: only one of them can define the trusted signers"
+        yield ("model", "trust"), problem, "Keep one of the two; a trust policy also names keys."
     if shape.model.artifact is not None:
         return
-    for name in ("signature", "key", "trust", "parent"):
+    for name in ("signature", "key", "trust", "parent", "exported"):
         if getattr(shape.model, name) is not None:
-            problem = "is set, but there is no model.artifact that it could belong to"
+            problem = "is set, but model.artifact is missing"
             yield ("model", name), problem, "Set model.artifact, or remove it."
     if served:
         return
@@ -373,16 +377,6 @@ def _model_mistakes_reading(shape: AuditFileSchema, *, served: bool) -> Iterator
     scored = shape.data.evaluation
     if scored is None or not (scored.scores or scored.predictions):
         yield ("model",), *NOTHING_TO_AUDIT
-
-
-def _claim_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
-    yield from find_privacy_mistakes(shape.claims)
-    for name, value in shape.claims.items():
-        try:
-            encode_canonical(value)
-        except ValueError:
-            cure = "Write a finite number, a text, true or false."
-            yield ("claims", name), "is no value that a signed record can hold", cure
 
 
 def _targets(
@@ -405,9 +399,7 @@ def _targets(
     return tuple(targets)
 
 
-def _reference(document: YamlDocument, entry: object, resolve: ResolveTarget) -> TargetSpec | None:
-    if entry is None:
-        return None
+def _reference(document: YamlDocument, entry: object, resolve: ResolveTarget) -> TargetSpec:
     place: Place = ("reference",)
     if not isinstance(entry, str | Mapping):
         cure = "Write a target's name, or a mapping of its settings."

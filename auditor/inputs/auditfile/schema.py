@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,9 +11,6 @@ from pydantic_core import PydanticCustomError
 from auditor._yaml import StrictModel
 from auditor.domain.auditfiles import (
     DataSection,
-    GeneratorSection,
-    InputSection,
-    ModelSection,
     RecipeSection,
     ShadowsSection,
     TaskSection,
@@ -21,9 +18,11 @@ from auditor.domain.auditfiles import (
 from auditor.domain.budgets import Budget
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.disclosure import DisclosureMode
+from auditor.domain.export_origin import ExportDifference, ExportOrigin
 from auditor.domain.tasks import ScoreKind
 from auditor.domain.text_limits import MOST_PATH, MOST_TEXT
 
+T = TypeVar("T")
 UNSANDBOXED = "unsandboxed"
 """The leave to run code also where nothing keeps it from the user's files."""
 LARGEST_WHOLE = 2**53 - 1
@@ -32,6 +31,9 @@ PLACEHOLDER = re.compile(
     r"(todo|tbd|tba|fixme|xxx)\b.*|\.{2,}|…|\?+|<[^<>]*>", re.IGNORECASE | re.DOTALL
 )
 """What stands where a text is still to be written."""
+
+EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
+"""A number that YAML 1.1 takes for a text where it has no dot, or its exponent no sign."""
 
 
 def _refuse(reason: str) -> PydanticCustomError:
@@ -64,7 +66,7 @@ def _prose(value: object) -> object:
                 _text(line)
         if PLACEHOLDER.fullmatch(value):
             raise _refuse(
-                f"{value[:40]!r} is a placeholder; write the text, or leave it out, and the report "
+                f"{value[:40]!r} is a placeholder; write the text, or remove it, and the report "
                 "lists it as missing"
             )
         return value
@@ -97,11 +99,20 @@ def _paths(value: object) -> object:
 
 
 def _number(value: object) -> object:
+    if isinstance(value, str) and EXPONENT.fullmatch(value):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _refuse(f"{_shown(value)} is not a number; write one without quotes")
     if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
         raise _refuse(f"{_shown(value)} is not finite; write an ordinary number")
     return float(value)
+
+
+def _minutes(value: object) -> object:
+    found = None if value is None else _number(value)
+    if isinstance(found, float) and found <= 0:
+        raise _refuse(f"{_shown(value)} is not above 0; leave it out for the time of the budget")
+    return found
 
 
 def _whole(value: object) -> object:
@@ -186,6 +197,10 @@ class SectionSchema(StrictModel):
     def _settings(cls, value: object) -> object:
         return _mapped(value)
 
+    def make(self, kind: type[T], **given: object) -> T:
+        """Return the domain's form, which has fields of the same names, and those ``given``."""
+        return kind(**dict(self) | given)
+
 
 Text = Annotated[str, BeforeValidator(_text)]
 Prose = Annotated[str, Field(max_length=MOST_TEXT), BeforeValidator(_prose)]
@@ -199,6 +214,7 @@ Paths = Annotated[tuple[LocalPath, ...] | LocalPath, BeforeValidator(_paths)]
 LocalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(_listed)]
 OptionalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(_names)]
 Number = Annotated[float, BeforeValidator(_number)]
+Minutes = Annotated[float | None, BeforeValidator(_minutes)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Leave = Annotated[bool | Literal["unsandboxed"], BeforeValidator(_leave)]
@@ -214,6 +230,38 @@ Costs = Annotated[
 Unsupported = Annotated[None, BeforeValidator(_unsupported)]
 
 
+class ExportDifferenceSchema(SectionSchema):
+    """How the owner says that an export compares with its original."""
+
+    of: Literal["probabilities", "scores", "values"]
+    rows: Annotated[Whole, Field(ge=1)]
+    largest: Annotated[Number, Field(ge=0.0)]
+    equal: Whole | None = None
+
+    @model_validator(mode="after")
+    def _counts_rows(self) -> Self:
+        if self.equal is not None and self.equal > self.rows:
+            raise _refuse(f"equal is {self.equal} of {self.rows} rows; write at most that many")
+        return self
+
+
+class ExportOriginSchema(SectionSchema):
+    """The ``exported`` section of a model: what the owner says that its file was made from."""
+
+    original: Text
+    library: Text
+    library_version: Text
+    exporter: Text
+    exporter_version: Text
+    opsets: dict[Text, Whole]
+    difference: ExportDifferenceSchema
+
+    def section(self) -> ExportOrigin:
+        """Return the domain's form."""
+        said = self.model_dump()
+        return ExportOrigin(**said | {"difference": ExportDifference(**said["difference"])})
+
+
 class ModelSectionSchema(SectionSchema):
     """The ``model`` section."""
 
@@ -227,21 +275,7 @@ class ModelSectionSchema(SectionSchema):
     parent: LocalPath | None = None
     documents: LocalPaths | None = None
     tags: Names = ()
-
-    def section(self) -> ModelSection:
-        """Return the domain's form."""
-        return ModelSection(
-            name=self.name,
-            version=self.version,
-            artifact=self.artifact,
-            signature=self.signature,
-            key=self.key,
-            trust=self.trust,
-            twin=self.twin,
-            parent=self.parent,
-            documents=self.documents,
-            tags=self.tags,
-        )
+    exported: ExportOriginSchema | None = None
 
 
 class PipelineSectionSchema(SectionSchema):
@@ -273,17 +307,7 @@ class TaskSectionSchema(SectionSchema):
                 label: dict(zip(names, row, strict=True))
                 for label, row in zip(names, costs, strict=True)
             }
-        return TaskSection(
-            kind=self.kind,
-            classes=self.classes,
-            output=self.output,
-            positive=self.positive,
-            favourable=self.favourable,
-            threshold=self.threshold,
-            costs=costs,
-            reject=self.reject,
-            tolerance=self.tolerance,
-        )
+        return self.make(TaskSection, costs=costs)
 
 
 class InputSectionSchema(SectionSchema):
@@ -293,12 +317,6 @@ class InputSectionSchema(SectionSchema):
     quantum: Number | None = None
     features: LocalPath | None = None
     text: Text | None = None
-
-    def section(self) -> InputSection:
-        """Return the domain's form."""
-        return InputSection(
-            domain=self.domain, quantum=self.quantum, features=self.features, text=self.text
-        )
 
 
 class DatasetSectionSchema(SectionSchema):
@@ -315,21 +333,6 @@ class DatasetSectionSchema(SectionSchema):
     time: Text | None = None
     as_of: Text | None = None
 
-    def section(self) -> DataSection:
-        """Return the domain's form."""
-        return DataSection(
-            path=self.path,
-            labels=self.labels,
-            id=self.id,
-            groups=self.groups,
-            slices=self.slices,
-            cluster=self.cluster,
-            scores=self.scores,
-            predictions=self.predictions,
-            time=self.time,
-            as_of=self.as_of,
-        )
-
 
 class DataSectionSchema(SectionSchema):
     """The ``data`` section: one dataset a role."""
@@ -342,7 +345,7 @@ class DataSectionSchema(SectionSchema):
     def sections(self) -> dict[DatasetRole, DataSection]:
         """Return the domain's form of the datasets that are there."""
         shapes = {role: getattr(self, role.value) for role in DatasetRole}
-        return {role: shape.section() for role, shape in shapes.items() if shape is not None}
+        return {role: it.make(DataSection) for role, it in shapes.items() if it is not None}
 
 
 class RecipeSectionSchema(SectionSchema):
@@ -357,15 +360,8 @@ class RecipeSectionSchema(SectionSchema):
 
     def section(self) -> RecipeSection:
         """Return the domain's form."""
-        return RecipeSection(
-            path=self.path,
-            function=self.function,
-            dp_train=self.dp_train,
-            allow=bool(self.allow),
-            unsandboxed=self.allow == UNSANDBOXED,
-            time_limit=self.time_limit,
-            memory_limit=self.memory_limit,
-        )
+        unsandboxed = self.allow == UNSANDBOXED
+        return self.make(RecipeSection, allow=bool(self.allow), unsandboxed=unsandboxed)
 
 
 class ShadowsSectionSchema(SectionSchema):
@@ -377,18 +373,13 @@ class ShadowsSectionSchema(SectionSchema):
 
     def section(self) -> ShadowsSection:
         """Return the domain's form. Raises ``ValueError`` for what is no role of a dataset."""
-        roles = tuple(DatasetRole(name) for name in self.rows)
-        return ShadowsSection(models=self.models, inclusion=self.inclusion, rows=roles)
+        return self.make(ShadowsSection, rows=tuple(DatasetRole(name) for name in self.rows))
 
 
 class GeneratorSectionSchema(SectionSchema):
     """The ``generator`` section: a model from latent points to rows."""
 
     path: LocalPath
-
-    def section(self) -> GeneratorSection:
-        """Return the domain's form."""
-        return GeneratorSection(path=self.path)
 
 
 class AuditFileSchema(SectionSchema):
@@ -410,6 +401,7 @@ class AuditFileSchema(SectionSchema):
     population: Settings = Field(default_factory=dict)
     policy: Text = "baseline"
     budget: Budget = Budget.CI
+    max_minutes: Minutes = None
     seed: Whole = 7
     show_examples: Flag = False
     disclosure: DisclosureMode | None = None

@@ -3,6 +3,7 @@
 No content of a file is ever unpickled.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.counterexamples.submission import CounterexampleKind
-from auditor.attacks.evasion.spatial import STILL, ImageTransformation
+from auditor.attacks.evasion.spatial_transformations import STILL, ImageTransformation
+from auditor.domain.challenges import CounterexampleKind
 from auditor.domain.datasets import TEXT
 from auditor.domain.json import compute_digest
 from auditor.domain.tasks import Array
@@ -124,18 +125,15 @@ class CounterexampleSet:
             )
         if all(texts) or self.kind is CounterexampleKind.PERTURBATIONS:
             return self.inputs
-        return self._held(self.inputs, like)
-
-    def _held(self, inputs: Array, like: Array) -> Array:
-        """Return numbers in the type of the rows. Raises ``DatasetError`` where it holds none."""
+        # Numbers in the type of the rows
         with np.errstate(over="ignore", invalid="ignore"):
-            found = inputs.astype(like.dtype)
+            found = self.inputs.astype(like.dtype)
         if not np.isfinite(found).all():
             raise DatasetError(
                 f"{self.name}: inputs hold numbers too large for {like.dtype}, as the rows are",
                 cure="Give inputs as the evaluation file holds them, before any step of the model.",
             )
-        if like.dtype.kind in "iu" and not np.array_equal(found, inputs):
+        if like.dtype.kind in "iu" and not np.array_equal(found, self.inputs):
             raise DatasetError(
                 f"{self.name}: inputs are not whole numbers of type {like.dtype}, as the rows are",
                 cure="Round them as the model would be given them, and see that they still hold.",
@@ -160,24 +158,11 @@ def read_counterexamples(path: Path) -> CounterexampleSet:
 
 def parse_counterexamples(raw: bytes, name: str) -> CounterexampleSet:
     """Read the bytes of such a file, called ``name`` in messages. Raises ``DatasetError``."""
-    arrays = read_npz(raw, name)
+    arrays = read_npz(io.BytesIO(raw), name)
     strangers = sorted(set(arrays) - {INPUTS, PERTURBATIONS, ROWS, LABELS, *PARTS})
     if strangers:
         raise DatasetError(f"{name} holds an array {strangers[0]!r}", cure=CURE)
-    kind = _kind(arrays, name)
-    inputs = None if kind is CounterexampleKind.VIEWS else _inputs(arrays[kind.value], kind, name)
-    first = kind.value if inputs is not None else next(part for part in PARTS if part in arrays)
-    count = arrays[first].shape[0] if arrays[first].ndim else 0
-    if not 1 <= count <= MOST:
-        raise DatasetError(f"{name} holds {count} examples", cure=f"Give 1 to {MOST:,} of them.")
-    views = read_views(arrays, count, name) if inputs is None else ()
-    named = {key: _names(arrays, key, count, name) for key in (ROWS, LABELS)}
-    _refuse_unnamed(arrays, kind, name)
-    return CounterexampleSet(name, raw, kind, inputs, named[ROWS], named[LABELS], views)
-
-
-def _kind(arrays: Mapping[str, Array], name: str) -> CounterexampleKind:
-    """Return of which kind the examples are. Raises ``DatasetError`` for none, and for several."""
+    # Which kind the examples are
     given = [
         kind
         for kind in (CounterexampleKind.INPUTS, CounterexampleKind.PERTURBATIONS)
@@ -195,7 +180,16 @@ def _kind(arrays: Mapping[str, Array], name: str) -> CounterexampleKind:
             f"{name} holds {given[0]} and {given[1]}, which are tried under different claims",
             cure="Write one file for each, and challenge the record with one after the other.",
         )
-    return given[0]
+    kind = given[0]
+    inputs = None if kind is CounterexampleKind.VIEWS else _inputs(arrays[kind.value], kind, name)
+    first = kind.value if inputs is not None else next(part for part in PARTS if part in arrays)
+    count = arrays[first].shape[0] if arrays[first].ndim else 0
+    if not 1 <= count <= MOST:
+        raise DatasetError(f"{name} holds {count} examples", cure=f"Give 1 to {MOST:,} of them.")
+    views = read_views(arrays, count, name) if inputs is None else ()
+    named = {key: _names(arrays, key, count, name) for key in (ROWS, LABELS)}
+    _refuse_unnamed(arrays, kind, name)
+    return CounterexampleSet(name, raw, kind, inputs, named[ROWS], named[LABELS], views)
 
 
 def _refuse_unnamed(arrays: Mapping[str, Array], kind: CounterexampleKind, name: str) -> None:
@@ -205,7 +199,7 @@ def _refuse_unnamed(arrays: Mapping[str, Array], kind: CounterexampleKind, name:
         if named:
             raise DatasetError(
                 f"{name} gives {named[0]} for {PERTURBATIONS}, which are put on every row",
-                cure=f"Leave {named[0]} out, or give {INPUTS} of single rows.",
+                cure=f"Remove {named[0]}, or give {INPUTS} of single rows.",
             )
         return
     if not named or (kind is CounterexampleKind.VIEWS and ROWS not in named):

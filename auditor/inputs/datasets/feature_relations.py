@@ -1,4 +1,4 @@
-"""The language of relations in a schema: text in, formulas out; nothing written is ever run."""
+"""Parser of feature relations in a schema: text in, formulas out, without running any code."""
 
 import ast
 import math
@@ -127,7 +127,13 @@ class _FormulaParser:
 
     def _comparison(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Formula:
         if isinstance(operator, ast.In | ast.NotIn):
-            found = AnyOf(tuple(self._equal(left, code) for code in _members(right)))
+            if isinstance(right, ast.List | ast.Tuple | ast.Set) and right.elts:
+                members = right.elts
+            else:
+                raise FormulaError(
+                    "has no list after `in`", "Write the codes, as in `purpose in [1, 2]`."
+                )
+            found = AnyOf(tuple(self._equal(left, code) for code in members))
             return negate_formula(found) if isinstance(operator, ast.NotIn) else found
         a, b, tolerance = self._expression(left), self._expression(right), self.tolerance
         match operator:
@@ -153,9 +159,22 @@ class _FormulaParser:
     def _expression(self, node: ast.expr) -> Expression:
         match node:
             case ast.Constant(int() | float() as value) if not isinstance(value, bool):
-                return _number(float(value) if abs(value) < 10**300 else math.inf)
+                number_value = float(value) if abs(value) < 10**300 else math.inf
+                if not math.isfinite(number_value):
+                    raise FormulaError(
+                        "has a number that is too large", "Write numbers below 1e300."
+                    )
+                return FormulaConstant(number_value)
             case ast.Name(name):
-                return self._column(self.quoted.get(name, name))
+                column_name = self.quoted.get(name, name)
+                if column_name not in self.features:
+                    there = ", ".join(sorted(self.features))
+                    raise FormulaError(
+                        f"names {column_name!r}, which is not a feature of the schema",
+                        f"There are {there}; a name with other signs than letters, digits and _ "
+                        "stands between backticks.",
+                    )
+                return FormulaColumn(column_name)
             case ast.UnaryOp(ast.USub(), operand):
                 inner = self._expression(operand)
                 if isinstance(inner, FormulaConstant):
@@ -169,7 +188,7 @@ class _FormulaParser:
             case ast.Call(ast.Name(name), arguments, []) if name in _CALLS:
                 return self._call(_CALLS[name], arguments)
             case _:
-                raise FormulaError(f"has `{_written(node)}`, which is no number that rows give")
+                raise FormulaError(f"has `{_written(node)}`, which is not a number that rows give")
 
     def _call(self, operator: FormulaOperator, arguments: list[ast.expr]) -> Expression:
         alone = operator is FormulaOperator.ABS
@@ -179,28 +198,6 @@ class _FormulaParser:
         return FormulaOperation(
             operator, tuple(self._expression(argument) for argument in arguments)
         )
-
-    def _column(self, name: str) -> FormulaColumn:
-        if name not in self.features:
-            there = ", ".join(sorted(self.features))
-            raise FormulaError(
-                f"names {name!r}, which is no feature of the schema",
-                f"There are {there}; a name with other signs than letters, digits and _ "
-                "stands between backticks.",
-            )
-        return FormulaColumn(name)
-
-
-def _members(node: ast.expr) -> list[ast.expr]:
-    if isinstance(node, ast.List | ast.Tuple | ast.Set) and node.elts:
-        return node.elts
-    raise FormulaError("has no list after `in`", "Write the codes, as in `purpose in [1, 2]`.")
-
-
-def _number(value: float) -> FormulaConstant:
-    if not math.isfinite(value):
-        raise FormulaError("has a number that is too large", "Write numbers below 1e300.")
-    return FormulaConstant(value)
 
 
 def _written(node: ast.expr) -> str:

@@ -1,5 +1,6 @@
 """Feature and pixel arrays, their validation, and the input space open to attacks."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +12,13 @@ from auditor.domain.datasets import TEXT
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, FeatureKind, InputFeature, InputSpace
 from auditor.errors import DatasetError
-from auditor.inputs.datasets.columns import describe_other_rows, to_numbers
+from auditor.inputs.datasets.column_conversion import describe_other_rows, to_numbers
 from auditor.inputs.datasets.raw_dataset import RawDataset
 from auditor.inputs.datasets.schema import FeatureSchema
+from auditor.inputs.datasets.schema_draft import round_outwards
 
 BRIGHTEST = 255
+MOST_CODES = 20
 
 
 def stack_features(source: RawDataset, names: Sequence[str]) -> Array:
@@ -37,9 +40,12 @@ def scale_pixels(pixels: Array, domain: tuple[float, float]) -> Array:
     return (low + shares * (high - low)).astype(np.float32)
 
 
-def refuse_not_finite(source: RawDataset, inputs: Array, features: Sequence[InputFeature]) -> None:
+def refuse_not_finite(
+    source: RawDataset, inputs: Array, schema: FeatureSchema, names: Sequence[str]
+) -> None:
     """Raise ``DatasetError`` for infinity, and for NaN in a feature that is not nullable."""
-    if inputs.dtype.kind != "f":
+    features = schema.features or [InputFeature(name) for name in names]
+    if inputs.dtype.kind != "f" or np.isfinite(inputs).all():
         return
     nullable = np.array([feature.nullable for feature in features] or [False])
     missing = np.isnan(inputs)
@@ -51,10 +57,23 @@ def refuse_not_finite(source: RawDataset, inputs: Array, features: Sequence[Inpu
         raise DatasetError(
             f"{_place(source, index, [feature.name for feature in features])} {what}"
             f"{describe_other_rows(len(np.unique(where[:, 0])))}",
-            cure="Fill it in, leave the row out, or declare the feature nullable in the schema."
-            if features
+            cure=f"Fill it in, leave the row out, or {_allow_missing(schema, names, index[1])}."
+            if features and missing[index]
             else "Fill it in, or leave the row out.",
         )
+
+
+def _allow_missing(schema: FeatureSchema, names: Sequence[str], position: int) -> str:
+    """Return how to declare that the model takes missing values of a feature."""
+    if schema.places:
+        name, place = schema.features[position].name, schema.places[position]
+        return f"write nullable: true for {name!r} ({place})"
+    line = f"{{name: {json.dumps(names[position], ensure_ascii=False)}, nullable: true}}"
+    return (
+        f"list the model's inputs in their order under features: in a file schema.yaml, this one "
+        f"as {line}, and "
+        'set input.features: schema.yaml (in Python, pass input={"features": "schema.yaml"})'
+    )
 
 
 def refuse_outside_domain(
@@ -77,14 +96,13 @@ def refuse_outside_domain(
         raise DatasetError(
             f"{_place(source, index, names)} is {values[index]:g}, outside input.domain "
             f"[{domain[0]:g}, {domain[1]:g}]{describe_other_rows(len(np.unique(where[:, 0])))}",
-            cure="Mend the value, or declare the domain that the model really takes.",
+            cure="Fix the value, or declare the domain that the model really takes.",
         )
 
 
-def refuse_outside_schema(
-    source: RawDataset, inputs: Array, features: Sequence[InputFeature]
-) -> None:
+def refuse_outside_schema(source: RawDataset, inputs: Array, schema: FeatureSchema) -> None:
     """Raise ``DatasetError`` for values of ``[n, features]`` that the schema does not allow."""
+    features = schema.features
     if inputs.ndim != 2 or inputs.shape[1] != len(features):  # noqa: PLR2004 -- rows, features
         raise DatasetError(
             f"{source.name}: {source.input_name!r} has shape {inputs.shape}, but the schema names "
@@ -97,11 +115,30 @@ def refuse_outside_schema(
         rows = np.flatnonzero(bad & ~np.isnan(values))
         if rows.size:
             row = int(rows[0])
+            told = "The range was drafted from the evaluation sample. " if schema.drafted else ""
             raise DatasetError(
                 f"{source.name}: column {feature.name!r}, {source.row(row)}: {values[row]:g} "
                 f"{problem}{describe_other_rows(rows.size)}",
-                cure="Mend the value, or the schema.",
+                cure=f"{told}Fix the value, or {_widen(feature, values)} for {feature.name!r} "
+                f"({schema.places[position]}).",
             )
+
+
+def _widen(feature: InputFeature, values: NDArray[np.float64]) -> str:
+    """Return what to write in the schema of a feature for it to allow all values."""
+    known = values[np.isfinite(values)]
+    if feature.categories:
+        codes = sorted({*feature.categories, *known.tolist()})
+        if len(codes) > MOST_CODES:
+            return f"write kind: {FeatureKind.NUMERIC.value}"
+        listed = ", ".join(f"{code:g}" for code in codes)
+        return f"write kind: {FeatureKind.CATEGORICAL.value}, categories: [{listed}]"
+    whole = feature.kind is FeatureKind.INTEGER
+    if whole and (known != np.round(known)).any():
+        return f"write kind: {FeatureKind.NUMERIC.value}"
+    ends = [end for end in (feature.low, feature.high) if end is not None]
+    low, high = round_outwards(min(*known, *ends), max(*known, *ends), whole=whole)
+    return f"write range: [{low:.12g}, {high:.12g}]"
 
 
 def _broken(feature: InputFeature, values: NDArray[np.float64]) -> tuple[str, NDArray[np.bool_]]:
@@ -150,7 +187,13 @@ def input_space(
     if schema.features:
         return _from_schema(schema, inputs)
     if declared.domain is not None:
-        return _box(declared.domain, _quantum(declared, inputs, pictures=pictures), inputs)
+        if declared.quantum is not None:
+            quantum = declared.quantum
+        elif pictures and declared.domain is not None:
+            quantum = (declared.domain[1] - declared.domain[0]) / BRIGHTEST
+        else:
+            quantum = 1.0 if inputs.dtype.kind in "iu" else 0.0
+        return _box(declared.domain, quantum, inputs)
     if pictures:
         return _box((0.0, float(BRIGHTEST)), 1.0, inputs)
     return Gap(
@@ -158,14 +201,6 @@ def input_space(
         detail="The audit file does not say which values the inputs may take.",
         cure="Set input.domain: [low, high], or input.features: schema.yaml for a table.",
     )
-
-
-def _quantum(declared: InputSection, inputs: Array, *, pictures: bool) -> float:
-    if declared.quantum is not None:
-        return declared.quantum
-    if pictures and declared.domain is not None:
-        return (declared.domain[1] - declared.domain[0]) / BRIGHTEST
-    return 1.0 if inputs.dtype.kind in "iu" else 0.0
 
 
 def _box(domain: tuple[float, float], quantum: float, inputs: Array) -> InputSpace:

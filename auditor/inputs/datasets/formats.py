@@ -1,12 +1,13 @@
 """Readers of data files: NumPy, CSV, Parquet and image folders.
 
-Each file is read once, so that the digested bytes are the parsed bytes. No content is ever
+The parsed bytes are the digested bytes, also where a file changes meanwhile. No content is ever
 unpickled. Parquet is read in a separate process, because a damaged file can abort its reader.
 """
 
 import csv
 import hashlib
 import io
+import json
 import os
 import posixpath
 import subprocess
@@ -15,16 +16,18 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from tokenize import TokenError
+from typing import IO
 
 import numpy as np
 import polars as pl
 from PIL import Image
 
-from auditor._scratch import scratch_folder
+from auditor._resources import scratch_folder
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.auditfiles import DataSection
 from auditor.domain.confusable_names import fold_name
@@ -32,6 +35,7 @@ from auditor.domain.evidence import read_array_header
 from auditor.domain.requests import InputFile
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.hashed_file import HashedFile
 from auditor.inputs.datasets.memory_limits import (
     COLUMN_BYTES,
     TEXT_BYTES,
@@ -60,7 +64,6 @@ DAMAGED_NPY = (
     ValueError,
     EOFError,
     OSError,
-    MemoryError,
     OverflowError,
     TypeError,
     SyntaxError,
@@ -68,11 +71,63 @@ DAMAGED_NPY = (
 )
 
 
-def read_npy(raw: bytes, name: str) -> Array:
+def read_npy(file: IO[bytes], name: str) -> Array:
     """Read one ``.npy`` array. Raises ``DatasetError`` for pickles and damaged files."""
+    return _read_array(file, file.seek(0, io.SEEK_END), name)
+
+
+def read_npz(file: IO[bytes], name: str) -> dict[str, Array]:
+    """Read the arrays of an ``.npz`` archive. Raises ``DatasetError`` for damaged ones."""
     try:
-        refuse_decompression_bomb(name, len(raw), _held(raw), cure=NUMPY_CURE)
-        array: Array = np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False)
+        with zipfile.ZipFile(file) as archive:
+            listed = archive.infolist()
+            keys = [member.filename.removesuffix(".npy") for member in listed]
+            twice = sorted(key for key, count in Counter(keys).items() if count > 1)
+            if twice:
+                raise DatasetError(
+                    f"{name} holds the array {twice[0]!r} twice", cure="Write it again."
+                )
+            packings = {member.compress_type for member in listed}
+            if not packings <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                # others may ask for gigabytes before they unpack a byte; NumPy writes none of them
+                raise DatasetError(
+                    f"{name} is packed in a way that NumPy has not", cure="Write it again."
+                )
+            members_size = sum(member.compress_size for member in listed)
+            unpacked = sum(member.file_size + COLUMN_BYTES for member in listed)
+            refuse_decompression_bomb(name, members_size, unpacked, cure=NUMPY_CURE)
+            members = dict(zip(keys, listed, strict=True))
+            held = 0
+            for member in members.values():
+                with archive.open(member) as part:
+                    held += _count_bytes(part, member.file_size)
+            size = file.seek(0, io.SEEK_END)
+            refuse_decompression_bomb(name, size, held, cure=NUMPY_CURE)
+            return {
+                key: _read_member(archive, member, f"{name}: array {key!r}")
+                for key, member in members.items()
+            }
+    except (*DAMAGED_ZIP, *DAMAGED_NPY) as mistake:
+        raise DatasetError(
+            f"{name} is not an .npz archive that can be read ({mistake})",
+            cure="Write it again with numpy.savez; it may have been cut short.",
+        ) from None
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str) -> Array:
+    with archive.open(member) as part:
+        array = _read_array(part, member.file_size, place)
+        part.read()  # the checksum is compared at the end
+    return array
+
+
+def _read_array(file: IO[bytes], size: int, name: str) -> Array:
+    """Read an array of ``size`` bytes into the memory that it keeps."""
+    try:
+        file.seek(0)
+        refuse_decompression_bomb(name, size, _count_bytes(file, size), cure=NUMPY_CURE)
+        file.seek(0)
+        array: Array = np.lib.format.read_array(file, allow_pickle=False)
     except DAMAGED_NPY as mistake:
         if "pickle" in str(mistake):
             raise DatasetError(
@@ -87,26 +142,21 @@ def read_npy(raw: bytes, name: str) -> Array:
     return array
 
 
-def read_npz(raw: bytes, name: str) -> dict[str, Array]:
-    """Read the arrays of an ``.npz`` archive. Raises ``DatasetError`` for damaged ones."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            members = _members(archive, name)
-        held = sum(_held(member) for member in members.values())
-    except DAMAGED_ZIP as mistake:
-        raise DatasetError(
-            f"{name} is not an .npz archive that can be read ({mistake})",
-            cure="Write it again with numpy.savez; it may have been cut short.",
-        ) from None
-    refuse_decompression_bomb(name, len(raw), held, cure=NUMPY_CURE)
-    return {key: read_npy(member, f"{name}: array {key!r}") for key, member in members.items()}
-
-
 def to_native_array(array: Array, place: str) -> Array:
     """Return an input array in the machine's own byte order, truth values as 0 and 1.
 
     Raises ``DatasetError`` unless it holds ordinary numbers and has a row axis and one more.
     """
+    refuse_unusable_inputs(array, place)
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f" and array.dtype.itemsize > np.dtype(np.float64).itemsize:
+        return array.astype(np.float64)
+    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def refuse_unusable_inputs(array: Array, place: str) -> None:
+    """Raise ``DatasetError`` unless an array holds numbers and has a row axis and one more."""
     if array.dtype.kind not in INPUT_KINDS:
         raise DatasetError(
             f"{place} holds {array.dtype}, not numbers", cure="Store the inputs as numbers."
@@ -117,11 +167,6 @@ def to_native_array(array: Array, place: str) -> Array:
             "a row",
             cure="Store one input a row; a single column as shape (rows, 1).",
         )
-    if array.dtype.kind == "b":
-        return array.astype(np.uint8)
-    if array.dtype.kind == "f" and array.dtype.itemsize > np.dtype(np.float64).itemsize:
-        return array.astype(np.float64)
-    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def as_column(array: Array, place: str) -> pl.Series:
@@ -137,46 +182,30 @@ def as_column(array: Array, place: str) -> pl.Series:
             cure="Store it as numbers or text.",
         )
     if array.dtype.kind == "S":
-        return _decoded(array, place)
+        try:
+            blocks = (array[start : start + BLOCK] for start in range(0, len(array), BLOCK))
+            texts = [
+                pl.Series([item.decode() for item in block.tolist()], dtype=pl.String)
+                for block in blocks
+            ]
+            return pl.concat(texts) if texts else pl.Series([], dtype=pl.String)
+        except UnicodeDecodeError:
+            raise DatasetError(
+                f"{place} holds bytes that are not UTF-8 text", cure="Store it as text (dtype str)."
+            ) from None
     if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         array = array.astype(np.float64)
     return pl.Series(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
-def _decoded(array: Array, place: str) -> pl.Series:
-    try:
-        blocks = (array[start : start + BLOCK] for start in range(0, len(array), BLOCK))
-        texts = [
-            pl.Series([item.decode() for item in block.tolist()], dtype=pl.String)
-            for block in blocks
-        ]
-        return pl.concat(texts) if texts else pl.Series([], dtype=pl.String)
-    except UnicodeDecodeError:
-        raise DatasetError(
-            f"{place} holds bytes that are not UTF-8 text", cure="Store it as text (dtype str)."
-        ) from None
-
-
-def _held(raw: bytes) -> int:
+def _count_bytes(file: IO[bytes], size: int) -> int:
     """Return the memory that an ``.npy`` takes as a column, of which every text is an object."""
-    count, dtype = read_array_header(raw)
-    return max(len(raw), count * TEXT_BYTES * (dtype.kind in TEXT_KINDS))
-
-
-def _members(archive: zipfile.ZipFile, name: str) -> Mapping[str, bytes]:
-    listed = archive.infolist()
-    keys = [member.filename.removesuffix(".npy") for member in listed]
-    twice = sorted(key for key, count in Counter(keys).items() if count > 1)
-    if twice:
-        raise DatasetError(f"{name} holds the array {twice[0]!r} twice", cure="Write it again.")
-    packings = {member.compress_type for member in listed}
-    if not packings <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        # others may ask for gigabytes before they unpack a byte; NumPy writes none of them
-        raise DatasetError(f"{name} is packed in a way that NumPy has not", cure="Write it again.")
-    size = sum(member.compress_size for member in listed)
-    unpacked = sum(member.file_size + COLUMN_BYTES for member in listed)
-    refuse_decompression_bomb(name, size, unpacked, cure=NUMPY_CURE)
-    return {key: archive.read(member) for key, member in zip(keys, listed, strict=True)}
+    try:
+        count, dtype = read_array_header(file, size)
+    except (MemoryError, RecursionError):
+        message = "its header is nested too deeply"
+        raise ValueError(message) from None
+    return max(size, count * TEXT_BYTES * (dtype.kind in TEXT_KINDS))
 
 
 CSV_CURE = "Take fewer columns, or store numbers as .npy."
@@ -196,7 +225,23 @@ def read_csv(raw: bytes, name: str) -> pl.DataFrame:
         ) from None
     header, body = _split(text, name)
     refuse_decompression_bomb(name, len(raw), len(header) * COLUMN_BYTES, cure=CSV_CURE)
-    _refuse_header(header, name)
+    known: dict[str, str] = {}
+    for position, column in enumerate(header, start=1):
+        if not column.strip():
+            raise DatasetError(
+                f"{name}: column {position} has no name in the header",
+                cure="Name it, or leave the column out (pandas: to_csv(…, index=False)).",
+            )
+        folded = " ".join(fold_name(column, cased=True).split())
+        if folded in known:
+            twin = "twice" if known[folded] == column else f"beside {known[folded]!r}"
+            raise DatasetError(
+                f"{name}: column {column!r} stands {twin} in the header",
+                cure="Rename or remove one of the two.",
+            )
+        known[folded] = column
+    if not header:
+        raise DatasetError(f"{name} has no header", cure="Name the columns in the first line.")
     # One parser reads the names. The other would leave quotes in some, and take rows into others.
     plain = ",".join(f"c{position}" for position in range(len(header)))
     try:
@@ -221,7 +266,7 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
             yield lines.line_num, row
     except csv.Error as mistake:
         raise DatasetError(
-            f"{name}, line {lines.line_num}: {mistake}", cure="Mend the CSV at that line."
+            f"{name}, line {lines.line_num}: {mistake}", cure="Fix the CSV at that line."
         ) from None
 
 
@@ -249,26 +294,6 @@ def _split(text: str, name: str) -> tuple[list[str], str]:
     return header, text[sum(map(len, taken)) :]
 
 
-def _refuse_header(header: list[str], name: str) -> None:
-    known: dict[str, str] = {}
-    for position, column in enumerate(header, start=1):
-        if not column.strip():
-            raise DatasetError(
-                f"{name}: column {position} has no name in the header",
-                cure="Name it, or leave the column out (pandas: to_csv(…, index=False)).",
-            )
-        folded = " ".join(fold_name(column, cased=True).split())
-        if folded in known:
-            twin = "twice" if known[folded] == column else f"beside {known[folded]!r}"
-            raise DatasetError(
-                f"{name}: column {column!r} stands {twin} in the header",
-                cure="Rename or remove one of the two.",
-            )
-        known[folded] = column
-    if not header:
-        raise DatasetError(f"{name} has no header", cure="Name the columns in the first line.")
-
-
 def _refuse_ragged(text: str, name: str) -> None:
     width = 0
     for line, row in _rows(text, name):
@@ -285,27 +310,51 @@ class InputFileBytes:
     """A file's bytes and what they are known by. ``path`` is as written, for messages."""
 
     path: str
-    raw: bytes
+    stream: IO[bytes]
     input: InputFile
+
+    @property
+    def raw(self) -> bytes:
+        """All of the bytes."""
+        self.stream.seek(0)
+        return self.stream.read(self.input.file.size)  # by size it is read without a copy
 
 
 def read_file(path: str, locate: Locate) -> InputFileBytes:
-    """Read one file whole. Raises ``DatasetError`` when it is missing, a folder, or empty."""
-    real = locate(path)
-    raw = read_bytes(real, path)
-    return InputFileBytes(path, raw, InputFile(path, named_digest(record_name(path), raw)))
+    """Hash one file, to be read in parts or whole.
+
+    Raises ``DatasetError`` when it is missing, a folder, or empty.
+    """
+    with _explain_unreadable(real := locate(path), path):
+        found = HashedFile(real, path)
+    _refuse_empty(found.size, path)
+    digest = FileDigest(record_name(path), found.size, found.sha256)
+    return InputFileBytes(path, io.BufferedReader(found, BLOCK), InputFile(path, digest))
 
 
 def read_bytes(real: Path, shown: str) -> bytes:
     """Return a file's bytes; ``shown`` names it in messages. Raises ``DatasetError``."""
+    with _explain_unreadable(real, shown):
+        raw = real.read_bytes()
+    _refuse_empty(len(raw), shown)
+    return raw
+
+
+def _refuse_empty(size: int, shown: str) -> None:
+    if not size:
+        raise DatasetError(f"{shown} is empty (0 bytes)", cure="Write the data again.")
+
+
+@contextmanager
+def _explain_unreadable(real: Path, shown: str) -> Iterator[None]:
     try:
         if real.exists() and not real.is_dir() and not real.is_file():
             # A pipe would block for ever, and a device may never end.
             raise DatasetError(f"{shown} is not a regular file", cure="Name a plain file.")
-        raw = real.read_bytes()
+        yield
     except FileNotFoundError:
         raise DatasetError(
-            f"{shown} does not exist", cure="Mend the path; it is relative to the audit file."
+            f"{shown} does not exist", cure="Fix the path; it is relative to the audit file."
         ) from None
     except IsADirectoryError:
         raise DatasetError(
@@ -313,11 +362,8 @@ def read_bytes(real: Path, shown: str) -> bytes:
         ) from None
     except (OSError, ValueError) as mistake:
         raise DatasetError(
-            f"{shown} cannot be read ({mistake})", cure="Mend the path or the file's permissions."
+            f"{shown} cannot be read ({mistake})", cure="Fix the path or the file's permissions."
         ) from None
-    if not raw:
-        raise DatasetError(f"{shown} is empty (0 bytes)", cure="Write the data again.")
-    return raw
 
 
 def named_digest(name: str, raw: bytes) -> FileDigest:
@@ -350,7 +396,28 @@ def read_pictures(section: DataSection, folder: Path) -> RawDataset:
     Files whose name starts with a dot do not count. Raises ``DatasetError``.
     """
     path = section.path
-    files = _files(path, folder)
+    files: list[str] = []
+    for entry in sorted(_visible(folder)):
+        if not entry.is_dir():
+            raise DatasetError(
+                f"{path}/{entry.name} lies outside the classes",
+                cure="Put every picture into a sub-folder named like its class.",
+            )
+        found = []
+        for item in sorted(_visible(entry)):
+            relative = item.relative_to(folder).as_posix()
+            if item.is_dir() or item.suffix.lower() not in SUFFIXES:
+                raise DatasetError(
+                    f"{path}/{relative} is not a picture",
+                    cure="Keep only PNG and JPEG files in the classes' folders.",
+                )
+            found.append(relative)
+        files += found
+    if not files:
+        raise DatasetError(
+            f"{path} is a folder without pictures",
+            cure="Make one sub-folder a class with PNG or JPEG files in it, or name a file.",
+        )
     raws = [read_bytes(folder / relative, f"{path}/{relative}") for relative in files]
     name = record_name(path)
     classes = [relative.split("/", 1)[0] for relative in files]
@@ -375,7 +442,28 @@ def _stack(path: str, files: list[str], raws: list[bytes]) -> Array:
     arrays: list[Array] = []
     size = sum(map(len, raws))
     for relative, raw in zip(files, raws, strict=True):
-        arrays.append(_decode(raw, f"{path}/{relative}"))
+        place = f"{path}/{relative}"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(io.BytesIO(raw), formats=FORMATS) as picture:
+                    mode = picture.mode
+                    pixels: Array = np.asarray(picture)
+        except (OSError, SyntaxError, ValueError, EOFError, TypeError, OverflowError) as mistake:
+            raise DatasetError(
+                f"{place} is not a picture that can be read ({mistake})",
+                cure="Write it again; it may have been cut short.",
+            ) from None
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as mistake:
+            raise DatasetError(
+                f"{place} is too large ({mistake})", cure="Take smaller pictures."
+            ) from None
+        if mode not in MODES:
+            raise DatasetError(
+                f"{place} has pixels of kind {mode!r}",
+                cure="Convert it to 8-bit grey (L) or RGB, as the model takes it.",
+            )
+        arrays.append(pixels)
         # all have one size, so that the first tells what they take together
         refuse_decompression_bomb(
             path, size, arrays[0].nbytes * len(files), cure="Take fewer or smaller pictures."
@@ -388,64 +476,13 @@ def _stack(path: str, files: list[str], raws: list[bytes]) -> Array:
     return np.stack(arrays)
 
 
-def _files(path: str, folder: Path) -> list[str]:
-    found: list[str] = []
-    for entry in sorted(_visible(folder)):
-        if not entry.is_dir():
-            raise DatasetError(
-                f"{path}/{entry.name} lies outside the classes",
-                cure="Put every picture into a sub-folder named like its class.",
-            )
-        found += [_picture(path, folder, item) for item in sorted(_visible(entry))]
-    if not found:
-        raise DatasetError(
-            f"{path} is a folder without pictures",
-            cure="Make one sub-folder a class with PNG or JPEG files in it, or name a file.",
-        )
-    return found
-
-
 def _visible(folder: Path) -> list[Path]:
     try:
         return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     except OSError as mistake:
         raise DatasetError(
-            f"the folder {folder.name} cannot be read ({mistake})", cure="Mend its permissions."
+            f"the folder {folder.name} cannot be read ({mistake})", cure="Fix its permissions."
         ) from None
-
-
-def _picture(path: str, folder: Path, item: Path) -> str:
-    relative = item.relative_to(folder).as_posix()
-    if item.is_dir() or item.suffix.lower() not in SUFFIXES:
-        raise DatasetError(
-            f"{path}/{relative} is not a picture",
-            cure="Keep only PNG and JPEG files in the classes' folders.",
-        )
-    return relative
-
-
-def _decode(raw: bytes, place: str) -> Array:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(raw), formats=FORMATS) as picture:
-                mode = picture.mode
-                pixels: Array = np.asarray(picture)
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError, OverflowError) as mistake:
-        raise DatasetError(
-            f"{place} is not a picture that can be read ({mistake})",
-            cure="Write it again; it may have been cut short.",
-        ) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as mistake:
-        raise DatasetError(
-            f"{place} is too large ({mistake})", cure="Take smaller pictures."
-        ) from None
-    if mode not in MODES:
-        raise DatasetError(
-            f"{place} has pixels of kind {mode!r}",
-            cure="Convert it to 8-bit grey (L) or RGB, as the model takes it.",
-        )
-    return pixels
 
 
 def _words(pixels: Array) -> str:
@@ -468,15 +505,26 @@ def read_parquet(raw: bytes, name: str, child: Path = CHILD) -> pl.DataFrame:
     """
     with scratch_folder() as folder:
         table = folder / "table.arrow"
-        _convert(raw, name, child, table)
+        _read_in_child(raw, name, table, child)
         return pl.read_ipc(table)
 
 
-def _convert(raw: bytes, name: str, child: Path, table: Path) -> None:
+def list_index_columns(raw: bytes, name: str) -> tuple[str, ...]:
+    """Return the columns of a Parquet file that pandas wrote as the index of its table.
+
+    Raises ``DatasetError`` when it is damaged or something else.
+    """
+    with scratch_folder() as folder:
+        names = folder / "names.json"
+        _read_in_child(raw, name, names, CHILD, "index")
+        return tuple(json.loads(names.read_bytes()))
+
+
+def _read_in_child(raw: bytes, name: str, into: Path, child: Path, *asked: str) -> None:
     try:
-        with table.open("wb") as out:
+        with into.open("wb") as out:
             done = subprocess.run(  # noqa: S603 -- our own interpreter and script, no shell
-                [sys.executable, "-P", str(child), str(memory_limit_of(len(raw)))],
+                [sys.executable, "-P", str(child), str(memory_limit_of(len(raw))), *asked],
                 input=raw,
                 stdout=out,
                 stderr=subprocess.PIPE,

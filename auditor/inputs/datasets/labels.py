@@ -1,4 +1,4 @@
-"""Labels and scores: what the classes are, which one each row has, what a model said of it."""
+"""Labels and scores of a dataset: its classes, and the class of each row."""
 
 from collections.abc import Mapping
 
@@ -8,20 +8,23 @@ from numpy.typing import NDArray
 
 from auditor.domain.auditfiles import TaskSection
 from auditor.domain.datasets import UNLABELLED, DatasetRole
+from auditor.domain.name_suggestions import suggest_near_names
 from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.errors import DatasetError
-from auditor.inputs.datasets.columns import (
+from auditor.inputs.datasets.column_conversion import (
     describe_other_rows,
     encode_column,
     normalize_label,
     to_numbers,
     to_texts,
 )
+from auditor.inputs.datasets.label_trials import assign_classes
 from auditor.inputs.datasets.raw_dataset import RawDataset
 
 MOST_UNDECLARED = 100
 SUM_TOLERANCE = 1e-3
 LEAST_DECIDED = 2
+MOST_RENAMED = 5
 MISSING = ""
 """Stands for what is missing: no text that is read from a file is empty."""
 
@@ -158,6 +161,33 @@ def read_decisions(source: RawDataset, name: str, task: ClassificationTask) -> N
     return _indices(source, name, "prediction", task)
 
 
+def refuse_foreign_decisions(
+    source: RawDataset,
+    name: str,
+    task: ClassificationTask,
+    labels: NDArray[np.int64],
+    decisions: NDArray[np.int64],
+) -> None:
+    """Raise ``DatasetError`` where decisions and labels have different words for the classes."""
+    known = labels != UNLABELLED
+    true, codes = np.unique(labels[known], return_inverse=True)
+    told, decided = np.unique(decisions[known], return_inverse=True)
+    if len(told) < LEAST_DECIDED or not len(true) or np.isin(told, true).any():
+        return
+    meant = assign_classes(codes.astype(np.int64), decided.astype(np.int64))
+    words = [
+        f"{task.classes[told[at]]!r} to {task.classes[true[place]]!r}"
+        for at, place in list(meant.items())[:MOST_RENAMED]
+    ]
+    raise DatasetError(
+        f"{source.name}: no decision in column {name!r} "
+        f"({', '.join(task.classes[at] for at in told[:MOST_RENAMED])}) is among the labels in "
+        f"column {source.labels!r} ({', '.join(task.classes[at] for at in true[:MOST_RENAMED])})",
+        cure=f"If they mean the same, rename {' and '.join(words)} in column {name!r}, and list "
+        "each class once under task.classes.",
+    )
+
+
 def _indices(
     source: RawDataset, name: str, what: str, task: ClassificationTask, *, late: bool = False
 ) -> NDArray[np.int64]:
@@ -181,8 +211,9 @@ def _indices(
         raise DatasetError(
             f"{source.name}: column {name!r}, {source.row(row)}: the {what} "
             f"{written[row]!r} is none of the classes {', '.join(task.classes)}"
-            f"{describe_other_rows(outside.size)}",
-            cure=f"Add it to task.classes, or mend the {what}.",
+            f"{describe_other_rows(outside.size)}"
+            f"{suggest_near_names(str(written[row]), task.classes)}",
+            cure=f"Add it to task.classes, or fix the {what}.",
         )
     return indices
 
@@ -194,7 +225,15 @@ def read_scores(source: RawDataset, task: ClassificationTask) -> Floats:
     outside 0..1, and for rows whose scores do not sum to 1 (within 0.001).
     """
     columns = np.stack([to_numbers(source, name) for name in source.scores], axis=1)
-    _refuse_improbable(source, columns)
+    outside = np.argwhere(~((columns >= 0) & (columns <= 1)))
+    if outside.size:
+        row, column = (int(part) for part in outside[0])
+        raise DatasetError(
+            f"{source.name}: column {source.scores[column]!r}, {source.row(row)}: the score "
+            f"{columns[row, column]:g} is no probability"
+            f"{describe_other_rows(len(np.unique(outside[:, 0])))}",
+            cure="Store probabilities between 0 and 1 (softmax of the logits).",
+        )
     if columns.shape[1] == 1 and task.binary:
         positive = columns[:, 0]
         pair = (1 - positive, positive) if task.positive_index == 1 else (positive, 1 - positive)
@@ -235,18 +274,6 @@ def read_predictions(source: RawDataset) -> Floats:
             cure="Store a prediction for every row.",
         )
     return values[:, None]
-
-
-def _refuse_improbable(source: RawDataset, columns: Floats) -> None:
-    outside = np.argwhere(~((columns >= 0) & (columns <= 1)))
-    if outside.size:
-        row, column = (int(part) for part in outside[0])
-        raise DatasetError(
-            f"{source.name}: column {source.scores[column]!r}, {source.row(row)}: the score "
-            f"{columns[row, column]:g} is no probability"
-            f"{describe_other_rows(len(np.unique(outside[:, 0])))}",
-            cure="Store probabilities between 0 and 1 (softmax of the logits).",
-        )
 
 
 def _label_column(source: RawDataset) -> pl.Series:

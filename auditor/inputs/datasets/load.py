@@ -1,6 +1,6 @@
 """Loads the datasets of an audit file, with task, input space and repeated rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,13 +18,12 @@ from auditor.domain.tasks import (
     Array,
     ClassificationTask,
     Floats,
-    InputFeature,
     InputSpace,
     RegressionTask,
     Task,
 )
 from auditor.errors import AuditFileError, DatasetError
-from auditor.inputs.datasets.columns import (
+from auditor.inputs.datasets.column_conversion import (
     encode_texts,
     read_texts,
     read_times,
@@ -51,6 +50,7 @@ from auditor.inputs.datasets.labels import (
     read_predictions,
     read_scores,
     read_target_values,
+    refuse_foreign_decisions,
 )
 from auditor.inputs.datasets.raw_dataset import RawDataset, is_single_valued
 from auditor.inputs.datasets.schema import FeatureSchema, read_schema, refuse_broken_relations
@@ -62,7 +62,13 @@ from auditor.inputs.datasets.sources import (
     refuse_unknown_features,
 )
 from auditor.inputs.resolve import Locate
-from auditor.metrics.data.near_duplicates import Rows, first_equal_rows, row_codes
+from auditor.metrics.data.near_duplicates import (
+    SCORE_DIGITS,
+    Rows,
+    code_answers,
+    first_equal_rows,
+    row_codes,
+)
 from auditor.metrics.stats.group_gaps import tabulate
 
 LEAST_EFFECTIVE = 0.98
@@ -82,6 +88,16 @@ factor of 1.4 at most."""
 UNIT = 1.0
 """The usual size of a column's numbers is at least this, where the table has numbers as large: in a
 column that is all but zero, noise is as large as the largest number."""
+DIGITS = 3
+"""Scores with more decimal digits than this tell rows apart: coarser ones are equal by nature."""
+LEAST_PATTERNS = 0.1
+"""Rows without inputs are copies where they tell as much as fewer than this share of them."""
+MOST_VARIED = 1.25
+"""No more labels and groups than this go with a score that copies share: the rows of one leaf of a
+tree differ in them."""
+FINE = 1e-9
+FEW_FINE = 0.5
+"""Scores are coarse where no more than this share of the rows has more digits."""
 ROUNDS = 4
 FAR = 1e9
 """A place beyond those of all numbers in double precision."""
@@ -93,39 +109,73 @@ def mark_repeated_rows(dataset: Dataset) -> Dataset:
     Copies are rows of one label and of equal inputs, as a model in single precision takes them, or
     of inputs that are alike, where most rows are; texts but for case, blanks and what is not seen.
     Of a regression the label does not count. They share a cluster, joined with the declared ones.
+    Without inputs, copies are rows of equal scores and all else, where these tell rows apart.
     """
-    if (
-        dataset.role is not DatasetRole.EVALUATION
-        or dataset.inputs is None
-        or not dataset.inputs.size
-    ):
+    if dataset.role is not DatasetRole.EVALUATION or not dataset.rows:
+        return dataset
+    if dataset.inputs is None:
+        first = _first_equal_answers(dataset)
+        return dataset if first is None else _share_clusters(dataset, first)
+    if not dataset.inputs.size:
         return dataset
     labels = np.zeros(dataset.rows, np.int64) if dataset.labels is None else dataset.labels
-    first = _first_equal(dataset.inputs, labels)
+    # `[n]`: the number of the first row that equals each, and has its label
+    inputs = dataset.inputs
+    taken = inputs.astype(np.float32, copy=False) if inputs.dtype.kind == "f" else inputs
+    if inputs.dtype.kind == TEXT:
+        taken = np.array([" ".join(fold_name(str(text)).split()) for text in inputs])
+    both = np.stack((row_codes(taken)[0], labels))
+    first = first_equal_rows(
+        np.unique(both, axis=1, return_inverse=True)[1].astype(np.int64).ravel()
+    )
     if dataset.inputs.dtype.kind != TEXT:
         near = _first_near(dataset.inputs, labels)
         first = near if _worth(near) < LEAST_UNALIKE * _worth(first) else first
     if _worth(first) >= LEAST_EFFECTIVE * dataset.rows:
         return dataset
+    return _share_clusters(dataset, first)
+
+
+def _first_equal_answers(dataset: Dataset) -> Rows | None:
+    """Return ``[n]`` as copies are marked, or nothing where rows are equal by chance, or may be.
+
+    Copies have the scores, the label and all other columns of one row. Rows that only share the
+    scores, as in a leaf of a tree, differ in their labels and groups now and then.
+    """
+    if dataset.scores is None:
+        return None
+    scores = np.round(dataset.scores, SCORE_DIGITS)
+    (answer,) = row_codes(scores)
+    fine = (np.abs(scores - np.round(scores, DIGITS)) > FINE).any(axis=1)
+    rows = code_answers(dataset)
+    _, place, times = np.unique(answer, return_inverse=True, return_counts=True)
+    again = fine & (times[place] > 1)
+    varied = np.unique(rows[again]).size > MOST_VARIED * np.unique(answer[again]).size
+    first = first_equal_rows(rows)
+    if fine.mean() <= FEW_FINE or varied or _worth(first) >= LEAST_PATTERNS * dataset.rows:
+        return None
+    return first
+
+
+def _share_clusters(dataset: Dataset, first: Rows) -> Dataset:
+    """Return the dataset with copies marked, which share a cluster, and so do declared ones."""
     declared = dataset.cluster
-    return replace(dataset, copies=first, cluster=_joined(first, declared), declared=declared)
+    place = np.unique(first, return_inverse=True)[1].astype(np.int64)
+    if declared is not None:
+        count = int(place.max()) + 1
+        links = coo_array(
+            (np.ones(place.size, np.int8), (place, declared.codes + count)),
+            shape=(count + len(declared.names),) * 2,
+        )
+        place = connected_components(links, directed=False)[1].astype(np.int64)[place]
+    joined = TextColumn.of([f"copies of row {row}" for row in first_equal_rows(place)])
+    return replace(dataset, copies=first, cluster=joined, declared=declared)
 
 
 def _worth(first: Rows) -> float:
     """Return how many rows would tell as much if no two of them were copies."""
     sizes = np.unique(first, return_counts=True)[1].astype(np.float64)
     return first.size**2 / float(np.square(sizes).sum())
-
-
-def _first_equal(inputs: Array, labels: NDArray[np.int64]) -> Rows:
-    """Return ``[n]``: the number of the first row that equals each, and has its label."""
-    taken = inputs.astype(np.float32) if inputs.dtype.kind == "f" else inputs
-    if inputs.dtype.kind == TEXT:
-        taken = np.array([" ".join(fold_name(str(text)).split()) for text in inputs])
-    both = np.stack((row_codes(taken)[0], labels))
-    return first_equal_rows(
-        np.unique(both, axis=1, return_inverse=True)[1].astype(np.int64).ravel()
-    )
 
 
 def _first_near(inputs: Array, labels: NDArray[np.int64]) -> Rows:
@@ -139,11 +189,26 @@ def _first_near(inputs: Array, labels: NDArray[np.int64]) -> Rows:
     sizes = _sizes(columns, alone=inputs.ndim == TABLE_AXES)
     first = np.arange(len(inputs), dtype=np.int64)
     groups = _RowGroups.of(labels)
+    settled = False
     for cut in (*[False] * ROUNDS, True):
+        if settled and not cut:
+            continue  # a round that parted nothing would part nothing again
+        before = groups.count_parts()
         for column, size in zip(columns, sizes, strict=True):
             if not groups.rows.size:
                 return first
-            groups = groups.parted(_places(column[groups.rows], size), cut=cut)
+            # Where numbers lie, in steps of `ALIKE`: of the usual size, or of a larger number's.
+            # Beyond the usual size steps grow with each power of two, so that a few huge numbers
+            # do not make all others alike. What is no number (missing, infinite) has a place of
+            # its own.
+            numbers = _as_taken(column[groups.rows]) / size
+            share, power = np.frexp(np.abs(numbers))
+            grown = np.where(power > 0, power + 2 * share - 1, np.abs(numbers))
+            placed: Floats = np.copysign(grown, numbers) / ALIKE
+            groups = groups.parted(
+                np.nan_to_num(placed, nan=2 * FAR, posinf=FAR, neginf=-FAR), cut=cut
+            )
+        settled = groups.count_parts() == before
     begin = np.flatnonzero(groups.fresh)
     if begin.size:
         lowest = np.minimum.reduceat(groups.rows, begin)
@@ -153,31 +218,15 @@ def _first_near(inputs: Array, labels: NDArray[np.int64]) -> Rows:
 
 def _sizes(columns: Array, *, alone: bool) -> Floats:
     """Return the usual size of each column's numbers, ``alone``, or of all, as powers of two."""
-    known = [_magnitudes(column) for column in columns]
+    known = []
+    for column in columns:
+        numbers = np.abs(_as_taken(column))
+        numbers = numbers[np.isfinite(numbers)]
+        known.append((float(numbers.sum()) / max(1, numbers.size), float(numbers.max(initial=0.0))))
     usual = np.array([mean for mean, _ in known])
     most = max(largest for _, largest in known)
     counted = np.maximum(usual, min(UNIT, most)) if alone else np.full(usual.shape, usual.max())
     return np.ldexp(1.0, np.frexp(np.where(counted > 0, counted, UNIT))[1])
-
-
-def _magnitudes(column: Array) -> tuple[float, float]:
-    """Return the mean and the largest magnitude of a column's numbers."""
-    numbers = np.abs(_as_taken(column))
-    numbers = numbers[np.isfinite(numbers)]
-    return float(numbers.sum()) / max(1, numbers.size), float(numbers.max(initial=0.0))
-
-
-def _places(column: Array, size: float) -> Floats:
-    """Return where numbers lie, in steps of ``ALIKE``: of the usual size, or of a larger number's.
-
-    Beyond the usual size steps grow with each power of two, so that a few huge numbers do not make
-    all others alike. What is no number (missing, infinite) has a place of its own.
-    """
-    numbers = _as_taken(column) / size
-    share, power = np.frexp(np.abs(numbers))
-    grown = np.where(power > 0, power + 2 * share - 1, np.abs(numbers))
-    placed: Floats = np.copysign(grown, numbers) / ALIKE
-    return np.nan_to_num(placed, nan=2 * FAR, posinf=FAR, neginf=-FAR)
 
 
 def _as_taken(column: Array) -> Floats:
@@ -215,6 +264,10 @@ class _RowGroups:
             fresh[1:] |= np.diff(placed) > 1
         return _RowGroups(self.rows[order], fresh).without_single_rows()
 
+    def count_parts(self) -> int:
+        """Return a number that grows by one with each parting, also where single rows go."""
+        return int(self.fresh.sum()) - self.rows.size
+
     def without_single_rows(self) -> "_RowGroups":
         """Leave out groups of one row: nothing is alike to it."""
         kept = ~(self.fresh & np.append(self.fresh[1:], True))
@@ -224,19 +277,6 @@ class _RowGroups:
 def _begins(sorted_values: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Return where another value begins."""
     return np.append(True, sorted_values[1:] != sorted_values[:-1])
-
-
-def _joined(first: NDArray[np.int64], declared: TextColumn | None) -> TextColumn:
-    """Return clusters in which copies share one, and so do rows of one declared cluster."""
-    place = np.unique(first, return_inverse=True)[1].astype(np.int64)
-    if declared is not None:
-        count = int(place.max()) + 1
-        links = coo_array(
-            (np.ones(place.size, np.int8), (place, declared.codes + count)),
-            shape=(count + len(declared.names),) * 2,
-        )
-        place = connected_components(links, directed=False)[1].astype(np.int64)[place]
-    return TextColumn.of([f"copies of row {row}" for row in first_equal_rows(place)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,19 +306,34 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     task = _task(audit, sources)
     for role, source in sources.items():
         with describe_column_setting(audit, role):
-            inputs = _inputs(audit, source, schema)
+            # What was drafted from the evaluation rows can be too narrow for others.
+            foreign = schema.drafted and role is not DatasetRole.EVALUATION
+            inputs = _inputs(audit, source, replace(schema, drafted=foreign))
             if source.inputs is None:  # an array of inputs is another than those that are named
                 refuse_label_features(audit, role, inputs.names)
             datasets[role] = _dataset(role, source, audit.data[role], task, inputs)
-    _refuse_other_shapes(datasets, sources)
+    shapes = {
+        role: dataset.inputs.shape[1:]
+        for role, dataset in datasets.items()
+        if dataset.inputs is not None
+    }
+    first = next(iter(shapes), None)
+    for role, shape in shapes.items():
+        if first is not None and shape != shapes[first]:
+            raise DatasetError(
+                f"{sources[role].name} ({role.value}) has inputs of shape {shape}, but "
+                f"{sources[first].name} ({first.value}) of shape {shapes[first]}",
+                cure="Give all datasets the inputs that the one model takes.",
+            )
     first = next(iter(sources), DatasetRole.EVALUATION)
     rows = datasets[first].inputs if sources else None
     pictures = bool(sources) and sources[first].pictures
+    once_files = [*files, *(file for source in sources.values() for file in source.files)]
     return LoadedDatasets(
         datasets=datasets,
         task=task,
         space=input_space(audit.input, schema, rows, pictures=pictures),
-        inputs=_once([*files, *(file for source in sources.values() for file in source.files)]),
+        inputs=tuple(dict.fromkeys(once_files)),
     )
 
 
@@ -325,10 +380,9 @@ def _inputs(audit: AuditFile, source: RawDataset, schema: FeatureSchema) -> _Inp
         values = stack_features(source, names)
     elif source.pictures and audit.input.domain is not None:
         values = scale_pixels(values, audit.input.domain)
-    known = features or [InputFeature(name) for name in names]
     if features:
-        refuse_outside_schema(source, values, features)
-    refuse_not_finite(source, values, known)
+        refuse_outside_schema(source, values, schema)
+    refuse_not_finite(source, values, schema, names)
     if features:
         refuse_broken_relations(source, values, schema)
     if audit.input.domain is not None:
@@ -339,7 +393,19 @@ def _inputs(audit: AuditFile, source: RawDataset, schema: FeatureSchema) -> _Inp
 def _dataset(
     role: DatasetRole, source: RawDataset, section: DataSection, task: Task, inputs: _InputColumns
 ) -> Dataset:
-    truth = _truth(role, source, section, task)
+    known, scored = source.labels is not None, bool(source.scores)
+    if isinstance(task, ClassificationTask):
+        labels = label_indices(source, task, role) if known else None
+        decisions = None
+        if section.predictions is not None:
+            decisions = read_decisions(source, section.predictions, task)
+            if labels is not None:
+                refuse_foreign_decisions(source, section.predictions, task, labels, decisions)
+        scores = read_scores(source, task) if scored else None
+        truth = _RowTruth(labels=labels, scores=scores, decisions=decisions)
+    else:
+        targets = read_target_values(source, role) if known else None
+        truth = _RowTruth(targets=targets, scores=read_predictions(source) if scored else None)
     dataset = Dataset(
         role=role,
         files=tuple(dict.fromkeys(item.file for item in source.files)),
@@ -375,19 +441,6 @@ def _cluster(source: RawDataset, section: DataSection) -> TextColumn | None:
     return encode_texts(to_names(source, section.cluster, "cluster"))
 
 
-def _truth(role: DatasetRole, source: RawDataset, section: DataSection, task: Task) -> _RowTruth:
-    known, scored = source.labels is not None, bool(source.scores)
-    if isinstance(task, ClassificationTask):
-        labels = label_indices(source, task, role) if known else None
-        decisions = None
-        if section.predictions is not None:
-            decisions = read_decisions(source, section.predictions, task)
-        scores = read_scores(source, task) if scored else None
-        return _RowTruth(labels=labels, scores=scores, decisions=decisions)
-    targets = read_target_values(source, role) if known else None
-    return _RowTruth(targets=targets, scores=read_predictions(source) if scored else None)
-
-
 def _slices(source: RawDataset, section: DataSection, inputs: _InputColumns) -> tuple[str, ...]:
     # Columns that nothing else claims are slice features, as the audit file's contract says.
     taken = frozenset(inputs.names)
@@ -418,35 +471,24 @@ def _ids(source: RawDataset) -> RowNames:
     return to_row_names(ids)
 
 
-def _refuse_other_shapes(
-    datasets: Mapping[DatasetRole, Dataset], sources: Mapping[DatasetRole, RawDataset]
-) -> None:
-    shapes = {
-        role: dataset.inputs.shape[1:]
-        for role, dataset in datasets.items()
-        if dataset.inputs is not None
-    }
-    first = next(iter(shapes), None)
-    for role, shape in shapes.items():
-        if first is not None and shape != shapes[first]:
-            raise DatasetError(
-                f"{sources[role].name} ({role.value}) has inputs of shape {shape}, but "
-                f"{sources[first].name} ({first.value}) of shape {shapes[first]}",
-                cure="Give all datasets the inputs that the one model takes.",
-            )
-
-
-def _once(files: Sequence[InputFile]) -> tuple[InputFile, ...]:
-    return tuple(dict.fromkeys(files))
-
-
 def count_rows_by_label(dataset: Dataset, task: Task) -> AuditSize:
     """Return the rows of a dataset by label, and by group and label; none without labels.
 
-    A regression counts as one class: its model gives one score a row.
+    A regression counts as one class, whose rows have no label: its model gives one score a row.
     """
     if not isinstance(task, ClassificationTask):
-        return AuditSize(rows=dataset.rows, classes=1)
+        counted = {
+            column: np.bincount(members.codes, minlength=len(members.names)).tolist()
+            for column, members in dataset.groups.items()
+        }
+        alike = {
+            column: {
+                group: {"": rows}
+                for group, rows in zip(dataset.groups[column].names, counts, strict=True)
+            }
+            for column, counts in counted.items()
+        }
+        return AuditSize(rows=dataset.rows, classes=1, groups=alike)
     if dataset.labels is None:
         return AuditSize(rows=dataset.rows, classes=len(task.classes))
     groups: dict[str, dict[str, dict[str, int]]] = {}

@@ -1,4 +1,4 @@
-"""How much memory data may take, decided by what a file declares, before anything is unpacked."""
+"""Memory limits for data files, applied to declared sizes before anything is unpacked."""
 
 from typing import NoReturn
 

@@ -1,17 +1,19 @@
 """Read Parquet from standard input, write Arrow to standard output; run as a script.
 
 Damaged Parquet can make the reader panic or abort its process, so the process is this one.
-It imports nothing of ours, so that it starts fast. Its argument is how many bytes of memory the
-table may take.
+It imports nothing of ours, so that it starts fast. Its first argument is how many bytes of memory
+the table may take; a second one, ``index``, asks for the names of pandas' index columns instead.
 """
 
 import io
+import json
 import sys
 
 import polars as pl
 
 SPARE = 3
 """So many times a table is held while it is read and written."""
+INDEX = "index"
 CELL = 8
 CPU_SECONDS = 60
 """With as many for every gigabyte that the table may take."""
@@ -28,6 +30,9 @@ def main() -> None:
         rows = pl.scan_parquet(io.BytesIO(raw)).select(pl.len()).collect().item()
         if rows * columns * CELL > most:
             sys.exit("larger than allowed")
+        if sys.argv[2:] == [INDEX]:
+            sys.stdout.write(json.dumps(list_index_columns(raw)))
+            return
         table = pl.read_parquet(io.BytesIO(raw))
         if table.estimated_size() > most:
             sys.exit("larger than allowed")
@@ -37,6 +42,18 @@ def main() -> None:
         lines = str(mistake).splitlines() or ["no reason given"]
         sys.exit(lines[0])
     table.write_ipc(sys.stdout.buffer)
+
+
+def list_index_columns(raw: bytes) -> list[str]:
+    """Return the columns that pandas wrote as the index of its table, by the file's metadata."""
+    try:
+        told = json.loads(pl.read_parquet_metadata(io.BytesIO(raw)).get("pandas", "{}"))
+        named = told["index_columns"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+    known = pl.read_parquet_schema(io.BytesIO(raw))
+    listed = named if isinstance(named, list) else []
+    return [it for it in listed if isinstance(it, str) and it in known]
 
 
 def limit_resources(most: int) -> None:

@@ -1,4 +1,4 @@
-"""A source: what one data file, or one folder of pictures, holds before it gets a meaning."""
+"""A raw dataset: the content of a data file or picture folder, before it is interpreted."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class MissingColumnError(DatasetError):
     def __init__(self, path: str, column: str, known: Iterable[str]) -> None:
         super().__init__(
             f"{path} has no column {column!r}; {describe_similar_columns(column, known)}",
-            cure="Name one that is there, or mend the data file.",
+            cure="Name one that is there, or fix the data file.",
         )
         self.column = column
 

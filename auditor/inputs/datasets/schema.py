@@ -22,16 +22,22 @@ Mistake = tuple[str, str]
 """What contradicts itself, and the cure."""
 
 
+DRAFTED = "# Drafted from the columns of "
+"""How a schema begins that `auditor init` wrote."""
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureSchema:
     """The features in the order of the model's inputs, and the relations that rows keep.
 
-    ``places`` say ``file:line`` of each feature.
+    ``places`` say ``file:line`` of each feature. ``drafted`` tells that `auditor init` wrote the
+    file, from the evaluation sample alone.
     """
 
     features: tuple[InputFeature, ...] = ()
     relations: tuple[ColumnRelation, ...] = ()
     places: tuple[str, ...] = ()
+    drafted: bool = False
 
 
 class FeatureSpec(StrictModel):
@@ -80,7 +86,7 @@ class FeatureSpec(StrictModel):
             cure = "List every code that the column may hold once: categories: [0, 1, 2]."
             yield "is categorical without two or more distinct categories", cure
         if not _finite(self.categories):
-            yield "has a category that is not finite", "Mend it."
+            yield "has a category that is not finite", "Fix it."
 
     def feature(self) -> InputFeature:
         """Return the domain's form."""
@@ -142,7 +148,8 @@ def read_schema(file: InputFileBytes) -> FeatureSchema:
         seen.add(feature.name)
     features = tuple(feature.feature() for feature in shape.features)
     places = tuple(document.where(("features", index)) for index in range(len(features)))
-    return FeatureSchema(features, tuple(_relations(document, shape)), places)
+    drafted = file.raw.startswith(DRAFTED.encode())
+    return FeatureSchema(features, tuple(_relations(document, shape)), places, drafted)
 
 
 def _relations(document: YamlDocument, shape: FeatureSchemaSpec) -> Iterator[ColumnRelation]:
@@ -204,7 +211,7 @@ def refuse_broken_relations(source: RawDataset, inputs: Array, schema: FeatureSc
             raise DatasetError(
                 f"{source.name}: {source.row(row)} ({values}) breaks the relation "
                 f"`{relation.text}`{_count(broken)}",
-                cure=f"Mend the rows or the relation; or give it a tolerance, or holds: {share:g}, "
+                cure=f"Fix the rows or the relation; or give it a tolerance, or holds: {share:g}, "
                 "in the schema.",
             )
 

@@ -1,4 +1,4 @@
-"""Which rows each shadow model learnt from, as an array of true and false."""
+"""The inclusion matrix of shadow models: which rows each of them learnt from."""
 
 import csv
 import io
@@ -24,8 +24,31 @@ def read_shadow_inclusion(file: InputFileBytes) -> Include:
     """
     suffix = file.path.rpartition(".")[2]
     if suffix == "csv":
-        return _table(file)
-    place, array = file.path, _array(file) if suffix == "npz" else read_npy(file.raw, file.path)
+        try:
+            lines = list(csv.reader(io.StringIO(file.raw.decode("utf-8"))))
+        except (UnicodeDecodeError, csv.Error) as mistake:
+            raise DatasetError(
+                f"{file.path} is not CSV text ({mistake})", cure="Save it as UTF-8."
+            ) from None
+        rows: list[list[bool]] = []
+        for number, line in enumerate((line for line in lines if line), start=1):
+            said = [value.strip().lower() for value in line]
+            wrong = next((value for value in said if value not in TRUE | FALSE), None)
+            if wrong is not None:
+                raise DatasetError(
+                    f"{file.path}, line {number} holds {wrong!r}, which is neither true nor false",
+                    cure="Write 0 or 1, one line a model, without a header.",
+                )
+            if rows and len(said) != len(rows[0]):
+                raise DatasetError(
+                    f"{file.path}, line {number} has {len(said)} values, and line 1 {len(rows[0])}",
+                    cure="Write one value a row of the data on every line.",
+                )
+            rows.append([value in TRUE for value in said])
+        if not rows:
+            raise DatasetError(f"{file.path} has no line", cure="Write one line a model.")
+        return np.array(rows, dtype=np.bool_)
+    place, array = file.path, _array(file) if suffix == "npz" else read_npy(file.stream, file.path)
     if array.dtype != np.bool_:
         raise DatasetError(
             f"{place} holds {array.dtype}, not true and false",
@@ -40,7 +63,7 @@ def read_shadow_inclusion(file: InputFileBytes) -> Include:
 
 
 def _array(file: InputFileBytes) -> Array:
-    held = read_npz(file.raw, file.path)
+    held = read_npz(file.stream, file.path)
     if len(held) == 1:
         return next(iter(held.values()))
     if ARRAY not in held:
@@ -49,30 +72,3 @@ def _array(file: InputFileBytes) -> Array:
             cure=f"Write it again: numpy.savez(file, {ARRAY}=…).",
         )
     return held[ARRAY]
-
-
-def _table(file: InputFileBytes) -> Include:
-    try:
-        lines = list(csv.reader(io.StringIO(file.raw.decode("utf-8"))))
-    except (UnicodeDecodeError, csv.Error) as mistake:
-        raise DatasetError(
-            f"{file.path} is no CSV text ({mistake})", cure="Save it as UTF-8."
-        ) from None
-    rows: list[list[bool]] = []
-    for number, line in enumerate((line for line in lines if line), start=1):
-        said = [value.strip().lower() for value in line]
-        wrong = next((value for value in said if value not in TRUE | FALSE), None)
-        if wrong is not None:
-            raise DatasetError(
-                f"{file.path}, line {number} holds {wrong!r}, which is neither true nor false",
-                cure="Write 0 or 1, one line a model, without a header.",
-            )
-        if rows and len(said) != len(rows[0]):
-            raise DatasetError(
-                f"{file.path}, line {number} has {len(said)} values, and line 1 {len(rows[0])}",
-                cure="Write one value a row of the data on every line.",
-            )
-        rows.append([value in TRUE for value in said])
-    if not rows:
-        raise DatasetError(f"{file.path} has no line", cure="Write one line a model.")
-    return np.array(rows, dtype=np.bool_)

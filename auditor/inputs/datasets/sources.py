@@ -45,9 +45,29 @@ def open_raw_dataset(section: DataSection, locate: Locate, *, with_inputs: bool)
     """
     suffix = PurePath(section.path).suffix.lower()
     if suffix in TABLES:
-        return _open_table(section, read_file(section.path, locate), suffix)
+        file = read_file(section.path, locate)
+        table = TABLES[suffix](file.raw, section.name)
+        return _source(
+            section,
+            files=(file,),
+            rows=table.height,
+            columns={column.name: column for column in table.get_columns()},
+            below_header=suffix == ".csv",
+        )
     if suffix == ".npz":
-        return _open_npz(section, read_file(section.path, locate), with_inputs=with_inputs)
+        npz_file = read_file(section.path, locate)
+        arrays = read_npz(npz_file.stream, section.name)
+        asked = list_column_names(section, arrays)
+        chosen = _choose_input(section.name, arrays, asked) if with_inputs else None
+        columns = {
+            name: as_column(array, f"{section.name}: array {name!r}")
+            for name, array in arrays.items()
+            if name != chosen and (name in asked or array.ndim == 1)
+        }
+        if chosen is not None:
+            return _array_source(section, arrays[chosen], chosen, columns, (npz_file,))
+        rows = next((len(columns[name]) for name in asked if name in columns), 0)
+        return _source(section, files=(npz_file,), rows=rows, columns=columns)
     if suffix == ".npy":
         return _open_npy(section, locate)
     real = locate(section.path)
@@ -83,35 +103,9 @@ def named_columns(section: DataSection, there: Collection[str] = ()) -> Iterator
             yield (setting, at), name
 
 
-def _open_table(section: DataSection, file: InputFileBytes, suffix: str) -> RawDataset:
-    table = TABLES[suffix](file.raw, section.path)
-    return _source(
-        section,
-        files=(file,),
-        rows=table.height,
-        columns={column.name: column for column in table.get_columns()},
-        below_header=suffix == ".csv",
-    )
-
-
-def _open_npz(section: DataSection, file: InputFileBytes, *, with_inputs: bool) -> RawDataset:
-    arrays = read_npz(file.raw, section.path)
-    asked = list_column_names(section, arrays)
-    chosen = _choose_input(section.path, arrays, asked) if with_inputs else None
-    columns = {
-        name: as_column(array, f"{section.path}: array {name!r}")
-        for name, array in arrays.items()
-        if name != chosen and (name in asked or array.ndim == 1)
-    }
-    if chosen is not None:
-        return _array_source(section, arrays[chosen], chosen, columns, (file,))
-    rows = next((len(columns[name]) for name in asked if name in columns), 0)
-    return _source(section, files=(file,), rows=rows, columns=columns)
-
-
 def _open_npy(section: DataSection, locate: Locate) -> RawDataset:
     file = read_file(section.path, locate)
-    inputs = read_npy(file.raw, section.path)
+    inputs = read_npy(file.stream, section.path)
     columns: dict[str, pl.Series] = {}
     files = [file]
     for name in list_column_names(section):
@@ -121,7 +115,7 @@ def _open_npy(section: DataSection, locate: Locate) -> RawDataset:
                 cure="Write the path of a second .npy file instead (labels: y.npy), or use .npz.",
             )
         files.append(read_file(name, locate))
-        columns[name] = as_column(read_npy(files[-1].raw, name), name)
+        columns[name] = as_column(read_npy(files[-1].stream, name), name)
     return _array_source(section, inputs, section.path, columns, tuple(files))
 
 
@@ -132,7 +126,7 @@ def _array_source(
     columns: Mapping[str, pl.Series],
     files: tuple[InputFileBytes, ...],
 ) -> RawDataset:
-    place = section.path if name == section.path else f"{section.path}: array {name!r}"
+    place = section.path if name == section.path else f"{section.name}: array {name!r}"
     ready = to_native_array(inputs, place)
     return _source(
         section, files=files, rows=len(ready), columns=columns, inputs=ready, input_name=name
@@ -151,13 +145,26 @@ def _source(  # noqa: PLR0913 -- mirrors the fields of a source
 ) -> RawDataset:
     asked = list_column_names(section, columns)
     if rows == 0:
-        raise DatasetError(f"{section.path} has no rows", cure="Write the data again.")
-    _refuse_long_names(section.path, columns, asked)
-    _refuse_other_lengths(section.path, {n: columns[n] for n in asked if n in columns}, rows)
+        raise DatasetError(f"{section.name} has no rows", cure="Write the data again.")
+    # Refuse columns, and labels, groups and names of rows in them, that are longer than names
+    path = section.name
+    for names_name in columns:
+        mistake = explain_too_long(names_name)
+        if mistake:
+            raise DatasetError(f"{path}: the column {mistake}", cure="Give it a shorter name.")
+    for names_name in (it for it in asked if it in columns and columns[it].dtype == pl.String):
+        longest = columns[names_name].str.len_chars().arg_max() or 0
+        mistake = explain_too_long(str(columns[names_name][longest]))
+        if mistake:
+            raise DatasetError(
+                f"{path}: column {names_name!r}, row {longest + 1}: {mistake}",
+                cure="Write a shorter name there; what a model reads is named by `input.text`.",
+            )
+    _refuse_other_lengths(section.name, {n: columns[n] for n in asked if n in columns}, rows)
     kept = {name: column for name, column in columns.items() if len(column) == rows}
     named = frozenset(asked)
     source = RawDataset(
-        name=section.path,
+        name=section.name,
         rows=rows,
         files=tuple(file.input for file in files),
         columns=kept,
@@ -169,30 +176,10 @@ def _source(  # noqa: PLR0913 -- mirrors the fields of a source
         spare=tuple(name for name in kept if name not in named),
         below_header=below_header,
     )
-    return _with_all_columns(source, asked)
-
-
-def _with_all_columns(source: RawDataset, asked: tuple[str, ...]) -> RawDataset:
     # Asked for now: a column under another name would be taken for an input.
     for name in asked:
         source.column(name)
     return source
-
-
-def _refuse_long_names(path: str, columns: Mapping[str, pl.Series], asked: tuple[str, ...]) -> None:
-    """Refuse columns, and labels, groups and names of rows in them, that are longer than names."""
-    for name in columns:
-        mistake = explain_too_long(name)
-        if mistake:
-            raise DatasetError(f"{path}: the column {mistake}", cure="Give it a shorter name.")
-    for name in (it for it in asked if it in columns and columns[it].dtype == pl.String):
-        longest = columns[name].str.len_chars().arg_max() or 0
-        mistake = explain_too_long(str(columns[name][longest]))
-        if mistake:
-            raise DatasetError(
-                f"{path}: column {name!r}, row {longest + 1}: {mistake}",
-                cure="Write a shorter name there; what a model reads is named by `input.text`.",
-            )
 
 
 def _refuse_other_lengths(path: str, columns: Mapping[str, pl.Series], rows: int) -> None:
@@ -245,9 +232,9 @@ def describe_column_setting(audit: AuditFile, role: DatasetRole) -> Iterator[Non
     try:
         yield
     except MemoryError:
-        path = audit.data[role].path
+        name = audit.data[role].name
         raise DatasetError(
-            f"{locate_setting(audit, 'data', role.value, 'path')}: {path} does not fit into the "
+            f"{locate_setting(audit, 'data', role.value, 'path')}: {name} does not fit into the "
             "memory of this machine",
             cure="Take a smaller sample, or a machine with more memory.",
         ) from None
@@ -270,7 +257,7 @@ def refuse_unknown_features(source: RawDataset, schema: FeatureSchema) -> None:
             raise DatasetError(
                 f"{place}: {source.name} has no column {feature.name!r}; "
                 f"{describe_similar_columns(feature.name, free or list(source.columns))}",
-                cure="Mend the name in the schema, or the data file.",
+                cure="Fix the name in the schema, or the data file.",
             )
 
 

@@ -1,4 +1,4 @@
-"""How strange rows are: their distance from rows that are known."""
+"""Anomaly scores of rows: their distance from known rows."""
 
 from dataclasses import dataclass
 

@@ -182,26 +182,26 @@ class BalanceSurvey:
         yield self._measured(share, "missing_share", Unit.SHARE, {"columns": dict(missing)})
         compared = cast("Sequence[Mapping[str, Json]]", self.sample["groups"])
         for item in compared:
-            yield self._missing_gap(item)
+            missing_gap: Reading
+            names = cast("Sequence[str]", item["groups"])
+            hits, rows = (np.array(item[key], dtype=np.float64) for key in ("k", "n"))
+            where = {"column": str(item["column"]), "group_column": str(item["group_column"])}
+            if np.count_nonzero(rows) < PAIR:
+                missing_gap = self._gap("missing_gap", _ONE_GROUP, where)
+            else:
+                found = max_gap(hits, rows, self.confidence, self.family)
+                told: dict[str, Json] = {
+                    "highest": names[found.highest],
+                    "lowest": names[found.lowest],
+                    "counts": {
+                        name: {"k": int(k), "n": int(n)}
+                        for name, k, n in zip(names, hits, rows, strict=True)
+                    },
+                }
+                missing_gap = self._measured(found.interval, "missing_gap", Unit.SHARE, told, where)
+            yield missing_gap
         if not compared:
             yield self._gap("missing_gap", _COMPLETE if not missing else _NO_GROUPS)
-
-    def _missing_gap(self, item: Mapping[str, Json]) -> Reading:
-        names = cast("Sequence[str]", item["groups"])
-        hits, rows = (np.array(item[key], dtype=np.float64) for key in ("k", "n"))
-        where = {"column": str(item["column"]), "group_column": str(item["group_column"])}
-        if np.count_nonzero(rows) < PAIR:
-            return self._gap("missing_gap", _ONE_GROUP, where)
-        found = max_gap(hits, rows, self.confidence, self.family)
-        told: dict[str, Json] = {
-            "highest": names[found.highest],
-            "lowest": names[found.lowest],
-            "counts": {
-                name: {"k": int(k), "n": int(n)}
-                for name, k, n in zip(names, hits, rows, strict=True)
-            },
-        }
-        return self._measured(found.interval, "missing_gap", Unit.SHARE, told, where)
 
     def _measured(
         self,

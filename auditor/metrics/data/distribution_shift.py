@@ -11,13 +11,19 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import UNKNOWN, Dataset, DatasetRole, TextColumn, concatenate_columns
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import ClassificationTask, Floats, get_class_names
 from auditor.metrics.data.model_answers import DatasetAnswers
+from auditor.metrics.stats.column_sketches import (
+    ColumnSketch,
+    SketchGrid,
+    sketch_column,
+    sketch_on_grid,
+)
 from auditor.metrics.stats.drift import (
     ColumnShift,
     category_shift,
@@ -25,7 +31,6 @@ from auditor.metrics.stats.drift import (
     number_shift,
 )
 from auditor.metrics.stats.p_values import benjamini_hochberg
-from auditor.metrics.stats.sketches import ColumnSketch, SketchGrid, sketch_column, sketch_on_grid
 from auditor.metrics.stats.slice_lattices import (
     CodedColumn,
     ColumnCoding,
@@ -155,7 +160,10 @@ def count_columns(columns: Iterable[SharedColumn]) -> Iterator[ColumnCounts]:
         if first is not None and second is not None and second.known:
             yield ColumnCounts(column.name, sketches=(first, second))
         if np.isnan(before).any() or np.isnan(now).any():
-            known = [_known(part) for part in (before, now)]
+            known = []
+            for part in (before, now):
+                unknown = int(np.isnan(part).sum())
+                known.append(np.array([unknown, part.size - unknown]))
             yield ColumnCounts(
                 f"{column.name} is known", levels=("no", "yes"), counts=(known[0], known[1])
             )
@@ -273,11 +281,6 @@ def _levels(name: str, before: TextColumn, now: TextColumn) -> ColumnCounts:
     )
 
 
-def _known(values: Floats) -> Counts:
-    unknown = int(np.isnan(values).sum())
-    return np.array([unknown, values.size - unknown])
-
-
 TEST = "smirnov of numbers, pearson chi-squared of categories; benjamini-hochberg"
 UNPROVEN = "a p-value says how sure a change is, not how large; a large one proves no stability"
 
@@ -333,17 +336,14 @@ def column_shift_readings(name: str, shift: ColumnShift, adjusted: float) -> Ite
     if shift.moved is not None:
         yield Measurement.of(shift.moved, "moved", Unit.NONE, params=place)
     elif divergence is None:
-        yield _unmoved(place)
-
-
-def _unmoved(place: Mapping[str, str]) -> Gap:
-    return Gap(
-        reason=GapReason.NOT_DEFINED,
-        detail=f"{place['column']} has no spread in the reference that a move could be held to.",
-        cure="Bound its distance, or name a reference in which it varies.",
-        metric="moved",
-        params=place,
-    )
+        yield Gap(
+            reason=GapReason.NOT_DEFINED,
+            detail=f"{place['column']} has no spread in the reference that a move could be held "
+            "to.",
+            cure="Bound its distance, or name a reference in which it varies.",
+            metric="moved",
+            params=place,
+        )
 
 
 def doubt_p_value(metric: str, value: float, method: str, n: int) -> Measurement:

@@ -15,7 +15,7 @@ from auditor.domain.evidence import describe_cluster_doubt
 from auditor.domain.json import Json
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.tasks import Floats
-from auditor.metrics.data.periods import split_periods
+from auditor.metrics.data.period_performance import split_periods
 from auditor.metrics.stats.proportions import clopper_pearson
 from auditor.metrics.stats.sequential import SuccessCount, rate_sequence, restarted_evidence
 
@@ -165,26 +165,22 @@ class ErrorMonitor:
             details=details,
         )
         yield told
-        yield _alarm(told, first)
+        # Whether there was an alarm; that there was none is doubted
+        more: dict[str, Json] = {"doubt": SILENT} if first is None else {"first_at": first}
+        yield replace(
+            told,
+            metric="alarm",
+            value=first is not None,
+            bound=BoundKind.ESTIMATE,
+            unit=Unit.NONE,
+            doubted=told.doubted or first is None,
+            details={**told.details, **more},
+        )
 
     @property
     def against(self) -> str:
         """Say what the limit is from."""
         return "the claimed accuracy" if self.claimed is not None else "the reference's error"
-
-
-def _alarm(told: Measurement, first: str | None) -> Measurement:
-    """Return whether there was an alarm; that there was none is doubted."""
-    more: dict[str, Json] = {"doubt": SILENT} if first is None else {"first_at": first}
-    return replace(
-        told,
-        metric="alarm",
-        value=first is not None,
-        bound=BoundKind.ESTIMATE,
-        unit=Unit.NONE,
-        doubted=told.doubted or first is None,
-        details={**told.details, **more},
-    )
 
 
 def _within(rate: float) -> float:

@@ -11,14 +11,13 @@ from auditor.domain.datasets import Dataset
 from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
 from auditor.metrics.stats.group_gaps import tabulate
-from auditor.metrics.stats.ranking import auc, macro_auc
-from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.ks_distance import first_half
+from auditor.metrics.stats.roc_auc import auc, macro_auc
 from auditor.metrics.stats.slice_lattices import ColumnCoding, code_columns
 
 BINS, CATEGORIES = 20, 100
 BINARY = 2
 Counts = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +61,8 @@ def find_predictors(
 
     The halves are random; rows of one cluster stay on one side.
     """
-    seen = _half(dataset, seed)
+    order = np.random.default_rng(seed).permutation(dataset.units).astype(np.int64)
+    seen = first_half(order, dataset.cluster)
     columns = code_columns(dataset, ColumnCoding(seen, BINS, CATEGORIES), inputs=True)
     classes = int(labels.max(initial=0)) + 1
     told: dict[str, float] = {}
@@ -83,11 +83,6 @@ def mutual_information(table: Counts) -> float:
         xlogy(part, part / total).sum() for part in (table.sum(axis=0), table.sum(axis=1))
     )
     return float((joint - margins) / total)
-
-
-def _half(dataset: Dataset, seed: int) -> Flags:
-    order = np.random.default_rng(seed).permutation(dataset.units).astype(np.int64)
-    return first_half(order, dataset.cluster)
 
 
 def predictors_to_json(found: Sequence[LabelPredictor]) -> list[Mapping[str, object]]:

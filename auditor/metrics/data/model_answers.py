@@ -1,4 +1,4 @@
-"""A model's answers on datasets of any role, and the metrics that an owner may claim of them."""
+"""A model's answers on datasets of any role, and metrics that an owner may claim of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import (
     UNLABELLED,
     Dataset,
@@ -18,10 +19,8 @@ from auditor.domain.datasets import (
 from auditor.domain.evidence import KEY, Item
 from auditor.domain.gaps import ABSENT, missing_labels_gap
 from auditor.domain.readings import ConfidenceInterval, Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import ClassificationTask, Floats, RegressionTask
 from auditor.metrics.stats.cluster_robust import clustered_mean_of_proportions
-from auditor.metrics.stats.differences import share_with_clusters
 from auditor.metrics.stats.means import (
     brier_scores,
     clustered_loss,
@@ -32,7 +31,8 @@ from auditor.metrics.stats.means import (
     mean_loss,
 )
 from auditor.metrics.stats.proportions import mean_of_proportions
-from auditor.metrics.stats.ranking import auc, macro_auc
+from auditor.metrics.stats.roc_auc import auc, macro_auc
+from auditor.metrics.stats.share_differences import share_with_clusters
 
 TWO = 2
 Labels = NDArray[np.int64]
@@ -201,7 +201,10 @@ def find_dataset_answers(subject: Subject, role: DatasetRole) -> DatasetAnswers 
     if role not in subject.datasets:
         return ABSENT[role]
     data = subject.datasets[role]
-    missing = _unanswered(subject, data)
+    if subject.predictions_only:
+        missing = None if data.answered else _unscored(data.role)
+    else:
+        missing = subject.model if isinstance(subject.model, Gap) else None
     if missing is not None:
         return missing
     scores = subject.probabilities(role)
@@ -269,12 +272,6 @@ def _labelled(subject: Subject, data: Dataset) -> Flags:
         known: Flags = np.isfinite(data.targets)
         return known
     return np.zeros(data.rows, dtype=np.bool_)
-
-
-def _unanswered(subject: Subject, data: Dataset) -> Gap | None:
-    if subject.predictions_only:
-        return None if data.answered else _unscored(data.role)
-    return subject.model if isinstance(subject.model, Gap) else None
 
 
 def _unscored(role: DatasetRole) -> Gap:

@@ -25,6 +25,8 @@ from auditor.domain.tasks import Array, FeatureKind, Floats, InputFeature, Input
 
 Rows = NDArray[np.int64]
 DIGEST = 16
+MOST_CODED = 1 << 20
+"""Numbers whose bytes are held at a time."""
 
 
 class RowKind(StrEnum):
@@ -80,6 +82,9 @@ def _measured(values: Array, features: tuple[InputFeature, ...]) -> NDArray[np.b
     return np.asarray(np.any(np.isfinite(table) & (table != np.round(table)), axis=0))
 
 
+SCORE_DIGITS = 12
+
+
 def row_codes(*parts: Array) -> tuple[Rows, ...]:
     """Return for each part ``[n, ...]`` codes ``[n]``, alike exactly where rows are equal.
 
@@ -93,20 +98,41 @@ def row_codes(*parts: Array) -> tuple[Rows, ...]:
 
 
 def _digests(part: Array) -> NDArray[np.bytes_]:
-    if part.dtype.kind == TEXT:
-        rows = [str(text).encode() for text in part]
-    else:
-        plain = np.ascontiguousarray(part, dtype=np.float64).reshape(len(part), -1) + 0.0
-        plain[np.isnan(plain)] = np.nan
-        rows = plain.view(f"V{plain.itemsize * plain.shape[1]}").ravel().tolist()
-    made = b"".join(blake2b(row, digest_size=DIGEST).digest() for row in rows)
+    step = max(1, MOST_CODED // max(1, part[:1].size))
+    blocks = (part[start : start + step] for start in range(0, len(part), step))
+    made = b"".join(
+        blake2b(row, digest_size=DIGEST).digest() for block in blocks for row in _row_bytes(block)
+    )
     return np.frombuffer(made, dtype=f"V{DIGEST}")
+
+
+def _row_bytes(rows: Array) -> list[bytes]:
+    if rows.dtype.kind == TEXT:
+        return [str(text).encode() for text in rows]
+    plain = np.ascontiguousarray(rows, dtype=np.float64).reshape(len(rows), -1) + 0.0
+    plain[np.isnan(plain)] = np.nan
+    found: list[bytes] = plain.view(f"V{plain.itemsize * plain.shape[1]}").ravel().tolist()
+    return found
 
 
 def first_equal_rows(coded: Rows) -> Rows:
     """Return ``[n]``: the number of the first row that has a row's code."""
     _, first, place = np.unique(coded, return_index=True, return_inverse=True)
     return np.asarray(first[place], dtype=np.int64)
+
+
+def code_answers(dataset: Dataset) -> Rows:
+    """Return codes ``[n]``, alike where rows have equal scores, labels, groups and times."""
+    parts: list[Array] = []
+    if dataset.scores is not None:
+        parts.append(np.round(dataset.scores, SCORE_DIGITS))
+    truth = (dataset.labels, dataset.decisions, dataset.targets, dataset.times)
+    columns = [*dataset.groups.values(), *dataset.slices.values()]
+    parts += [it for it in (*truth, *(it.codes for it in columns)) if it is not None]
+    if not parts:
+        return np.zeros(dataset.rows, np.int64)
+    coded = np.stack([row_codes(it)[0] for it in parts])
+    return np.unique(coded, axis=1, return_inverse=True)[1].astype(np.int64).ravel()
 
 
 NO_INPUTS = Gap(
@@ -238,19 +264,17 @@ class ShingleIndex:
         """
         salts = np.random.default_rng(0).integers(1, 1 << 63, BANDS * ROWS, dtype=np.uint64)
         found = np.zeros((BANDS, len(self.starts) - 1), dtype=np.uint64)
-        for start, stop in self._blocks():
+        total = len(self.starts) - 1
+        cuts = np.searchsorted(self.starts, np.arange(0, self.starts[-1], LETTER_BLOCK))
+        edges = sorted({0, total, *(int(cut) for cut in cuts if cut < total)})
+        blocks = list(itertools.pairwise(edges))
+        for start, stop in blocks:
             first = self.starts[start]
             part = self.shingles[first : self.starts[stop]]
             for at, salt in enumerate(salts):
                 least = np.minimum.reduceat(_mixed(part ^ salt), self.starts[start:stop] - first)
                 found[at // ROWS, start:stop] = _mixed(found[at // ROWS, start:stop] ^ least)
         return found
-
-    def _blocks(self) -> list[tuple[int, int]]:
-        total = len(self.starts) - 1
-        cuts = np.searchsorted(self.starts, np.arange(0, self.starts[-1], LETTER_BLOCK))
-        edges = sorted({0, total, *(int(cut) for cut in cuts if cut < total)})
-        return list(itertools.pairwise(edges))
 
 
 def link_near_texts(ours: Sequence[str], theirs: Sequence[str] | None, share: float) -> Rows:
@@ -308,29 +332,24 @@ def link_near_rows(
     whole = ours if theirs is None else np.concatenate((ours, theirs))
     within = NO_LINKS
     if measured.any():
-        points = _points(whole, measured, tolerance.share)
+        # Scale each column so that its tolerance is 1; a missing number is a place of its own
+        points = np.empty_like(whole)
+        for at, column in enumerate(whole.T):
+            known = np.isfinite(column)
+            if not measured[at]:
+                points[:, at] = np.unique(column, return_inverse=True)[1] * APART
+                continue
+            values = column[known]
+            unit = robust_spread(values) * tolerance.share
+            middle = np.median(values) if values.size else 0.0
+            points[:, at] = np.where(known, (column - middle) / unit, 0.0)
+            points[~known, at] = points[known, at].min(initial=0.0) - APART
         within = link_by_distance(_split(points, len(ours), theirs), 1.0, np.inf)
     return np.concatenate((within, _but_for_columns(whole, len(ours), theirs, tolerance.columns)))
 
 
 def _split(points: Floats, ours: int, theirs: Floats | None) -> RowPool:
     return RowPool(points) if theirs is None else RowPool(points[:ours], points[ours:])
-
-
-def _points(whole: Floats, measured: NDArray[np.bool_], share: float) -> Floats:
-    """Scale each column so that its tolerance is 1; a missing number is a place of its own."""
-    points = np.empty_like(whole)
-    for at, column in enumerate(whole.T):
-        known = np.isfinite(column)
-        if not measured[at]:
-            points[:, at] = np.unique(column, return_inverse=True)[1] * APART
-            continue
-        values = column[known]
-        unit = robust_spread(values) * share
-        middle = np.median(values) if values.size else 0.0
-        points[:, at] = np.where(known, (column - middle) / unit, 0.0)
-        points[~known, at] = points[known, at].min(initial=0.0) - APART
-    return points
 
 
 def robust_spread(values: Floats) -> float:
@@ -350,22 +369,21 @@ def _but_for_columns(whole: Floats, ours: int, theirs: Floats | None, most: int)
     width = whole.shape[1]
     if not most or 2 * most >= width:
         return NO_LINKS
-    parts = np.stack([_keys(column, at) for at, column in enumerate(whole.T)])
+    made = []
+    for at, column in enumerate(whole.T):
+        # 64 pseudo-random bits for each value of a column
+        distinct, place = np.unique(column, return_inverse=True)
+        bits = np.random.default_rng(at).integers(
+            0, 1 << 64, distinct.size, dtype=np.uint64, endpoint=False
+        )
+        made.append(np.asarray(bits[place]))
+    parts = np.stack(made)
     total = parts.sum(axis=0, dtype=np.uint64)
     found = []
     for left_out in combinations(range(width), most):
         keys = total - parts[list(left_out)].sum(axis=0, dtype=np.uint64)
         found.append(link_by_key(keys[:ours], None if theirs is None else keys[ours:]))
     return np.unique(np.concatenate(found), axis=0)
-
-
-def _keys(column: Floats, at: int) -> NDArray[np.uint64]:
-    """Return 64 pseudo-random bits for each value of a column."""
-    distinct, place = np.unique(column, return_inverse=True)
-    bits = np.random.default_rng(at).integers(
-        0, 1 << 64, distinct.size, dtype=np.uint64, endpoint=False
-    )
-    return np.asarray(bits[place])
 
 
 SIDE = 8
@@ -394,7 +412,16 @@ def link_near_pictures(ours: Array, theirs: Array | None, distance: float) -> Ro
     trimmed = RowPool(pool.ours[drawn[0]], None if theirs is None else pool.corpus[drawn[1]])
     links = link_by_distance(trimmed, WIDER * distance, 2.0, CANDIDATES)
     links = np.stack((drawn[0][links[:, 0]], drawn[1][links[:, 1]]), axis=1)
-    return _verified(grey, grey if other is None else other, links, distance)
+    verified_theirs = grey if other is None else other
+    kept = []
+    for start in range(0, len(links), BLOCK):
+        part = links[start : start + BLOCK]
+        one = _scaled(grey[part[:, 0]].reshape(len(part), -1).astype(np.float64))
+        verified_other = _scaled(
+            verified_theirs[part[:, 1]].reshape(len(part), -1).astype(np.float64)
+        )
+        kept.append(part[np.linalg.norm(one - verified_other, axis=1) <= distance])
+    return np.concatenate(kept) if kept else NO_LINKS
 
 
 def grey_values(pictures: Array) -> Floats:
@@ -432,16 +459,6 @@ def _scaled(flat: Floats) -> Floats:
     return np.where(length > FLAT * whole, centred / np.maximum(length, FLAT * FLAT), 0.0)
 
 
-def _verified(ours: Floats, theirs: Floats, links: Rows, distance: float) -> Rows:
-    kept = []
-    for start in range(0, len(links), BLOCK):
-        part = links[start : start + BLOCK]
-        one = _scaled(ours[part[:, 0]].reshape(len(part), -1).astype(np.float64))
-        other = _scaled(theirs[part[:, 1]].reshape(len(part), -1).astype(np.float64))
-        kept.append(part[np.linalg.norm(one - other, axis=1) <= distance])
-    return np.concatenate(kept) if kept else NO_LINKS
-
-
 NEARLY = "nearest rows, rows that agree but for a few columns, small pictures, or minhash bands"
 """How near rows are looked for, in the words of a reading's method."""
 
@@ -468,11 +485,18 @@ class NearDuplicateRule:
         match ours.kind:
             case RowKind.TABLE:
                 other = None if theirs is None else theirs.table
+                flags = [rows.measured for rows in (ours, theirs) if rows is not None]
+                known = [part for part in flags if part is not None]
                 return link_near_rows(
-                    ours.table, other, _measured_repeats(ours, theirs), self.table
+                    ours.table,
+                    other,
+                    np.any(known, axis=0) if known else np.zeros(0, dtype=np.bool_),
+                    self.table,
                 )
             case RowKind.PICTURES:
-                return link_near_pictures(ours.values, _values(theirs), self.pictures)
+                return link_near_pictures(
+                    ours.values, None if theirs is None else theirs.values, self.pictures
+                )
             case RowKind.TEXTS:
                 texts = [str(text) for text in ours.values]
                 other_texts = None if theirs is None else [str(text) for text in theirs.values]
@@ -535,17 +559,6 @@ def shuffle_columns(rows: ComparableRows, seed: int) -> ComparableRows | None:
         return None
     mixed = np.random.default_rng(seed).permuted(rows.table, axis=0)
     return ComparableRows(rows.kind, mixed, rows.features, rows.measured)
-
-
-def _measured_repeats(ours: ComparableRows, theirs: ComparableRows | None) -> NDArray[np.bool_]:
-    """Return which columns hold measured numbers on either side."""
-    flags = [rows.measured for rows in (ours, theirs) if rows is not None]
-    known = [part for part in flags if part is not None]
-    return np.any(known, axis=0) if known else np.zeros(0, dtype=np.bool_)
-
-
-def _values(rows: ComparableRows | None) -> Array | None:
-    return None if rows is None else rows.values
 
 
 def count_extra_rows(groups: Rows) -> int:

@@ -1,15 +1,15 @@
-"""What a model stated before, with what came true, beside what it states now."""
+"""The history of a model's predictions and their true outcomes, beside its present ones."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.check_subject import Subject
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import write_gap
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.metrics.data.distribution_shift import (
     NO_CURRENT,

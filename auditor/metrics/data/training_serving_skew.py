@@ -1,4 +1,4 @@
-"""The same rows in two feature tables, and where they differ."""
+"""Training-serving skew: the same rows in two feature tables, and where they differ."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

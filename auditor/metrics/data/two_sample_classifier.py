@@ -1,4 +1,4 @@
-"""Whether two samples can be told apart, row by row, and what that says of their densities."""
+"""A classifier two-sample test: whether two samples can be told apart, and density ratios."""
 
 from collections.abc import Sequence
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
-from auditor.domain.model_bench import BitFlip, GraphWeight
+from auditor.domain.model_instrumentation import BitFlip, GraphWeight
 from auditor.domain.models import Model
 from auditor.domain.readings import (
     BoundKind,
@@ -111,8 +111,12 @@ def build_fault_readings(trials: FaultOutcomes, confidence: float) -> tuple[Read
         "clean_accuracy": float((trials.clean == trials.labels).mean()),
     }
     harmful = trials.mismatch[part]
+    found = mean_loss(trials.wrong[part], 1.0, confidence)
+    right = ConfidenceInterval(
+        1 - found.value, 1 - found.high, 1 - found.low, confidence, found.method, found.n
+    )
     return (
-        _accuracy(trials.wrong[part], confidence, about),
+        Measurement.of(right, "accuracy", Unit.SHARE, details=about),
         _mean(
             "mismatch_rate",
             trials.mismatch[part],
@@ -125,7 +129,15 @@ def build_fault_readings(trials: FaultOutcomes, confidence: float) -> tuple[Read
             for share in trials.above
         ),
         _share(trials.broken[part], "broken_share", confidence, {}),
-        _worst(trials),
+        Measurement(
+            metric="worst_mismatch",
+            value=float(trials.mismatch.max()),
+            bound=BoundKind.AT_LEAST,
+            method="the worst of the bits tried",
+            n=len(trials.faults),
+            unit=Unit.SHARE,
+            details={"worst": trials.worst()[:1]},
+        ),
         *_parts(trials, confidence),
     )
 
@@ -148,14 +160,6 @@ def _parts(trials: FaultOutcomes, confidence: float) -> Iterator[Reading]:
             yield _mean("layer_mismatch_rate", trials.mismatch[rows], confidence, {"layer": layer})
 
 
-def _accuracy(wrong: Floats, confidence: float, about: Mapping[str, Json]) -> Measurement:
-    found = mean_loss(wrong, 1.0, confidence)
-    right = ConfidenceInterval(
-        1 - found.value, 1 - found.high, 1 - found.low, confidence, found.method, found.n
-    )
-    return Measurement.of(right, "accuracy", Unit.SHARE, details=about)
-
-
 def _mean(
     metric: str, mismatch: Floats, confidence: float, params: Mapping[str, Scalar],
     about: Mapping[str, Json] = NOTHING,
@@ -172,18 +176,6 @@ def _share(
 ) -> Measurement:
     found = clopper_pearson(int(hits.sum()), len(hits), confidence)
     return Measurement.of(found, metric, Unit.SHARE, params=params)
-
-
-def _worst(trials: FaultOutcomes) -> Measurement:
-    return Measurement(
-        metric="worst_mismatch",
-        value=float(trials.mismatch.max()),
-        bound=BoundKind.AT_LEAST,
-        method="the worst of the bits tried",
-        n=len(trials.faults),
-        unit=Unit.SHARE,
-        details={"worst": trials.worst()[:1]},
-    )
 
 
 def _row_means(flags: Flags) -> Floats:

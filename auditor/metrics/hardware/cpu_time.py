@@ -1,4 +1,4 @@
-"""Time on a processor, in which waiting for one does not count."""
+"""CPU time, in which waiting for a processor does not count."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -29,7 +29,13 @@ def build_cpu_time_readings(
     if times is None:
         return
     if np.median(times) <= 0:
-        yield _too_coarse(metric)
+        yield Gap(
+            reason=GapReason.NOT_DEFINED,
+            detail="The clock of processor time on the target is too coarse: it saw most calls "
+            "take none.",
+            cure="Audit on a system that counts the processor time of threads by the microsecond.",
+            metric=metric,
+        )
         return
     about = cast("Mapping[str, Json]", evidence["about"])
     seen = cast("Mapping[str, float]", about["conditions"])
@@ -38,13 +44,3 @@ def build_cpu_time_readings(
     noise = tuple(find_timing_doubts(times, shares, agree=agree, stolen=stolen))
     found = TimingReadings(confidence, {"conditions": dict(seen)}, noise).at(metric, times, 0.5)
     yield found if isinstance(found, Gap) else replace(found, bound=BoundKind.AT_LEAST)
-
-
-def _too_coarse(metric: str) -> Gap:
-    return Gap(
-        reason=GapReason.NOT_DEFINED,
-        detail="The clock of processor time on the target is too coarse: it saw most calls take "
-        "none.",
-        cure="Audit on a system that counts the processor time of threads by the microsecond.",
-        metric=metric,
-    )

@@ -1,4 +1,4 @@
-"""A search for inputs on which a model takes long: the times decide, and nothing else is known.
+"""Search for sponge examples: inputs on which a model takes longest, by timing alone.
 
 The search is the genetic one of Shumailov et al. 2021 (Sponge Examples, arXiv 2006.03463), here
 within the declared input space: the slowest rows are mixed and changed, again and again.
@@ -91,21 +91,20 @@ def search_slow_inputs(
         best = _slowest(crowd, take)[: max(2, int(KEEP * effort.population))]
         fresh = space.scattered(max(1, int(FRESH * effort.population)), base, generator)
         count = max(1, effort.population - len(best) - len(fresh))
-        crowd = np.concatenate([best, _children(best, space, count, generator), fresh])
+        # Mix pairs of rows place by place, and set a tenth of the places anew
+        mothers, fathers = (best[generator.integers(len(best), size=count)] for _ in range(2))
+        shape = (count, *space.low.shape)
+        mixed = np.where(generator.random(shape) < EVEN, mothers, fathers).astype(np.float64)
+        ends = np.where(generator.random(shape) < EVEN, space.low, space.high)
+        anew = space.low + generator.random(shape) * (space.high - space.low)
+        anew = np.where(generator.random(shape) < EVEN, anew, ends)
+        wanted = np.where(generator.random(shape) < CHANGED, anew, mixed)
+        children = np.stack(
+            [space.settle(row, base) for row, base in zip(wanted, mothers, strict=True)]
+        )
+        crowd = np.concatenate([best, children, fresh])
     return _slowest(crowd, take)
 
 
 def _slowest(crowd: Array, take: Time) -> Array:
     return crowd[np.argsort(-take(crowd), kind="stable")]
-
-
-def _children(best: Array, space: SearchSpace, count: int, generator: np.random.Generator) -> Array:
-    """Mix pairs of rows place by place, and set a tenth of the places anew."""
-    mothers, fathers = (best[generator.integers(len(best), size=count)] for _ in range(2))
-    shape = (count, *space.low.shape)
-    mixed = np.where(generator.random(shape) < EVEN, mothers, fathers).astype(np.float64)
-    ends = np.where(generator.random(shape) < EVEN, space.low, space.high)
-    anew = space.low + generator.random(shape) * (space.high - space.low)
-    anew = np.where(generator.random(shape) < EVEN, anew, ends)
-    wanted = np.where(generator.random(shape) < CHANGED, anew, mixed)
-    return np.stack([space.settle(row, base) for row, base in zip(wanted, mothers, strict=True)])

@@ -22,7 +22,7 @@ from auditor.domain.readings import (
 )
 from auditor.domain.tasks import Floats
 from auditor.errors import AuditorError, RuntimeMissingError, SubjectLostError
-from auditor.metrics.hardware.queues import find_busy_periods, offered_load, response_times
+from auditor.metrics.hardware.open_loop_load import find_busy_periods, offered_load, response_times
 from auditor.metrics.stats.quantiles import clustered_quantile, least_samples, quantile
 
 WINDOWS = 3
@@ -110,6 +110,11 @@ LATE = 0.99
 SLOWED = {Unit.SECOND: BiasDirection.TOO_HIGH, Unit.PER_SECOND: BiasDirection.TOO_LOW}
 """What other work on the machine makes of times, and of what is done in them."""
 NO_PARAMS: Mapping[str, Scalar] = {}
+CLOCK_RANGE = 5.0
+"""No processor on the market keeps less than a fifth of its highest clock when it runs for long."""
+ACCOUNTED = 0.95
+"""Share of the times in which the calling thread ran or waited for a processor, and did no other
+wait: for a device, a network, or other threads of its own, whose speed is not that of its clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +122,16 @@ class TimingReadings:
     """Turns times into readings; with ``doubts`` none of them may pass a rule.
 
     ``conditions`` is what the machine was doing meanwhile, as ``domain.models.Timing`` has it.
+    Where ``one_sided``, other work can only have made the times longer, and doubted ones have a
+    worst case; ``processor`` is how long (s) the thread of each call had a processor meanwhile.
     """
 
     confidence: float
     details: Mapping[str, Json] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     conditions: Mapping[str, float] = field(default_factory=dict)
+    processor: Floats | None = None
+    one_sided: bool = False
 
     def at(
         self, metric: str, times: Floats, share: float, params: Mapping[str, Scalar] = NO_PARAMS
@@ -132,7 +141,11 @@ class TimingReadings:
         if found is None:
             return self._too_few(metric, times, share, params)
         more = find_interruption_doubts(self.conditions, share)
-        return self.measured(found, metric, Unit.SECOND, params, more)
+        made = self.measured(found, metric, Unit.SECOND, params, more)
+        slowest = quantile(self._at_lowest_clock(times), share, self.confidence)
+        if not (made.doubted and self.one_sided) or slowest is None:
+            return made
+        return replace(made, worst_case=slowest.high)
 
     def rate(
         self, metric: str, times: Floats, rows: int, params: Mapping[str, Scalar] = NO_PARAMS
@@ -141,7 +154,26 @@ class TimingReadings:
         found = convert_to_throughput(quantile(times, 0.5, self.confidence), rows)
         if found is None:
             return self._too_few(metric, times, 0.5, params)
-        return self.measured(found, metric, Unit.PER_SECOND, params)
+        made = self.measured(found, metric, Unit.PER_SECOND, params)
+        if not (made.doubted and self.one_sided):
+            return made
+        return replace(made, worst_case=found.low / CLOCK_RANGE)
+
+    def _at_lowest_clock(self, times: Floats) -> Floats:
+        """Return at most how long each call takes at the lowest clock that lasts.
+
+        Waiting for a processor does not shrink with a high clock, so only the time on it counts,
+        where the thread did nothing else. If calls were interrupted at one speed, no clock is in
+        doubt.
+        """
+        if not self.doubts:
+            return times
+        ran, wall = self.processor, float(times.sum())
+        waited = self.conditions.get("waited_share", 0.0) * wall
+        known = ran is not None and ran.shape == times.shape and bool((ran > 0).all())
+        if ran is None or not known or float(ran.sum()) + waited < ACCOUNTED * wall:
+            return CLOCK_RANGE * times
+        return times + (CLOCK_RANGE - 1) * np.minimum(ran, times)
 
     def once(self, metric: str, seconds: float) -> Measurement:
         """Return what was seen once, and has no interval."""
@@ -180,21 +212,22 @@ class TimingReadings:
             response_times(rows), find_busy_periods(rows), LATE, self.confidence
         )
         if found is None:
-            return self._waiting(metric, rows, params)
+            return Gap(
+                reason=GapReason.TOO_FEW_ROWS,
+                detail=f"{rows.shape[1]:,} requests in {int(find_busy_periods(rows)[-1]) + 1:,} "
+                f"bunches, which wait for each other, are too few for {metric} at this confidence.",
+                cure="Declare a lower arrival rate or utilisation, raise `calls` and `seconds` "
+                "of the check in the policy, or audit with a larger budget.",
+                metric=metric,
+                params=params,
+            )
         details = {**self.details, "offered_load": busy, "conditions": dict(seen)}
-        more = [*find_interruption_doubts(seen, LATE), *_left_out(seen)]
+        count = int(seen.get("left_out", 0))
+        more = [
+            *find_interruption_doubts(seen, LATE),
+            *([f"{count:,} requests were still to be served when time was up"] if count else []),
+        ]
         return replace(self, details=details).measured(found, metric, Unit.SECOND, params, more)
-
-    def _waiting(self, metric: str, rows: Floats, params: Mapping[str, Scalar]) -> Gap:
-        return Gap(
-            reason=GapReason.TOO_FEW_ROWS,
-            detail=f"{rows.shape[1]:,} requests in {int(find_busy_periods(rows)[-1]) + 1:,} "
-            f"bunches, which wait for each other, are too few for {metric} at this confidence.",
-            cure="Declare a lower arrival rate or utilisation, raise `calls` and `seconds` of the "
-            "check in the policy, or audit with a larger budget.",
-            metric=metric,
-            params=params,
-        )
 
     def measured(
         self, found: ConfidenceInterval, metric: str, unit: Unit, params: Mapping[str, Scalar],
@@ -221,11 +254,6 @@ class TimingReadings:
     ) -> Gap:
         need = least_samples(share, self.confidence)
         return build_too_few_gap(metric, times.size, need, "timed calls", params)
-
-
-def _left_out(seen: Mapping[str, float]) -> list[str]:
-    count = int(seen.get("left_out", 0))
-    return [f"{count:,} requests were still to be served when time was up"] if count else []
 
 
 def convert_to_throughput(

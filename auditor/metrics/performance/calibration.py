@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_expit
 
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Metric
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, describe_cluster_doubt, read_clusters, write_clusters
@@ -21,17 +22,16 @@ from auditor.domain.readings import (
     Reading,
     Unit,
 )
-from auditor.domain.subjects import Subject
 from auditor.domain.tasks import ClassificationTask, Floats
-from auditor.metrics.performance.clipped_probabilities import (
+from auditor.metrics.performance.log_probabilities import (
     CUT,
     HANGS,
     observe_cutoff,
     observe_log_probabilities,
     read_log_probabilities,
 )
-from auditor.metrics.stats import calibration
-from auditor.metrics.stats.calibration import (
+from auditor.metrics.stats import binned_calibration
+from auditor.metrics.stats.binned_calibration import (
     brier_parts,
     classwise_calibration_error,
     top_label_calibration_error,
@@ -181,17 +181,13 @@ def _read_odds(evidence: Evidence) -> Floats | None:
 
 
 CERTAINTY: Mapping[str, Metric] = {
-    "slope": Metric("Recalibration slope (1 is right, less is too bold)", Unit.NONE),
+    "slope": Metric("Recalibration slope (1 is right, below 1 is overconfident)", Unit.NONE),
     "intercept": Metric("Recalibration intercept (0 is right)", Unit.NONE),
     "debiased_l2": Metric("Debiased L2 calibration error", Unit.SHARE, higher_is_better=False),
     "smece": Metric("Smooth calibration error", Unit.SHARE, higher_is_better=False),
-    "brier_reliability": Metric(
-        "Brier score: lost to miscalibration", Unit.NONE, higher_is_better=False
-    ),
-    "brier_resolution": Metric(
-        "Brier score: gained by telling cases apart", Unit.NONE, higher_is_better=True
-    ),
-    "brier_uncertainty": Metric("Brier score: of the base rate", Unit.NONE),
+    "brier_reliability": Metric("Brier score: miscalibration", Unit.NONE, higher_is_better=False),
+    "brier_resolution": Metric("Brier score: discrimination", Unit.NONE, higher_is_better=True),
+    "brier_uncertainty": Metric("Brier score: uncertainty of the base rate", Unit.NONE),
     "ece_15": Metric(
         "Expected calibration error, 15 bins", Unit.SHARE, higher_is_better=False, exact=True
     ),
@@ -224,8 +220,8 @@ def explain_too_few_rows(metric: str, rows: int) -> Gap:
     """Say that there are too few rows for bins."""
     return Gap(
         reason=GapReason.TOO_FEW_ROWS,
-        detail=f"{metric} needs {calibration.LEAST_ROWS} rows, and there are {rows}.",
-        cure=f"Evaluate on at least {calibration.LEAST_ROWS} rows.",
+        detail=f"{metric} needs {binned_calibration.LEAST_ROWS} rows, and there are {rows}.",
+        cure=f"Evaluate on at least {binned_calibration.LEAST_ROWS} rows.",
         metric=metric,
     )
 
@@ -234,7 +230,7 @@ def build_reliability_diagram(
     seen: StatedProbabilities, placed: NDArray[np.int64], confidence: float
 ) -> list[Json]:
     """Return the reliability diagram in the words that reports read."""
-    found = calibration.reliability_bins(seen.stated, seen.happened, placed, confidence)
+    found = binned_calibration.reliability_bins(seen.stated, seen.happened, placed, confidence)
     return [{_WORDS.get(key, key): value for key, value in asdict(b).items()} for b in found]
 
 
@@ -276,12 +272,14 @@ class CalibrationFigures:
     def debiased(self) -> Reading:
         """Return the debiased error with the reliability diagram's bins."""
         seen = self.seen
-        if len(seen.stated) < calibration.LEAST_ROWS:
+        if len(seen.stated) < binned_calibration.LEAST_ROWS:
             return explain_too_few_rows("debiased_l2", len(seen.stated))
         bins = build_reliability_diagram(
-            seen, calibration.equal_mass_bins(seen.stated), self.confidence
+            seen, binned_calibration.equal_mass_bins(seen.stated), self.confidence
         )
-        found = calibration.debiased_calibration_error(seen.stated, seen.happened, self.confidence)
+        found = binned_calibration.debiased_calibration_error(
+            seen.stated, seen.happened, self.confidence
+        )
         return self.taken(found, "debiased_l2", Unit.SHARE, {"limits": L2_LIMITS, "bins": bins})
 
     def smooth(self) -> Reading:
@@ -300,7 +298,7 @@ class CalibrationFigures:
     def brier(self) -> Iterator[Reading]:
         """Return the parts of the Brier score."""
         seen = self.seen
-        if len(seen.stated) < calibration.LEAST_ROWS:
+        if len(seen.stated) < binned_calibration.LEAST_ROWS:
             yield from (explain_too_few_rows(metric, len(seen.stated)) for metric in BINNED[1:])
             return
         parts = brier_parts(seen.stated, seen.happened, self.confidence)
@@ -313,11 +311,11 @@ class CalibrationFigures:
         """Return the expected calibration error, doubted so that no rule passes on it."""
         seen = self.seen
         bins = build_reliability_diagram(
-            seen, calibration.equal_width_bins(seen.stated), self.confidence
+            seen, binned_calibration.equal_width_bins(seen.stated), self.confidence
         )
         return Measurement(
             metric="ece_15",
-            value=calibration.expected_calibration_error(seen.stated, seen.happened),
+            value=binned_calibration.expected_calibration_error(seen.stated, seen.happened),
             method=ECE_METHOD,
             n=len(seen.stated),
             unit=Unit.SHARE,
@@ -326,7 +324,9 @@ class CalibrationFigures:
             details={
                 **seen.about,
                 "doubt": ECE_DOUBT,
-                "expected_if_calibrated": calibration.expected_error_if_calibrated(seen.stated),
+                "expected_if_calibrated": binned_calibration.expected_error_if_calibrated(
+                    seen.stated
+                ),
                 "bins": bins,
             },
         )
@@ -366,8 +366,8 @@ CORRECTIONS: Mapping[str, Metric] = {
     "top_label_l2": Metric(
         "Debiased L2 calibration error within each answer", Unit.SHARE, higher_is_better=False
     ),
-    "temperature_gain": Metric("Log loss that a temperature would save", Unit.NAT),
-    "platt_gain": Metric("Log loss that Platt scaling would save", Unit.NAT),
+    "temperature_gain": Metric("Log loss saved by temperature scaling", Unit.NAT),
+    "platt_gain": Metric("Log loss saved by Platt scaling", Unit.NAT),
 }
 """What all classes together emit."""
 MOST_DRAWN = 20
@@ -401,13 +401,13 @@ class ClassProbabilities:
     def errors(self, confidence: float) -> Iterator[Reading]:
         """Return the error over all classes, of each of many, and within each answer."""
         rows = len(self.labels)
-        if rows < calibration.LEAST_ROWS:
+        if rows < binned_calibration.LEAST_ROWS:
             yield from (
                 explain_too_few_rows(metric, rows) for metric in ("classwise_l2", "top_label_l2")
             )
             return
         if self.binary:  # the errors of both classes are one and the same
-            whole = calibration.debiased_calibration_error(
+            whole = binned_calibration.debiased_calibration_error(
                 self.seen.stated, self.seen.happened, confidence
             )
             yield self._share(whole, "classwise_l2", {"of": "both classes, which err alike"})
@@ -431,7 +431,7 @@ class ClassProbabilities:
                 self.seen, stated=self.stated[:, at], happened=self.labels == at, clusters=None
             )
             details["bins"] = build_reliability_diagram(
-                mine, calibration.equal_mass_bins(mine.stated), confidence
+                mine, binned_calibration.equal_mass_bins(mine.stated), confidence
             )
         return self._share(found, "class_l2", details, {"class": self.names[at]})
 

@@ -22,14 +22,13 @@ from auditor.domain.readings import (
 )
 from auditor.domain.row_evidence import RowFigures
 from auditor.domain.tasks import Floats
-from auditor.metrics.performance.clipped_probabilities import (
+from auditor.metrics.performance.log_probabilities import (
     CUT,
     count_clipped_labels,
     explain_log_loss_doubt,
     read_log_probabilities,
 )
 from auditor.metrics.stats.cluster_robust import clustered_mean_of_proportions
-from auditor.metrics.stats.differences import share_with_clusters
 from auditor.metrics.stats.means import (
     FLOOR,
     LEAST,
@@ -42,7 +41,8 @@ from auditor.metrics.stats.means import (
     mean_loss,
 )
 from auditor.metrics.stats.proportions import clopper_pearson, mean_of_proportions
-from auditor.metrics.stats.ranking import auc, macro_auc
+from auditor.metrics.stats.roc_auc import auc, macro_auc
+from auditor.metrics.stats.share_differences import share_with_clusters
 
 Counts = NDArray[np.int64]
 HALVES = 2
@@ -76,19 +76,27 @@ def find_better_class_order(
     always looks good, so that its accuracy is counted on rows that did not choose it: each half of
     a class's rows is scored by the assignment of the other half, and must be more than chance
     gives (Clopper and Pearson's interval at 99.9 %). A model that guesses, or always gives one
-    answer, is wrong in every order and gives ``None``.
+    answer, is wrong in every order and gives ``None``; so do decisions none of which is a label,
+    because they need other names and no other order.
     """
     right = labels == decided
-    if not len(labels) or _far(float(right.mean()), classes):
+    if not np.isin(decided, labels).any() or _far(float(right.mean()), classes):
         return None
-    halves = _halves(labels)
+    # 0 or 1 for each row, so that each class has as many of both as can be
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], labels[order], side="left")
+    halves = np.empty_like(labels)
+    halves[order] = (np.arange(len(labels)) - starts) % HALVES
     decided_then = np.empty_like(decided)
     for half in range(HALVES):
         learnt = halves != half
         places = _assignment(_table(labels[learnt], decided[learnt], classes))
         decided_then[halves == half] = places[decided[halves == half]]
     then = labels == decided_then
-    better = float(then.mean() - right.mean()) >= BETTER and _no_luck(then, classes)
+    better = (
+        float(then.mean() - right.mean()) >= BETTER
+        and clopper_pearson(int(then.sum()), len(then), SURE).low > 1 / classes
+    )
     if not better or not _far(_balanced(labels, then, classes), classes):
         return None
     places = _assignment(_table(labels, decided, classes))
@@ -97,19 +105,6 @@ def find_better_class_order(
 
 def _far(accuracy: float, classes: int) -> bool:
     return accuracy >= 1 / classes + BEYOND_CHANCE
-
-
-def _no_luck(right: NDArray[np.bool_], classes: int) -> bool:
-    return clopper_pearson(int(right.sum()), len(right), SURE).low > 1 / classes
-
-
-def _halves(labels: Counts) -> Counts:
-    """Return 0 or 1 for each row, so that each class has as many of both as can be."""
-    order = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[order], labels[order], side="left")
-    halves = np.empty_like(labels)
-    halves[order] = (np.arange(len(labels)) - starts) % HALVES
-    return halves
 
 
 def _table(labels: Counts, decided: Counts, classes: int) -> Counts:

@@ -1,4 +1,4 @@
-"""Readings of calibration within groups of people, and of how far groups are apart."""
+"""Calibration by group of people, and the calibration gaps between groups."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from auditor.domain.json import Json
 from auditor.domain.readings import ConfidenceInterval, Gap, GapReason, Measurement, Reading, Unit
 from auditor.metrics.performance.calibration import StatedProbabilities, fit_recalibration_line
 from auditor.metrics.stats.cluster_robust import clustered_mean
-from auditor.metrics.stats.group_gaps import GroupPairComparison, widest_gap
+from auditor.metrics.stats.group_gaps import widest_gap
 from auditor.metrics.stats.group_rates import joint_limits, pair_level
 from auditor.metrics.stats.means import LEAST, mean_excess
 from auditor.metrics.stats.recalibration import RecalibrationLine, expected_half_widths
@@ -24,11 +24,15 @@ FIGURES = (*OF_LINE, "in_the_large")
 GROUPED: Mapping[str, Metric] = {
     "slope": Metric("Recalibration slope of a group (1 is right)", Unit.NONE),
     "intercept": Metric("Recalibration intercept of a group (0 is right)", Unit.NONE),
-    "in_the_large": Metric("Came true, less stated, in a group (0 is right)", Unit.NONE),
+    "in_the_large": Metric(
+        "Observed rate minus predicted probability in a group (0 is right)", Unit.NONE
+    ),
     "slope_gap": Metric("Largest gap in slope", Unit.NONE, higher_is_better=False),
     "intercept_gap": Metric("Largest gap in intercept", Unit.NONE, higher_is_better=False),
     "in_the_large_gap": Metric(
-        "Largest gap in what came true less what was stated", Unit.NONE, higher_is_better=False
+        "Largest gap in observed rate minus predicted probability",
+        Unit.NONE,
+        higher_is_better=False,
     ),
 }
 """What calibration within groups emits."""
@@ -99,15 +103,15 @@ class GroupCalibration:
             cure = f"Evaluate on {LEAST} rows of {self.place} at least."
             return self._gap(metric, GapReason.TOO_FEW_ROWS, f"{detail}.", cure)
         detail += f"; {self.least} of each are needed."
-        return self._gap(metric, GapReason.TOO_FEW_ROWS, detail, self._would_decide())
-
-    def _would_decide(self) -> str:
-        yes, no = self.outcomes
         if not min(yes, no):
             kind = "did not come true" if yes else "came true"
-            return f"Evaluate on more rows of {self.place}; {self.least} that {kind} are needed."
-        rows = math.ceil(self.least * (yes + no) / min(yes, no))
-        return f"Evaluate on about {rows:,} rows of {self.place}; it has {yes + no:,}."
+            would_decide = (
+                f"Evaluate on more rows of {self.place}; {self.least} that {kind} are needed."
+            )
+        else:
+            rows = math.ceil(self.least * (yes + no) / min(yes, no))
+            would_decide = f"Evaluate on about {rows:,} rows of {self.place}; it has {yes + no:,}."
+        return self._gap(metric, GapReason.TOO_FEW_ROWS, detail, would_decide)
 
     def _gap(self, metric: str, reason: GapReason, detail: str, cure: str) -> Gap:
         where = {"group_column": self.column, "group": self.name}
@@ -173,7 +177,16 @@ def gap_readings(
             if metric in found
         ]
         if len(named) < TWO:
-            yield _incomparable(column, metric, [at.name for at, _ in named], lacking)
+            incomparable_named = [at.name for at, _ in named]
+            without = f", {', '.join(lacking)} has none" if lacking else " and there is no other"
+            yield Gap(
+                reason=GapReason.NOT_DEFINED,
+                detail=f"{metric}_gap over {column} is not defined: of its groups "
+                f"{', '.join(incomparable_named) or 'none'} has such a figure{without}.",
+                cure=f"Evaluate on data that hold more groups of {column}, with enough rows.",
+                metric=f"{metric}_gap",
+                params={"group_column": column},
+            )
             continue
         method = named[0][1].method
         found = widest_gap(joint_limits([item for _, item in named], confidence, method, family))
@@ -184,37 +197,21 @@ def gap_readings(
             Unit.NONE,
             params={"group_column": column},
             doubted=bool(doubt),
-            details={**_described(named, found), "without": [*lacking], **doubt},
+            details={
+                "of": named[0][0].seen.of,
+                "highest": named[found.highest][0].name,
+                "lowest": named[found.lowest][0].name,
+                "figures": {at.name: item.value for at, item in named},
+                "without": [*lacking],
+                **doubt,
+            },
         )
-
-
-def _described(
-    named: Sequence[tuple[GroupCalibration, ConfidenceInterval]], found: GroupPairComparison
-) -> dict[str, Json]:
-    return {
-        "of": named[0][0].seen.of,
-        "highest": named[found.highest][0].name,
-        "lowest": named[found.lowest][0].name,
-        "figures": {at.name: item.value for at, item in named},
-    }
 
 
 def _doubt(lacking: Sequence[str]) -> dict[str, Json]:
     if lacking:
         return {"doubt": f"{', '.join(lacking)} may be further apart, and cannot be compared"}
     return {}
-
-
-def _incomparable(column: str, metric: str, named: list[str], lacking: list[str]) -> Gap:
-    without = f", {', '.join(lacking)} has none" if lacking else " and there is no other"
-    return Gap(
-        reason=GapReason.NOT_DEFINED,
-        detail=f"{metric}_gap over {column} is not defined: of its groups "
-        f"{', '.join(named) or 'none'} has such a figure{without}.",
-        cure=f"Evaluate on data that hold more groups of {column}, with enough rows.",
-        metric=f"{metric}_gap",
-        params={"group_column": column},
-    )
 
 
 def gap_half_widths(rows: Sequence[int], confidence: float, family: int) -> dict[str, float]:

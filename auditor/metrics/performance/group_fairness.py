@@ -1,7 +1,7 @@
 """Group fairness readings: rates, gaps, ratios and the worst group of one grouping."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -382,7 +382,8 @@ class GroupReadings:
     """One grouping read at one confidence; ``family`` sets of pairs hold jointly.
 
     ``reference`` is the group that others are compared with, empty for the one selected most;
-    ``selected`` says what it is to be selected.
+    ``named`` says which class is favourable, ``selected`` what it is to be selected where that is
+    not to be given this class.
     """
 
     table: GroupTable
@@ -390,6 +391,7 @@ class GroupReadings:
     family: int
     reference: str
     selected: Mapping[str, Json]
+    named: Mapping[str, Json] = field(default_factory=dict)
 
     def readings(self) -> Iterator[Reading]:
         """Return every reading of the grouping, in one order at any confidence."""
@@ -453,7 +455,7 @@ class GroupReadings:
             "of": {rate: one.interval.value for rate, one in known.items()},
             **self.base(),
         }
-        return self.measurement(largest.interval, ODDS, Unit.SHARE, details)
+        return self.measurement(largest.interval, ODDS, Unit.SHARE, self.said("tpr", details))
 
     def ratio(self) -> Reading:
         """Return the impact ratio: the lowest selection rate over the highest."""
@@ -527,8 +529,10 @@ class GroupReadings:
         return base_rate_difference(self.table, self.confidence, self.family)
 
     def said(self, rate: str, details: dict[str, Json]) -> dict[str, Json]:
-        """Add what it is to be selected, where that is not to be given the favourable class."""
-        return {**details, **self.selected} if rate == "selection_rate" else details
+        """Add the favourable class where it counts, and what it is to be selected."""
+        named = {} if rate == "accuracy" else self.named
+        selected = self.selected if rate == "selection_rate" else {}
+        return {**details, **named, **selected}
 
     def measurement(
         self,

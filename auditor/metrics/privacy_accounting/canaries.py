@@ -28,7 +28,7 @@ from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import RetrainingTask, TrainingRecipe
 from auditor.errors import RecipeError
 from auditor.metrics.privacy_accounting.mechanisms import TradeoffCurve
-from auditor.metrics.stats.ranking import auc_and_influence
+from auditor.metrics.stats.roc_auc import auc_and_influence
 
 Bits = NDArray[np.bool_]
 SHARES = (1.0, 0.5, 0.2, 0.1)

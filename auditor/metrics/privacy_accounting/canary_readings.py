@@ -48,16 +48,16 @@ from auditor.metrics.privacy_accounting.claim_recomputation import (
     conservative_epsilon,
     recompute_epsilon,
 )
-from auditor.metrics.privacy_accounting.loss_distribution import (
-    ComposedPrivacyLoss,
-    DpSgdSteps,
-    EpsilonBounds,
-    compose_steps,
-)
 from auditor.metrics.privacy_accounting.mechanisms import (
     MechanismFamily,
     central_limit_mu,
     gaussian_epsilon,
+)
+from auditor.metrics.privacy_accounting.privacy_loss_distribution import (
+    ComposedPrivacyLoss,
+    DpSgdSteps,
+    EpsilonBounds,
+    compose_steps,
 )
 
 FARTHEST = 64.0
@@ -478,7 +478,10 @@ def assess_canary_run(claim: PrivacyClaim, run: CanaryRun | Gap, level: float) -
         blind = f"how much the run would have seen is {words}"
     elif factor is None:
         blind = f"the run could have seen nothing: {words}"
-    said = _plain(factor) if run.mode == WHITE else None
+    if run.mode == WHITE:
+        said = "none" if factor is None else "no noise at all" if math.isinf(factor) else factor
+    else:
+        said = None
     if "code" in claim.digests:
         return CanaryAssessment(words, reasons, blind, {"noise_factor": said})
     untied: dict[str, Json] = {"noise_factor": None, "noise_factor_of_named_code": said}
@@ -512,22 +515,17 @@ def white_box_obstacle(claim: PrivacyClaim, trial: CanaryRun) -> str:
             f"out in {found:.3f} of pairs, and with the claimed noise it must in {meant:.3f}"
         )
     if found <= CHANCE + SEEN * error:
+        # How many canaries show in 19 of 20 runs that they are seen: the error is 1/sqrt(3 m)
+        exact = (2 * SEEN / max(meant - CHANCE, 1 / MOST)) ** 2 / 3
+        wanted = (
+            f"more than {MOST}" if exact > MOST else f"about {math.ceil(exact / ROUND) * ROUND}"
+        )
         return (
             f"nothing shows that the hook sees the canaries: one that is in scores above one that "
             f"is out in {found:.3f} of pairs, which is no more than chance. With the claimed noise "
-            f"it is {meant:.3f}, which takes {_wanted(meant)} canaries to tell from chance"
+            f"it is {meant:.3f}, which takes {wanted} canaries to tell from chance"
         )
     return ""
-
-
-def _wanted(meant: float) -> str:
-    """Say how many canaries show in 19 of 20 runs that they are seen: the error is 1/sqrt(3 m)."""
-    exact = (2 * SEEN / max(meant - CHANCE, 1 / MOST)) ** 2 / 3
-    return f"more than {MOST}" if exact > MOST else f"about {math.ceil(exact / ROUND) * ROUND}"
-
-
-def _plain(factor: float | None) -> Json:
-    return "none" if factor is None else "no noise at all" if math.isinf(factor) else factor
 
 
 RECOMPUTED, DIFFERENCE = "epsilon_recomputed", "epsilon_claimed_minus_recomputed"
@@ -566,9 +564,21 @@ class PrivacyClaimReview:
         again = recompute_epsilon(self.claim)
         every = (*_understated(self.claim, again), *self.found, *self._counted())
         test = assess_canary_run(self.claim, self.run, self.level)
+        grave = [fault for fault in every if fault.grave]
+        codes: list[Json] = [fault.code.value for fault in every]
         return (
             *_recomputed(self.claim, again),
-            replace(_findings(every), repeat=self._repeat),
+            replace(
+                Measurement(
+                    metric=FINDINGS,
+                    value=float(len(grave)),
+                    method="read off the claim",
+                    n=len(every),
+                    unit=Unit.COUNT,
+                    details={"codes": codes, "findings": [fault.to_json() for fault in every]},
+                ),
+                repeat=self._repeat,
+            ),
             self._lower(confidence, test),
             self._verdict(again, every, test),
         )
@@ -658,28 +668,7 @@ def _recomputed(claim: PrivacyClaim, again: RecomputedEpsilon | Gap) -> tuple[Re
     if isinstance(again, Gap):
         return replace(again, metric=RECOMPUTED), replace(again, metric=DIFFERENCE)
     low, high = again.bracket.low, again.bracket.high
-    found = Measurement(
-        metric=RECOMPUTED,
-        value=high,
-        low=low,
-        high=high,
-        method=again.method,
-        n=0,
-        details=_beside(claim, again),
-    )
-    over = claim.epsilon - high
-    details: dict[str, Json] = {
-        "claimed": claim.epsilon,
-        "steps": claim.steps,
-        **_standing(claim, again),
-    }
-    return found, replace(
-        found, metric=DIFFERENCE, value=over, low=over, high=claim.epsilon - low, details=details
-    )
-
-
-def _beside(claim: PrivacyClaim, again: RecomputedEpsilon) -> dict[str, Json]:
-    """Return what other accountants say, each with how far it can be believed."""
+    # What other accountants say, each with how far it can be believed
     said: dict[str, Json] = {
         "claimed": claim.epsilon, "delta": claim.delta, "steps": claim.steps,
     }  # fmt: skip
@@ -690,10 +679,27 @@ def _beside(claim: PrivacyClaim, again: RecomputedEpsilon) -> dict[str, Json]:
         )
         said |= {"rdp": loose, "gdp_approximation_no_bound": _finite(limit)}
     if claim.accounted is not claim.sampling or claim.accounted_adjacency is not None:
-        found = accountant_epsilon(claim)
-        if isinstance(found, RecomputedEpsilon) and math.isfinite(found.bracket.high):
-            said["as_accounted"] = [found.bracket.low, found.bracket.high]
-    return {**said, **_standing(claim, again)}
+        beside_found = accountant_epsilon(claim)
+        if isinstance(beside_found, RecomputedEpsilon) and math.isfinite(beside_found.bracket.high):
+            said["as_accounted"] = [beside_found.bracket.low, beside_found.bracket.high]
+    found = Measurement(
+        metric=RECOMPUTED,
+        value=high,
+        low=low,
+        high=high,
+        method=again.method,
+        n=0,
+        details={**said, **_standing(claim, again)},
+    )
+    over = claim.epsilon - high
+    details: dict[str, Json] = {
+        "claimed": claim.epsilon,
+        "steps": claim.steps,
+        **_standing(claim, again),
+    }
+    return found, replace(
+        found, metric=DIFFERENCE, value=over, low=over, high=claim.epsilon - low, details=details
+    )
 
 
 def _standing(claim: PrivacyClaim, again: RecomputedEpsilon) -> dict[str, Json]:
@@ -713,19 +719,6 @@ def _understated(claim: PrivacyClaim, again: RecomputedEpsilon | Gap) -> tuple[C
         f"{again.bracket.low:.4g}"
     )
     return (ClaimFault(ClaimFaultCode.UNDERSTATED, text, _finite(again.bracket.high)),)
-
-
-def _findings(every: Sequence[ClaimFault]) -> Measurement:
-    grave = [fault for fault in every if fault.grave]
-    codes: list[Json] = [fault.code.value for fault in every]
-    return Measurement(
-        metric=FINDINGS,
-        value=float(len(grave)),
-        method="read off the claim",
-        n=len(every),
-        unit=Unit.COUNT,
-        details={"codes": codes, "findings": [fault.to_json() for fault in every]},
-    )
 
 
 def _finite(value: float) -> float | None:

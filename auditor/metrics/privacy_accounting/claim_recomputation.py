@@ -17,7 +17,6 @@ from auditor.domain.privacy_claims import (
     SamplingScheme,
 )
 from auditor.domain.readings import Gap, GapReason
-from auditor.metrics.privacy_accounting.loss_distribution import EpsilonBounds
 from auditor.metrics.privacy_accounting.mechanisms import (
     GaussianFamily,
     MechanismFamily,
@@ -25,6 +24,7 @@ from auditor.metrics.privacy_accounting.mechanisms import (
     renyi_epsilon,
     shuffled_epsilon_bounds,
 )
+from auditor.metrics.privacy_accounting.privacy_loss_distribution import EpsilonBounds
 
 UNKNOWN = frozenset({SamplingScheme.WITHOUT_REPLACEMENT, SamplingScheme.WEIGHTED})
 UNCERTAIN = 0.01
@@ -48,7 +48,12 @@ def recompute_epsilon(claim: PrivacyClaim) -> RecomputedEpsilon | Gap:
         case SamplingScheme.FULL_BATCH:
             return RecomputedEpsilon(_plain(claim), EXACT)
         case SamplingScheme.SHUFFLE:
-            return RecomputedEpsilon(_shuffled(claim), SHUFFLED)
+            batches = max(1, round(1 / claim.sampling_rate))
+            found = shuffled_epsilon_bounds(
+                claim.noise_multiplier, batches, _epochs(claim), claim.delta
+            )
+            high = _plain(claim).high
+            return RecomputedEpsilon(EpsilonBounds(min(found.low, high), high), SHUFFLED)
         case SamplingScheme.WITHOUT_REPLACEMENT | SamplingScheme.WEIGHTED:
             return Gap(
                 reason=GapReason.UNSUPPORTED,
@@ -108,13 +113,6 @@ def conservative_epsilon(claim: PrivacyClaim) -> float | None:
         return None
     rate = min(claim.sampling_rate, 1.0)
     return renyi_epsilon(claim.noise_multiplier, rate, claim.steps, claim.delta)
-
-
-def _shuffled(claim: PrivacyClaim) -> EpsilonBounds:
-    batches = max(1, round(1 / claim.sampling_rate))
-    found = shuffled_epsilon_bounds(claim.noise_multiplier, batches, _epochs(claim), claim.delta)
-    high = _plain(claim).high
-    return EpsilonBounds(min(found.low, high), high)
 
 
 CLOSE = 0.01

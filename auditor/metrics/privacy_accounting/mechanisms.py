@@ -15,7 +15,7 @@ from scipy.special import gammaln, log_ndtr, logsumexp, ndtr, ndtri
 
 from auditor.domain.privacy_claims import AdjacencyRelation
 from auditor.domain.tasks import Floats
-from auditor.metrics.privacy_accounting.loss_distribution import (
+from auditor.metrics.privacy_accounting.privacy_loss_distribution import (
     DpSgdSteps,
     EpsilonBounds,
     compose_steps,
@@ -52,7 +52,13 @@ def renyi_divergence(noise: float, rate: float, order: float) -> float:
         return order / (2 * noise**2)
     if float(order).is_integer():
         return _whole(noise, rate, int(order)) / (order - 1)
-    return _between(noise, rate, order) / (order - 1)
+    # The same of an order that is not whole, by the trapezoid rule. The integrand is analytic and
+    # falls like a Gaussian, for which that rule converges faster than any power of its step.
+    low, high = -REACH * noise, order + REACH * noise
+    x = np.linspace(low, high, math.ceil((high - low) / noise * FINENESS) + 1)
+    ratio = np.logaddexp(math.log1p(-rate), math.log(rate) + (2 * x - 1) / (2 * noise**2))
+    density = -(x**2) / (2 * noise**2) - math.log(noise) - math.log(2 * math.pi) / 2
+    return float(logsumexp(order * ratio + density) + math.log(x[1] - x[0])) / (order - 1)
 
 
 def _whole(noise: float, rate: float, order: int) -> float:
@@ -61,19 +67,6 @@ def _whole(noise: float, rate: float, order: int) -> float:
     ways = gammaln(order + 1) - gammaln(taken + 1) - gammaln(order - taken + 1)
     chance = taken * math.log(rate) + (order - taken) * math.log1p(-rate)
     return float(logsumexp(ways + chance + (taken**2 - taken) / (2 * noise**2)))
-
-
-def _between(noise: float, rate: float, order: float) -> float:
-    """Return the same of an order that is not whole, by the trapezoid rule.
-
-    The integrand is analytic and falls like a Gaussian, for which that rule converges faster than
-    any power of its step.
-    """
-    low, high = -REACH * noise, order + REACH * noise
-    x = np.linspace(low, high, math.ceil((high - low) / noise * FINENESS) + 1)
-    ratio = np.logaddexp(math.log1p(-rate), math.log(rate) + (2 * x - 1) / (2 * noise**2))
-    density = -(x**2) / (2 * noise**2) - math.log(noise) - math.log(2 * math.pi) / 2
-    return float(logsumexp(order * ratio + density) + math.log(x[1] - x[0]))
 
 
 MOST_EPSILON = 1e6

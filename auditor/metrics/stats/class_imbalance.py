@@ -1,4 +1,4 @@
-"""How evenly rows are spread over classes."""
+"""Class imbalance: how evenly rows are spread over classes."""
 
 import numpy as np
 from scipy.optimize import brentq
@@ -24,7 +24,13 @@ def effective_class_count(counts: Floats, confidence: float) -> ConfidenceInterv
         raise ValueError(message)
     low, high = share_limits(counts, rows, confidence, len(counts))
     value = _number(counts / rows)
-    least, most = _number(_most_uneven(counts, low, high)), _number(_most_even(low, high))
+    # What the lower limits leave to the most frequent classes first
+    shares, left = low.copy(), 1 - float(low.sum())
+    for at in np.argsort(-counts, kind="stable"):
+        given = min(left, float(high[at] - low[at]))
+        shares[at] += given
+        left -= given
+    least, most = _number(shares), _number(_most_even(low, high))
     return ConfidenceInterval(value, min(least, value), max(most, value), confidence, JOINT, rows)
 
 
@@ -57,13 +63,3 @@ def _most_even(low: Floats, high: Floats) -> Floats:
 
     level = brentq(excess, 0.0, 1.0) if excess(0.0) < 0 < excess(1.0) else float(excess(0.0) < 0)
     return np.asarray(np.clip(level, low, high))
-
-
-def _most_uneven(counts: Floats, low: Floats, high: Floats) -> Floats:
-    """Give what the lower limits leave to the most frequent classes first."""
-    shares, left = low.copy(), 1 - float(low.sum())
-    for at in np.argsort(-counts, kind="stable"):
-        given = min(left, float(high[at] - low[at]))
-        shares[at] += given
-        left -= given
-    return shares

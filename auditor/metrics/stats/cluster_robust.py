@@ -93,33 +93,26 @@ def clustered_means(
         raise ValueError(message)
     gram = _square(rows, weight, weight, square)
     sums = np.stack([total(values), total(scaled * values)], axis=-1)
-    return _fit(gram, sums)
-
-
-def _fit(gram: Floats, sums: Floats) -> ClusteredMeans:
-    """``gram`` ``[g, k, 2, 2]``: products of ones and weights; ``sums``: of those and values."""
+    # `gram` `[g, k, 2, 2]`: products of ones and weights; `sums`: of those and values
     weight, square = gram[..., 0, 1].sum(axis=0), gram[..., 1, 1].sum(axis=0)
     means = sums[..., 1].sum(axis=0) / weight
     kernel = _square(square / weight**2, -1 / weight, -1 / weight, np.zeros_like(weight))
-    adjust, lost = _once_a_kind(gram, kernel)
+    # `_adjustments`; where weights are alike, once for each number of rows
+    rows = gram[..., 0, 0]
+    if not np.array_equal(rows, gram[..., 1, 1]) or not np.array_equal(rows, gram[..., 0, 1]):
+        adjust, lost = _adjustments(gram, kernel)
+    else:
+        _, first, places = np.unique(rows, return_index=True, return_inverse=True)
+        each = np.repeat(gram.reshape(-1, 2, 2)[first][:, None], len(kernel), axis=1)
+        kind_adjust, kind_lost = _adjustments(each, kernel)
+        at = places.reshape(rows.shape), np.arange(len(kernel))
+        adjust, lost = kind_adjust[at], kind_lost[at]
     residual = sums - gram[..., 0] * means[:, None]
     turned = np.einsum("gki,gkij->gkj", gram[..., 1], adjust)
     scores = (residual[..., 1] + np.sum(turned * residual, axis=-1)) / weight
     reach = (gram[..., 1] + np.einsum("gki,gkij->gkj", turned, gram)) / weight[:, None]
     gone = np.einsum("gki,gkij,gkj->gk", gram[..., 1], lost, gram[..., 1])
     return ClusteredMeans(means, scores, (gram[..., 1, 1] - gone) / weight**2, reach, kernel)
-
-
-def _once_a_kind(gram: Floats, kernel: Floats) -> tuple[Floats, Floats]:
-    """Return ``_adjustments``; where weights are alike, once for each number of rows."""
-    rows = gram[..., 0, 0]
-    if not np.array_equal(rows, gram[..., 1, 1]) or not np.array_equal(rows, gram[..., 0, 1]):
-        return _adjustments(gram, kernel)
-    _, first, places = np.unique(rows, return_index=True, return_inverse=True)
-    each = np.repeat(gram.reshape(-1, 2, 2)[first][:, None], len(kernel), axis=1)
-    adjust, lost = _adjustments(each, kernel)
-    at = places.reshape(rows.shape), np.arange(len(kernel))
-    return adjust[at], lost[at]
 
 
 def _adjustments(gram: Floats, kernel: Floats) -> tuple[Floats, Floats]:

@@ -16,9 +16,9 @@ from scipy.special import chdtrc, kolmogorov, ndtri, stdtrit, xlogy
 from auditor.domain.datasets import Codes
 from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
+from auditor.metrics.stats.column_sketches import ColumnSketch
 from auditor.metrics.stats.p_values import permutation_p_value
 from auditor.metrics.stats.proportions import clopper_pearson, exact_limits
-from auditor.metrics.stats.sketches import ColumnSketch
 
 KOLMOGOROV = "kolmogorov-smirnov distance in cells, dvoretzky-kiefer-wolfowitz-massart bands"
 WASSERSTEIN = "wasserstein distance over the reference's sd, dvoretzky-kiefer-wolfowitz-massart"
@@ -57,7 +57,10 @@ def number_shift(
     if not one or not other:
         message = "a sample without a number lies nowhere"
         raise ValueError(message)
-    bands = sum(_band(rows, confidence, family) for rows in (one, other))
+    # Half the width of a band that misses with half of what may be missed
+    bands = sum(
+        math.sqrt(math.log(4 * family / (1 - confidence)) / (TWO * rows)) for rows in (one, other)
+    )
     apart = np.cumsum(current.counts) / other - np.cumsum(reference.counts) / one
     found = float(np.abs(apart).max())
     high = (
@@ -121,11 +124,6 @@ def _divergence(shares: Floats) -> float:
     entropies = [-np.sum(xlogy(part, part)) for part in (middle, *shares)]
     bits = (entropies[0] - (entropies[1] + entropies[2]) / TWO) / math.log(TWO)
     return min(1.0, max(0.0, float(bits)))
-
-
-def _band(rows: int, confidence: float, family: int) -> float:
-    """Return half the width of a band that misses with half of what may be missed."""
-    return math.sqrt(math.log(4 * family / (1 - confidence)) / (TWO * rows))
 
 
 def _hidden(reference: ColumnSketch, current: ColumnSketch, apart: Floats) -> float:
@@ -233,7 +231,10 @@ def estimated_accuracy(
     shape = (GROUPS, CELLS)
     masses = np.bincount(place, known.weights, GROUPS * CELLS).reshape(shape)
     hits = np.bincount(place, known.weights * known.happened, GROUPS * CELLS).reshape(shape)
-    target = _target(unknown)
+    target_cells = np.minimum((unknown.stated * CELLS).astype(np.int64), CELLS - 1)
+    yes = np.bincount(target_cells[unknown.decided], minlength=CELLS) / target_cells.size
+    no = np.bincount(target_cells[~unknown.decided], minlength=CELLS) / target_cells.size
+    target = yes, no
     value = _estimate(hits.sum(axis=0), masses.sum(axis=0), target)
     without = np.array(
         [
@@ -246,14 +247,6 @@ def estimated_accuracy(
     half = float(stdtrit(GROUPS - 1, (1 + confidence) / 2)) * math.sqrt(jackknife + own)
     ends = max(0.0, value - half), min(1.0, value + half)
     return ConfidenceInterval(value, *ends, confidence, CBPE, unknown.stated.size)
-
-
-def _target(unknown: UnlabelledSample) -> tuple[Floats, Floats]:
-    """Return the share of rows in each cell, of which it is answered that it happens, or not."""
-    cells = np.minimum((unknown.stated * CELLS).astype(np.int64), CELLS - 1)
-    yes = np.bincount(cells[unknown.decided], minlength=CELLS) / cells.size
-    no = np.bincount(cells[~unknown.decided], minlength=CELLS) / cells.size
-    return yes, no
 
 
 def _estimate(hits: Floats, masses: Floats, target: tuple[Floats, Floats]) -> float:

@@ -134,13 +134,15 @@ def joint_gap(found: Sequence[GroupPairComparison]) -> tuple[int, GroupPairCompa
     return which, replace(found[which], interval=interval)
 
 
-def gap_half_width(trials: ArrayLike, confidence: float, family: int = 1) -> float:
-    """Return the half width of ``max_gap`` between the two smallest groups at rates of one half.
+def gap_half_width(
+    trials: ArrayLike, confidence: float, family: int = 1, rate: float = 0.5
+) -> float:
+    """Return the half width of ``max_gap`` between the two smallest groups where both have a rate.
 
     It is one, which says nothing, where a group has no trials or there is one group only.
     """
-    limits = _smallest_pair(trials, confidence, family)
-    return 1.0 if limits is None else _longer(0.5 - limits[0], limits[1] - 0.5)
+    limits = _smallest_pair(trials, confidence, family, rate)
+    return 1.0 if limits is None else _longer(rate - limits[0], limits[1] - rate)
 
 
 def ratio_half_width(trials: ArrayLike, confidence: float, family: int = 1) -> float:
@@ -170,13 +172,13 @@ def _comparison(
 
 
 def _smallest_pair(
-    trials: ArrayLike, confidence: float, family: int
+    trials: ArrayLike, confidence: float, family: int, rate: float = 0.5
 ) -> tuple[Floats, Floats] | None:
     total = np.sort(np.asarray(trials, dtype=np.float64))
     if total.size < TWO or total[0] <= 0:
         return None
     tail = pair_tail(total.size, confidence, family)
-    return exact_limits(total[:TWO] / 2, total[:TWO], tail)
+    return exact_limits(total[:TWO] * rate, total[:TWO], tail)
 
 
 def _longer(below: Floats, above: Floats) -> float:
@@ -231,28 +233,6 @@ def rate_counts(confusion: Counts) -> Mapping[str, Counts]:
     return {name: np.stack(pair, axis=-1) for name, pair in found.items()}
 
 
-def one_class_counts(table: Counts, chosen: int) -> Counts:
-    """Return ``[..., 2, 2]``, wanted and given, of one class of ``[..., labels, decisions]``."""
-    both = table[..., chosen, chosen]
-    missed = table[..., chosen, :].sum(axis=-1) - both
-    false = table[..., chosen].sum(axis=-1) - both
-    neither = table.sum(axis=(-2, -1)) - both - missed - false
-    rows = (np.stack((neither, false), axis=-1), np.stack((missed, both), axis=-1))
-    return np.stack(rows, axis=-2)
-
-
-def concordance_counts(table: Counts) -> Counts:
-    """Return ``[..., 2]``: the area under the ROC curve as a count of pairs, out of how many.
-
-    ``table`` is ``[..., wanted, score bin]``, bins in rising order. Both counts are doubled, since
-    a pair in one bin counts half (Hanley and McNeil 1982, Radiology 143).
-    """
-    others, chosen = table[..., 0, :], table[..., 1, :]
-    below = np.cumsum(others, axis=-1) - others
-    won = (chosen * (2 * below + others)).sum(axis=-1)
-    return np.stack((won, 2 * chosen.sum(axis=-1) * others.sum(axis=-1)), axis=-1)
-
-
 def bootstrap_tables(table: Counts, rounds: int, generator: np.random.Generator) -> Counts:
     """Return ``[rounds, *table.shape]``: the tables of ``rounds`` bootstrap samples of the rows.
 
@@ -303,34 +283,24 @@ def widest_gap_change(
         raise ValueError(message)
     quantile = pair_quantile(trials.size, 1 - (1 - confidence) / 2)
     hits = np.bincount(codes, weights=before).astype(np.float64)
-    was = _before(hits, trials, quantile)
-    moved = _changes(before, after, codes, quantile)
+    was = (hits / trials, *exact_limits(hits, trials, float(ndtr(-quantile))))
+    level = 1 - 2 * float(ndtr(-quantile))
+    gained = np.bincount(codes, weights=after & ~before).astype(np.int64).tolist()
+    lost = np.bincount(codes, weights=before & ~after).astype(np.int64).tolist()
+    changes_trials = np.bincount(codes).tolist()
+    found = [
+        paired_difference(up, down, count, level)
+        for up, down, count in zip(gained, lost, changes_trials, strict=True)
+    ]
+    moved = tuple(
+        np.array([getattr(item, end) for item in found]) for end in ("value", "low", "high")
+    )
     one, other = np.triu_indices(trials.size, 1)
     apart, change = _pairs(was, one, other), _pairs(moved, one, other)
     low, high = _least(apart, change), _most(apart, change)
     value = float(np.ptp(was[0] + moved[0]) - np.ptp(was[0]))
     ends = max(-1.0, min(low, value)), min(1.0, max(high, value))
     return ConfidenceInterval(value, *ends, confidence, METHOD, len(codes))
-
-
-def _before(hits: Floats, trials: NDArray[np.int64], quantile: float) -> tuple[Floats, ...]:
-    return (hits / trials, *exact_limits(hits, trials, float(ndtr(-quantile))))
-
-
-def _changes(
-    before: NDArray[np.bool_], after: NDArray[np.bool_], codes: NDArray[np.int64], quantile: float
-) -> tuple[Floats, ...]:
-    level = 1 - 2 * float(ndtr(-quantile))
-    gained = np.bincount(codes, weights=after & ~before).astype(np.int64).tolist()
-    lost = np.bincount(codes, weights=before & ~after).astype(np.int64).tolist()
-    trials = np.bincount(codes).tolist()
-    found = [
-        paired_difference(up, down, count, level)
-        for up, down, count in zip(gained, lost, trials, strict=True)
-    ]
-    return tuple(
-        np.array([getattr(item, end) for item in found]) for end in ("value", "low", "high")
-    )
 
 
 def _pairs(

@@ -256,8 +256,30 @@ def shrunken_rates(
     trials gets what the law says of any. Raises ``ValueError`` for impossible counts, and unless
     two groups have trials.
     """
-    hits, total = _checked(successes, trials, confidence)
-    law = _population(hits[total > 0], total[total > 0])
+    hits = np.asarray(successes, dtype=np.float64)
+    total = np.asarray(trials, dtype=np.float64)
+    possible = hits.shape == total.shape and bool(np.all((hits >= 0) & (hits <= total)))
+    if not possible or not 0 < confidence < 1:
+        message = f"{hits} of {total} at confidence {confidence} are no proportions"
+        raise ValueError(message)
+    if np.count_nonzero(total > 0) < LEAST_SHRUNKEN_GROUPS:
+        message = "groups are drawn together only where two of them have trials"
+        raise ValueError(message)
+    # Close in on the posterior of both parameters, each on the scale of log odds
+    population_hits = hits[total > 0]
+    population_total = total[total > 0]
+    least = float(population_total.min())
+    across = along = (-REACH, REACH)
+    for _ in range(ZOOMS):
+        centre, weight, height = _heights(across, along, least, population_hits, population_total)
+        kept = height > height.max() - NEGLIGIBLE
+        across, along = _around(centre[kept], across), _around(weight[kept], along)
+    centre, weight, height = _heights(across, along, least, population_hits, population_total)
+    share = np.exp(height - logsumexp(height))
+    order = np.argsort(share)
+    likely = order[np.cumsum(share[order]) > LOST]
+    size = least * np.exp(weight[likely])
+    law = _BetaPopulation(expit(centre[likely]), size, share[likely] / np.sum(share[likely]))
     counts, places = np.unique(np.stack([hits, total]), axis=1, return_inverse=True)
     found = _posterior(law, counts[0], counts[1], confidence)
     value, low, high = (part[places.ravel()] for part in found)
@@ -282,22 +304,6 @@ def _posterior(
     return value, np.where(hits > 0, low, 0.0), np.where(hits < total, high, 1.0)
 
 
-def _population(hits: Floats, total: Floats) -> _BetaPopulation:
-    """Close in on the posterior of both parameters, each on the scale of log odds."""
-    least = float(total.min())
-    across = along = (-REACH, REACH)
-    for _ in range(ZOOMS):
-        centre, weight, height = _heights(across, along, least, hits, total)
-        kept = height > height.max() - NEGLIGIBLE
-        across, along = _around(centre[kept], across), _around(weight[kept], along)
-    centre, weight, height = _heights(across, along, least, hits, total)
-    share = np.exp(height - logsumexp(height))
-    order = np.argsort(share)
-    likely = order[np.cumsum(share[order]) > LOST]
-    size = least * np.exp(weight[likely])
-    return _BetaPopulation(expit(centre[likely]), size, share[likely] / np.sum(share[likely]))
-
-
 def _heights(
     across: tuple[float, float],
     along: tuple[float, float],
@@ -307,30 +313,22 @@ def _heights(
 ) -> tuple[Floats, Floats, Floats]:
     centre = np.repeat(np.linspace(across[0], across[1], POINTS), POINTS)
     weight = np.tile(np.linspace(along[0], along[1], POINTS), POINTS)
-    return centre, weight, _log_posterior(centre, weight, least, hits, total)
-
-
-def _around(inside: Floats, box: tuple[float, float]) -> tuple[float, float]:
-    """Return the part of a side of the grid that matters, and one step on either side of it."""
-    step = (box[1] - box[0]) / (POINTS - 1)
-    return float(inside.min()) - step, float(inside.max()) + step
-
-
-def _log_posterior(
-    centre: Floats, weight: Floats, least: float, hits: Floats, total: Floats
-) -> Floats:
-    """Beta-binomial likelihood and priors; ``weight`` is the log of the law's size over ``least``.
-
-    The shrinkage ``size / (size + least)`` is uniform, and so is the mean: on the scale of log
-    odds either has the density of the logistic law.
-    """
+    # Beta-binomial likelihood and priors; `weight` is the log of the law's size over `least`. The
+    # shrinkage `size / (size + least)` is uniform, and so is the mean: on the scale of log odds
+    # either has the density of the logistic law.
     mean, size = expit(centre), least * np.exp(weight)
     above, below = mean * size, (1 - mean) * size
     found = log_expit(centre) + log_expit(-centre) + log_expit(weight) + log_expit(-weight)
     counts, repeats = np.unique(np.stack([hits, total - hits]), axis=1, return_counts=True)
     for (yes, no), times in zip(counts.T, repeats, strict=True):
         found = found + times * (betaln(above + yes, below + no) - betaln(above, below))
-    return found
+    return centre, weight, found
+
+
+def _around(inside: Floats, box: tuple[float, float]) -> tuple[float, float]:
+    """Return the part of a side of the grid that matters, and one step on either side of it."""
+    step = (box[1] - box[0]) / (POINTS - 1)
+    return float(inside.min()) - step, float(inside.max()) + step
 
 
 def _quantile(above: Floats, below: Floats, weight: Floats, share: float) -> Floats:
@@ -341,19 +339,6 @@ def _quantile(above: Floats, below: Floats, weight: Floats, share: float) -> Flo
         beyond = np.sum(weight * betainc(above, below, middle), axis=0) > share
         low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
     return np.asarray((low + high) / 2)
-
-
-def _checked(successes: ArrayLike, trials: ArrayLike, confidence: float) -> tuple[Floats, Floats]:
-    hits = np.asarray(successes, dtype=np.float64)
-    total = np.asarray(trials, dtype=np.float64)
-    possible = hits.shape == total.shape and bool(np.all((hits >= 0) & (hits <= total)))
-    if not possible or not 0 < confidence < 1:
-        message = f"{hits} of {total} at confidence {confidence} are no proportions"
-        raise ValueError(message)
-    if np.count_nonzero(total > 0) < LEAST_SHRUNKEN_GROUPS:
-        message = "groups are drawn together only where two of them have trials"
-        raise ValueError(message)
-    return hits, total
 
 
 LEAST_MEAN_ROWS = 30

@@ -174,7 +174,27 @@ class ClusterCentres:
             raise ValueError(message)
         rng = np.random.default_rng(seed)
         fitted = rows[rng.permutation(len(rows))[:MOST_FITTED]]
-        starts = [_settled(fitted, _start(fitted, count, rng)) for _ in range(STARTS)]
+        starts = []
+        for _ in range(STARTS):
+            chosen = [int(rng.integers(len(fitted)))]
+            nearest = ((fitted - fitted[chosen[0]]) ** 2).sum(axis=1, dtype=np.float64)
+            while len(chosen) < count:
+                total = nearest.sum()
+                chances = nearest / total if total > 0 else np.full(len(fitted), 1 / len(fitted))
+                chosen.append(int(rng.choice(len(fitted), p=chances)))
+                apart = ((fitted - fitted[chosen[-1]]) ** 2).sum(axis=1, dtype=np.float64)
+                nearest = np.minimum(nearest, apart)
+            # Move centres to the middle of their rows until no row changes its centre
+            points = fitted[chosen].copy()
+            places = np.full(len(fitted), -1)
+            for _ in range(MOST_ROUNDS):
+                found, settled_apart = ClusterCentres(points).assign(fitted)
+                if np.array_equal(found, places):
+                    break
+                places = found
+                points = _middles(fitted, places, settled_apart, points)
+            settled_apart = ClusterCentres(points).assign(fitted)[1]
+            starts.append((points, float((settled_apart.astype(np.float64) ** 2).sum())))
         return cls(min(starts, key=lambda found: found[1])[0])
 
     def assign(self, rows: Narrow) -> tuple[Places, Floats32]:
@@ -190,31 +210,6 @@ class ClusterCentres:
             gap = part - self.points[nearest]
             apart[first : first + A_PART] = np.sqrt((gap**2).sum(axis=1))
         return places, apart
-
-
-def _start(rows: Narrow, count: int, rng: np.random.Generator) -> Narrow:
-    chosen = [int(rng.integers(len(rows)))]
-    nearest = ((rows - rows[chosen[0]]) ** 2).sum(axis=1, dtype=np.float64)
-    while len(chosen) < count:
-        total = nearest.sum()
-        chances = nearest / total if total > 0 else np.full(len(rows), 1 / len(rows))
-        chosen.append(int(rng.choice(len(rows), p=chances)))
-        apart = ((rows - rows[chosen[-1]]) ** 2).sum(axis=1, dtype=np.float64)
-        nearest = np.minimum(nearest, apart)
-    return rows[chosen].copy()
-
-
-def _settled(rows: Narrow, points: Narrow) -> tuple[Narrow, float]:
-    """Move centres to the middle of their rows until no row changes its centre."""
-    places = np.full(len(rows), -1)
-    for _ in range(MOST_ROUNDS):
-        found, apart = ClusterCentres(points).assign(rows)
-        if np.array_equal(found, places):
-            break
-        places = found
-        points = _middles(rows, places, apart, points)
-    apart = ClusterCentres(points).assign(rows)[1]
-    return points, float((apart.astype(np.float64) ** 2).sum())
 
 
 def _middles(rows: Narrow, places: Places, apart: Floats32, before: Narrow) -> Narrow:

@@ -167,16 +167,12 @@ def tail_p_values(scores: Floats, reference: Floats) -> Floats:
     mean = float(excesses.mean())
     if not mean > 0:
         return found
-    power = min(float(count), _power(excesses, mean))
+    # The power at which the tail falls off: infinity of an exponential or lighter one
+    scatter = float(excesses.var())
+    shape = 0.5 * (1 - mean**2 / scatter) if scatter > 0 else 0.0
+    power = min(float(count), np.inf if shape <= 0 else 1 / shape)
     beyond = np.maximum(scores - limit, 0.0) / mean
     width = power - 1 if power < count else power
     carried = (count + 1) / (reference.size + 1) * (1 + beyond / width) ** -power
     carried = np.maximum(carried, LEAST_VALUE)
     return np.where(scores > ordered[-1], np.minimum(found, carried), found)
-
-
-def _power(excesses: Floats, mean: float) -> float:
-    """Return the power at which the tail falls off: infinity of an exponential or lighter one."""
-    scatter = float(excesses.var())
-    shape = 0.5 * (1 - mean**2 / scatter) if scatter > 0 else 0.0
-    return np.inf if shape <= 0 else 1 / shape

@@ -391,7 +391,8 @@ def advise_platt(
     moved = line.intercept.value + line.slope.value * clipped
     before, after = (expit(signs * item) for item in (clipped, moved))
     saved = np.log(clip_probabilities(after)) - np.log(clip_probabilities(before))
-    hangs = _cut_wrong(stated, happened) or depends_on_clipping(
+    # Whether a probability `[n]` of what came to pass was clipped, as if there were none
+    hangs = bool((np.where(happened, stated, 1 - stated) < FLOOR).any()) or depends_on_clipping(
         stated[learnt], happened[learnt], line
     )
     return CorrectionAdvice(halves.gain(saved, confidence), corrects, hangs)
@@ -424,11 +425,6 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
     if excess(FLATTEST) <= 0:
         return spread / FLATTEST
     return spread / float(brentq(excess, 1 / FLATTEST, FLATTEST, xtol=ENOUGH_PROGRESS))
-
-
-def _cut_wrong(stated: Floats, happened: NDArray[np.bool_]) -> bool:
-    """Whether a probability ``[n]`` of what came to pass was clipped, as if there were none."""
-    return bool((np.where(happened, stated, 1 - stated) < FLOOR).any())
 
 
 def _coolness(odds: Floats, labels: NDArray[np.int64]) -> float:

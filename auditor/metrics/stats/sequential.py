@@ -17,6 +17,11 @@ from scipy.special import betaincc, betaln, logsumexp, xlog1py, xlogy
 from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
 
+FIRST_LOOK = 10
+"""Rows before the first look at a share; between two looks they double."""
+EARLY_SHARE = 0.1
+"""The part of the permitted error that is spent on early looks; the rest is left for the last."""
+
 RATE = "beta-binomial mixture confidence sequence"
 MEAN = "confidence sequence by mixed bets (waudby-smith and ramdas)"
 BETS = 25
@@ -26,6 +31,28 @@ NEAR = 1e-9
 """Closer to 0 no limit is sought."""
 TINY = 1e-290
 TERMS = 2000
+
+
+def plan_looks(rows: int) -> tuple[int, ...]:
+    """Return after how many of ``rows`` rows one looks whether they decide; the last is no look."""
+    looks, at = [], FIRST_LOOK
+    while at < rows:
+        looks.append(at)
+        at *= 2
+    return tuple(looks)
+
+
+def spend_on_looks(confidence: float, looks: int, *, early: bool) -> float:
+    """Return the level of an interval after ``early`` stopping at a look, or at the end.
+
+    Alpha spending (Lan and DeMets 1983, Biometrika 70) with fixed shares: the ``looks`` share a
+    tenth of the permitted error equally, and the end has nine tenths. By the union bound, whichever
+    interval is reported misses with that error at most, whatever made one stop.
+    """
+    if not looks:
+        return confidence
+    error = 1 - confidence
+    return 1 - (error * EARLY_SHARE / looks if early else error * (1 - EARLY_SHARE))
 
 
 @dataclass(frozen=True, slots=True)

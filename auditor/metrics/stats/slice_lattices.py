@@ -155,19 +155,13 @@ def _supported(
         enough = np.nonzero(rows >= least_rows)
         if not enough[0].size:
             continue
-        yield (*_places(wider.columns, enough, depth), rows[enough], table[enough][:, 1])
+        shape = (len(enough[0]), depth)
+        names, places_codes = np.full(shape, NO_COLUMN, np.int32), np.zeros(shape, np.int32)
+        names[:, : len(wider.columns)] = wider.columns
+        places_codes[:, : len(wider.columns)] = np.stack(enough, axis=1)
+        yield (*(names, places_codes), rows[enough], table[enough][:, 1])
         if len(wider.columns) < depth:
             yield from _supported(sample, wider, depth, least_rows)
-
-
-def _places(
-    columns: tuple[int, ...], levels: tuple[NDArray[np.intp], ...], depth: int
-) -> tuple[Places, Places]:
-    shape = (len(levels[0]), depth)
-    names, codes = np.full(shape, NO_COLUMN, np.int32), np.zeros(shape, np.int32)
-    names[:, : len(columns)] = columns
-    codes[:, : len(columns)] = np.stack(levels, axis=1)
-    return names, codes
 
 
 MOST_LEVELS = 255

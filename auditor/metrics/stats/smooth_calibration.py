@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.fft import dct, idct
 
 from auditor.domain.readings import ConfidenceInterval
+from auditor.domain.report_panels import DiagramPoint
 from auditor.domain.tasks import Floats
 from auditor.metrics.stats.means import LEAST_PAIRS
 from auditor.metrics.stats.proportions import exact_limits
@@ -80,22 +81,12 @@ class CalibrationNull:
 
 
 @dataclass(frozen=True, slots=True)
-class CalibrationCurvePoint:
-    """How often ``stated`` came true by the smooth curve, with pointwise limits."""
-
-    stated: float
-    happened: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class SmoothCalibration:
     """The error, which is the width of its kernel too, the null, and the curve."""
 
     interval: ConfidenceInterval
     null: CalibrationNull
-    curve: tuple[CalibrationCurvePoint, ...]
+    curve: tuple[DiagramPoint, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,9 +179,7 @@ def _null(drawn_waves: Floats, found: float) -> CalibrationNull:
     return CalibrationNull(float(drawn.mean()), float(low), float(high), p_value, DRAWS)
 
 
-def _curve(
-    grid: _CalibrationGrid, width: float, confidence: float
-) -> tuple[CalibrationCurvePoint, ...]:
+def _curve(grid: _CalibrationGrid, width: float, confidence: float) -> tuple[DiagramPoint, ...]:
     """Return the kernel regression of outcomes, with exact limits for the rows that it rests on.
 
     Those are the square of the sum of weights over the sum of their squares (Kish 1965), which a
@@ -209,7 +198,7 @@ def _curve(
     low, high = exact_limits(share * size[kept], size[kept], (1 - confidence) / 2)
     at = np.clip(stated[kept] / rows[kept], 0, 1)
     listed = zip(at.tolist(), share.tolist(), low.tolist(), high.tolist(), strict=True)
-    return tuple(CalibrationCurvePoint(*item) for item in listed)
+    return tuple(DiagramPoint(*item) for item in listed)
 
 
 CHANGE_CELLS = 512
@@ -245,7 +234,14 @@ def smooth_calibration_change(
         for at, error in zip(cells, errors, strict=True)
     )
     was, now = _error(one), _error(other)
-    noise, more = _noise(errors, cells, np.random.default_rng(seed))
+    # The waves of what chance adds to either run, `[DRAWS, CELLS]`; rows go together
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((2, CHANGE_DRAWS, CHANGE_CELLS))
+    for place in range(CHANGE_DRAWS):
+        signs = rng.normal(size=len(errors[0]))
+        for run in (0, 1):
+            drawn[run, place] = np.bincount(cells[run], errors[run] * signs, CHANGE_CELLS)
+    noise, more = cosine_coefficients(drawn[0]), cosine_coefficients(drawn[1])
     level, narrow = (1 + confidence) / 2, min(was, now)
     unseen = -math.log(1 - level) / rows
     away = float(np.quantile(spread_norms(noise, was) + spread_norms(more, now), level)) + unseen
@@ -260,15 +256,3 @@ def smooth_calibration_change(
 
 def _error(seen: Floats) -> float:
     return float(crossing_point(lambda width: spread_norms(seen, width), GUESS))
-
-
-def _noise(
-    errors: list[Floats], cells: list[NDArray[np.int64]], rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Return the waves of what chance adds to either run, ``[DRAWS, CELLS]``; rows go together."""
-    drawn = np.empty((2, CHANGE_DRAWS, CHANGE_CELLS))
-    for place in range(CHANGE_DRAWS):
-        signs = rng.normal(size=len(errors[0]))
-        for run in (0, 1):
-            drawn[run, place] = np.bincount(cells[run], errors[run] * signs, CHANGE_CELLS)
-    return cosine_coefficients(drawn[0]), cosine_coefficients(drawn[1])

@@ -51,7 +51,36 @@ def propagate_layer(
     float32 may err in any order (Higham 2002, Accuracy and Stability, lemma 3.1).
     """
     if layer.kind is LayerKind.AFFINE:
-        return _affine(network, layer, spans)
+        given = {name: spans[name] for name in layer.sources}
+        centre = network.apply(
+            layer, {name: (span.low + span.high) / 2 for name, span in given.items()}
+        )
+        radius = _radius(
+            network, layer, {name: (span.high - span.low) / 2 for name, span in given.items()}
+        )
+        found: Spans = {}
+        rounded = layer.affine is not None and layer.affine.terms != 0
+        size = {}
+        if rounded:
+            size = _radius(network, layer, {name: span.size for name, span in given.items()})
+        for name in layer.targets:
+            if name not in centre or not centre[name].is_floating_point():
+                continue
+            blur = torch.zeros_like(centre[name])
+            if rounded:
+                shift = layer_bias(network, layer)[name].abs()
+                target = name
+                terms = 0 if layer.affine is None else layer.affine.terms
+                if terms < 0:
+                    roundings_wide, narrow = (
+                        torch.Size(network.shapes[name]).numel()
+                        for name in (layer.sources[0], target)
+                    )
+                    terms = -(-roundings_wide // max(narrow, 1))
+                blur = (terms + SPARE) * UNIT * (size[name] + shift)
+            wide = radius[name] + blur
+            found[name] = ValueInterval(centre[name] - wide, centre[name] + wide, blur)
+        return found
     low = network.apply(layer, {name: spans[name].low for name in layer.sources})
     high = network.apply(layer, {name: spans[name].high for name in layer.sources})
     return {name: _grown(layer, low[name], high[name]) for name in layer.targets}
@@ -64,43 +93,6 @@ def _grown(layer: NetworkLayer, low: Tensor, high: Tensor) -> ValueInterval:
         curve = CURVES[layer.node.domain, layer.node.operator]
         blur = curve.blur + curve.relative * torch.maximum(low.abs(), high.abs())
     return ValueInterval(low - blur, high + blur, blur)
-
-
-def _affine(
-    network: LayeredNetwork, layer: NetworkLayer, spans: Mapping[str, ValueInterval]
-) -> Spans:
-    given = {name: spans[name] for name in layer.sources}
-    centre = network.apply(
-        layer, {name: (span.low + span.high) / 2 for name, span in given.items()}
-    )
-    radius = _radius(
-        network, layer, {name: (span.high - span.low) / 2 for name, span in given.items()}
-    )
-    found: Spans = {}
-    rounded = layer.affine is not None and layer.affine.terms != 0
-    size = {}
-    if rounded:
-        size = _radius(network, layer, {name: span.size for name, span in given.items()})
-    for name in layer.targets:
-        if name not in centre or not centre[name].is_floating_point():
-            continue
-        blur = torch.zeros_like(centre[name])
-        if rounded:
-            shift = layer_bias(network, layer)[name].abs()
-            blur = _roundings(network, layer, name) * UNIT * (size[name] + shift)
-        wide = radius[name] + blur
-        found[name] = ValueInterval(centre[name] - wide, centre[name] + wide, blur)
-    return found
-
-
-def _roundings(network: LayeredNetwork, layer: NetworkLayer, target: str) -> int:
-    terms = 0 if layer.affine is None else layer.affine.terms
-    if terms < 0:
-        wide, narrow = (
-            torch.Size(network.shapes[name]).numel() for name in (layer.sources[0], target)
-        )
-        terms = -(-wide // max(narrow, 1))
-    return terms + SPARE
 
 
 def layer_bias(network: LayeredNetwork, layer: NetworkLayer) -> Values:
@@ -205,7 +197,21 @@ class CrownBounds:
         span = self.spans[name]
         rows = len(span.low)
         low, high = span.low.reshape(rows, -1).clone(), span.high.reshape(rows, -1).clone()
-        wanted = self._undecided(name, layer).any(0).nonzero().flatten()
+        # Which numbers `[n, d]` of a value matter to a layer beyond their sign. What is surely on
+        # one side of a bend is passed exactly, unless a maximum follows, which compares sizes.
+        undecided_low, undecided_high = self.spans[name].low, self.spans[name].high
+        wide = undecided_high > undecided_low
+        if layer.kind is LayerKind.MAXIMUM:
+            wide &= find_contested_inputs(layer.node, undecided_low, undecided_high)
+        elif layer.node.operator in BENT:
+            bends = (undecided_low < 0) & (undecided_high > 0)
+            for maximum in self._compared.get(layer.targets[0], ()):
+                rising = find_contested_inputs(
+                    maximum.node, undecided_low.clamp(min=0), undecided_high.clamp(min=0)
+                )
+                bends |= (undecided_high > 0) & rising
+            wide &= bends
+        wanted = wide.reshape(len(undecided_low), -1).any(0).nonzero().flatten()
         for part in torch.split(wanted, max(1, self._step(rows) // 2)) if len(wanted) else ():
             ones = torch.zeros((len(part), rows, low.shape[1]))
             ones[torch.arange(len(part)), :, part] = 1.0
@@ -216,24 +222,6 @@ class CrownBounds:
         self.spans[name] = replace(
             span, low=low.reshape(span.low.shape), high=high.reshape(span.high.shape)
         )
-
-    def _undecided(self, name: str, layer: NetworkLayer) -> Tensor:
-        """Return which numbers ``[n, d]`` of a value matter to a layer beyond their sign.
-
-        What is surely on one side of a bend is passed exactly, unless a maximum follows, which
-        compares sizes.
-        """
-        low, high = self.spans[name].low, self.spans[name].high
-        wide = high > low
-        if layer.kind is LayerKind.MAXIMUM:
-            wide &= find_contested_inputs(layer.node, low, high)
-        elif layer.node.operator in BENT:
-            bends = (low < 0) & (high > 0)
-            for maximum in self._compared.get(layer.targets[0], ()):
-                rising = find_contested_inputs(maximum.node, low.clamp(min=0), high.clamp(min=0))
-                bends |= (high > 0) & rising
-            wide &= bends
-        return wide.reshape(len(low), -1)
 
     def _back(self, name: str, functions: Tensor) -> Tensor:
         weights = {name: functions}
@@ -263,7 +251,31 @@ class CrownBounds:
         self, layer: NetworkLayer, given: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], Tensor]:
         if layer.kind is LayerKind.AFFINE:
-            return self._transpose(layer, given)
+            zeros = {
+                source: torch.zeros((1, *self._network.shapes[source]), requires_grad=True)
+                for source in layer.sources
+            }
+            with torch.enable_grad():
+                made = self._network.apply(layer, zeros)
+            names = [name for name in given if made[name].requires_grad]
+            folded = [given[name].reshape(-1, *made[name].shape) for name in names]
+            transpose_pulled = torch.autograd.grad(
+                [made[name] for name in names],
+                list(zeros.values()),
+                folded,
+                is_grads_batched=True,
+                allow_unused=True,
+            )
+            shape = next(iter(given.values())).shape[:2]
+            weights = {
+                source: weight.reshape(*shape, *self._network.shapes[source])
+                for source, weight in zip(layer.sources, transpose_pulled, strict=True)
+                if weight is not None
+            }
+            shift = sum(
+                (_dot(given[name], made[name].detach()) for name in given), torch.zeros(shape)
+            )
+            return weights, shift
         ((_, weight),) = given.items()
         source = layer.sources[0]
         up, down = weight.clamp(min=0), weight.clamp(max=0)
@@ -273,34 +285,6 @@ class CrownBounds:
         lines = self._lines[id(layer)]
         pulled = up * lines.low_slope + down * lines.high_slope
         return {source: pulled}, _dot(up, lines.low) + _dot(down, lines.high)
-
-    def _transpose(
-        self, layer: NetworkLayer, given: Mapping[str, Tensor]
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """Pull weights ``[k, n, ...]`` through an affine layer, all as if each were its own row."""
-        zeros = {
-            source: torch.zeros((1, *self._network.shapes[source]), requires_grad=True)
-            for source in layer.sources
-        }
-        with torch.enable_grad():
-            made = self._network.apply(layer, zeros)
-        names = [name for name in given if made[name].requires_grad]
-        folded = [given[name].reshape(-1, *made[name].shape) for name in names]
-        pulled = torch.autograd.grad(
-            [made[name] for name in names],
-            list(zeros.values()),
-            folded,
-            is_grads_batched=True,
-            allow_unused=True,
-        )
-        shape = next(iter(given.values())).shape[:2]
-        weights = {
-            source: weight.reshape(*shape, *self._network.shapes[source])
-            for source, weight in zip(layer.sources, pulled, strict=True)
-            if weight is not None
-        }
-        shift = sum((_dot(given[name], made[name].detach()) for name in given), torch.zeros(shape))
-        return weights, shift
 
 
 def _dot(weight: Tensor, value: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A network as layers that bounds can pass through: affine ones, curves, and maxima."""
+"""An ONNX network as layers for bound propagation: affine, curved and max layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -97,8 +97,21 @@ def trace_layers(program: TorchProgram, output: str, row: tuple[int, ...]) -> La
     rows of one batch depend on each other.
     """
     name = next(iter(program.graph.inputs))
-    shapes = _shapes(program, name, row)
-    constants = {key: _wide(value) for key, value in program.constants.items()}
+    # Run a few rows in two orders, to learn shapes and that rows do not touch each other
+    probe = torch.rand((PROBES, *row), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ahead, back = program.run({name: probe}), program.run({name: probe.flip(0)})
+    shapes = {}
+    for key, value in ahead.items():
+        if key in program.constants or not value.is_floating_point():
+            continue
+        if value.shape[:1] != (PROBES,) or not torch.allclose(value.flip(0), back[key], atol=1e-5):
+            raise TwinError(f"the rows of a batch meet in the value {key!r}", cure=CURE)
+        shapes[key] = tuple(value.shape[1:])
+    constants = {
+        key: value.to(torch.float64) if value.is_floating_point() else value
+        for key, value in program.constants.items()
+    }
     fixed, layers, plain = set(constants), list[NetworkLayer](), list[ProgramStep]()
     for step in program.steps:
         sources = tuple(dict.fromkeys(n for n in step.node.inputs if n and n not in fixed))
@@ -128,22 +141,3 @@ def _layer(
     elif node.operator in MAXIMA:
         return NetworkLayer(step, LayerKind.MAXIMUM, sources, targets[:1])
     raise TwinError(f"no bounds can be propagated through the operator {node.label}", cure=CURE)
-
-
-def _shapes(program: TorchProgram, name: str, row: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """Run a few rows in two orders, to learn shapes and that rows do not touch each other."""
-    probe = torch.rand((PROBES, *row), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        ahead, back = program.run({name: probe}), program.run({name: probe.flip(0)})
-    shapes = {}
-    for key, value in ahead.items():
-        if key in program.constants or not value.is_floating_point():
-            continue
-        if value.shape[:1] != (PROBES,) or not torch.allclose(value.flip(0), back[key], atol=1e-5):
-            raise TwinError(f"the rows of a batch meet in the value {key!r}", cure=CURE)
-        shapes[key] = tuple(value.shape[1:])
-    return shapes
-
-
-def _wide(value: Tensor) -> Tensor:
-    return value.to(torch.float64) if value.is_floating_point() else value

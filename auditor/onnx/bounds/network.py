@@ -1,4 +1,4 @@
-"""How far the right class stays ahead all over a box: bounds of an ONNX network's scores."""
+"""Bounds of an ONNX network's scores over a box: how far the right class stays ahead."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from auditor.onnx.decision_margins import (
 from auditor.onnx.decision_scores import find_scores
 from auditor.onnx.graph import load_graph
 from auditor.onnx.output_heads import LogitTransform
-from auditor.onnx.twin.batching import free_batch
+from auditor.onnx.twin.fixed_batch import free_batch
 from auditor.onnx.twin.torch_twin import compile_graph
 
 MOST_ROWS = 1

@@ -63,7 +63,8 @@ def _cast(node: GraphNode, _: tuple[str, ...], __: Mapping[str, Tensor]) -> Affi
 def _averaging(
     node: GraphNode, sources: tuple[str, ...], _: Mapping[str, Tensor]
 ) -> AffineOperator | None:
-    window = math.prod(node.attributes.integers("kernel_shape")) if _pools(node) else -1
+    pools = node.operator == "AveragePool"
+    window = math.prod(node.attributes.integers("kernel_shape")) if pools else -1
     return AffineOperator(window) if _leads(node, sources) else None
 
 
@@ -164,10 +165,6 @@ def _leads(node: GraphNode, sources: tuple[str, ...]) -> bool:
 
 def _once(node: GraphNode, sources: tuple[str, ...]) -> bool:
     return len(sources) == 1 and node.inputs.count(sources[0]) == 1
-
-
-def _pools(node: GraphNode) -> bool:
-    return node.operator == "AveragePool"
 
 
 def _at(inputs: Inputs, place: int) -> Tensor:

@@ -201,7 +201,10 @@ def apply_activation(attributes: NodeAttributes, x: Tensor) -> Tensor:
     Raises ``ValueError`` for one that ONNX Runtime does not fuse.
     """
     name = attributes.text("activation")
-    first, second = _parameters(attributes)
+    listed = attributes.numbers("activation_params")
+    alpha = attributes.number("activation_alpha", attributes.number("leaky_relu_alpha", 0.01))
+    given = (*listed, alpha, attributes.number("activation_beta"))[:2]
+    first, second = given[0], given[1]
     if name == "Clip":
         return torch.clamp(x, first, second)
     if name == "LeakyRelu":
@@ -212,10 +215,3 @@ def apply_activation(attributes: NodeAttributes, x: Tensor) -> Tensor:
         message = f"the fused activation {name}"
         raise ValueError(message)
     return PLAIN[name](x)
-
-
-def _parameters(attributes: NodeAttributes) -> tuple[float, float]:
-    listed = attributes.numbers("activation_params")
-    alpha = attributes.number("activation_alpha", attributes.number("leaky_relu_alpha", 0.01))
-    given = (*listed, alpha, attributes.number("activation_beta"))[:2]
-    return given[0], given[1]

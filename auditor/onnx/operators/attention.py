@@ -93,7 +93,20 @@ def _attend(
     scores = scale * query @ key.transpose(-1, -2)
     hidden = attributes.number("mask_filter_value", MASKED)
     if mask is not None:
-        scores = scores + _hiding(mask, scores) * hidden
+        # 1 where a key is hidden, from lengths `[n]` or from flags that broadcast
+        rows, keys = scores.shape[0], scores.shape[-1]
+        if mask.shape == (rows,):
+            hiding = (torch.arange(keys) >= mask[:, None]).to(scores.dtype)[:, None, None]
+        else:
+            flags = (mask == 0).to(scores.dtype)
+            if mask.dim() == 2:  # noqa: PLR2004 -- rows by keys
+                hiding = flags[:, None, None]
+            elif mask.dim() == TOKENS:
+                hiding = flags[:, None]
+            else:
+                message = f"an attention mask of the shape {tuple(mask.shape)}"
+                raise ValueError(message)
+        scores = scores + hiding * hidden
     if attributes.integer("unidirectional"):
         later = torch.ones(scores.shape[-2:]).triu(1 + scores.shape[-1] - scores.shape[-2])
         scores = torch.where(later > 0, torch.finfo(scores.dtype).min, scores)
@@ -101,20 +114,6 @@ def _attend(
         scores = scores + addition
     found = torch.softmax(scores, -1) @ value
     return found.transpose(1, 2).flatten(2)
-
-
-def _hiding(mask: Tensor, scores: Tensor) -> Tensor:
-    """Return 1 where a key is hidden, from lengths ``[n]`` or from flags that broadcast."""
-    rows, keys = scores.shape[0], scores.shape[-1]
-    if mask.shape == (rows,):
-        return (torch.arange(keys) >= mask[:, None]).to(scores.dtype)[:, None, None]
-    flags = (mask == 0).to(scores.dtype)
-    if mask.dim() == 2:  # noqa: PLR2004 -- rows by keys
-        return flags[:, None, None]
-    if mask.dim() == TOKENS:
-        return flags[:, None]
-    message = f"an attention mask of the shape {tuple(mask.shape)}"
-    raise ValueError(message)
 
 
 PLAIN, CAPPED, BIASED, WEIGHTED = range(4)
@@ -140,7 +139,26 @@ def attention(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this oper
     before = 0 if past_key is None else past_key.shape[2]
     k = k if past_key is None else torch.cat([past_key, k], 2)
     v = v if past_value is None else torch.cat([past_value, v], 2)
-    bias = _bias(attributes, (q.shape[2], k.shape[2]), mask, valid, before)
+    # What is added to scores: the mask, and minus infinity where a key is not seen
+    queries, keys = (q.shape[2], k.shape[2])
+    bias = torch.zeros(queries, keys)
+    if mask is not None:
+        padded_mask = _additive(mask)
+        bias = bias + torch.nn.functional.pad(
+            padded_mask, (0, keys - padded_mask.shape[-1]), value=-torch.inf
+        )
+    first: Tensor | int = before
+    if valid is not None:
+        first = (valid.reshape(-1, 1, 1, 1) - queries) if before == 0 else before
+        bias = bias + _additive(torch.arange(keys) < valid.reshape(-1, 1, 1, 1))
+    ahead = torch.arange(keys) - (torch.arange(queries).reshape(-1, 1) + first)
+    if attributes.integer("is_causal"):
+        bias = bias + _additive(ahead <= 0)
+    left, right = (attributes.integer(f"{side}_window_size", -1) for side in ("left", "right"))
+    if left >= 0:
+        bias = bias + _additive(ahead >= -left)
+    if right >= 0:
+        bias = bias + _additive(ahead <= right)
     groups = q.shape[1] // k.shape[1]
     scale = attributes.number("scale", q.shape[3] ** -0.5)
     scores = (q * scale) @ k.repeat_interleave(groups, 1).transpose(2, 3)
@@ -168,38 +186,7 @@ def _weights(scores: Tensor, bias: Tensor) -> Tensor:
     return torch.where(blind, torch.zeros_like(weights), weights)
 
 
-def _bias(
-    attributes: NodeAttributes,
-    lengths: tuple[int, int],
-    mask: Tensor | None,
-    valid: Tensor | None,
-    before: int,
-) -> Tensor:
-    """Return what is added to scores: the mask, and minus infinity where a key is not seen."""
-    queries, keys = lengths
-    bias = torch.zeros(queries, keys)
-    if mask is not None:
-        bias = bias + _padded(_additive(mask), keys)
-    first: Tensor | int = before
-    if valid is not None:
-        first = (valid.reshape(-1, 1, 1, 1) - queries) if before == 0 else before
-        bias = bias + _additive(torch.arange(keys) < valid.reshape(-1, 1, 1, 1))
-    ahead = torch.arange(keys) - (torch.arange(queries).reshape(-1, 1) + first)
-    if attributes.integer("is_causal"):
-        bias = bias + _additive(ahead <= 0)
-    left, right = (attributes.integer(f"{side}_window_size", -1) for side in ("left", "right"))
-    if left >= 0:
-        bias = bias + _additive(ahead >= -left)
-    if right >= 0:
-        bias = bias + _additive(ahead <= right)
-    return bias
-
-
 def _additive(mask: Tensor) -> Tensor:
     if mask.dtype != torch.bool:
         return mask
     return torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)
-
-
-def _padded(mask: Tensor, keys: int) -> Tensor:
-    return torch.nn.functional.pad(mask, (0, keys - mask.shape[-1]), value=-torch.inf)

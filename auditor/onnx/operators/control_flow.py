@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditor.onnx.graph import NodeAttributes
 from auditor.onnx.operator_registry import Value, register_operator
-from auditor.onnx.operators.shapes import to_integers
+from auditor.onnx.operators.shape_operators import to_integers
 
 Sequence = list[Tensor]
 
@@ -151,17 +151,16 @@ def scan(attributes: NodeAttributes, *inputs: Tensor) -> tuple[Tensor, ...]:
         made = attributes.body("body")(*state, *entry)
         state, row = made[:held], made[held:]
         rows.append(row)
-    return (*state, *_stacks(attributes, rows))
-
-
-def _stacks(attributes: NodeAttributes, rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
     columns = list(zip(*rows, strict=True))
-    axes = attributes.integers("scan_output_axes", [0] * len(columns))
-    backwards = attributes.integers("scan_output_directions", [0] * len(columns))
-    return [
-        torch.stack(column[::-1] if back else column, axis)
-        for column, axis, back in zip(columns, axes, backwards, strict=True)
-    ]
+    stacks_axes = attributes.integers("scan_output_axes", [0] * len(columns))
+    stacks_backwards = attributes.integers("scan_output_directions", [0] * len(columns))
+    return (
+        *state,
+        *[
+            torch.stack(column[::-1] if back else column, axis)
+            for column, axis, back in zip(columns, stacks_axes, stacks_backwards, strict=True)
+        ],
+    )
 
 
 @register_operator("Scan")

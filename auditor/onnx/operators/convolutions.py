@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from auditor.onnx.graph import NodeAttributes
 from auditor.onnx.operator_registry import register_operator
-from auditor.onnx.operators.shapes import to_integers
+from auditor.onnx.operators.shape_operators import to_integers
 
 CONVOLUTION: dict[int, Callable[..., Tensor]] = {
     1: functional.conv1d,
@@ -311,9 +311,15 @@ def max_unpool(
     attributes: NodeAttributes, x: Tensor, places: Tensor, shape: Tensor | None = None
 ) -> Tensor:
     """Put values back to where a pooling found them, zeros elsewhere."""
+    kernel = attributes.integers("kernel_shape")
+    rank = len(kernel)
+    strides = attributes.integers("strides", [1] * rank)
+    pads = attributes.integers("pads", [0] * (2 * rank))
     lengths = list(x.shape[:2]) + [
         (length - 1) * stride - first - last + size
-        for length, stride, first, last, size in _geometry(attributes, x)
+        for length, stride, first, last, size in list(
+            zip(x.shape[2:], strides, pads[:rank], pads[rank:], kernel, strict=True)
+        )
     ]
     # Places count in the inferred shape, also where a larger one is asked for.
     total = 1
@@ -325,11 +331,3 @@ def max_unpool(
         return whole
     beyond = [goal - length for goal, length in zip(to_integers(shape), lengths, strict=True)]
     return functional.pad(whole, [width for more in reversed(beyond) for width in (0, more)])
-
-
-def _geometry(attributes: NodeAttributes, x: Tensor) -> list[tuple[int, int, int, int, int]]:
-    kernel = attributes.integers("kernel_shape")
-    rank = len(kernel)
-    strides = attributes.integers("strides", [1] * rank)
-    pads = attributes.integers("pads", [0] * (2 * rank))
-    return list(zip(x.shape[2:], strides, pads[:rank], pads[rank:], kernel, strict=True))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from auditor.onnx.graph import NodeAttributes
 from auditor.onnx.operator_registry import register_operator
-from auditor.onnx.twin.tensors import finite_slope, tensor_type, to_tensor
+from auditor.onnx.twin.torch_tensors import finite_slope, tensor_type, to_tensor
 from auditor.onnx.twin.torch_twin import INTERNAL, straight_through
 
 
@@ -230,7 +230,9 @@ def cast(attributes: NodeAttributes, x: Tensor) -> Tensor:
         return x.to(tensor_type(helper.tensor_dtype_to_np_dtype(kind)))
     saturate = bool(attributes.integer("saturate", 1))
     mode = attributes.text("round_mode", "up")
-    found = cast_to(x.detach().numpy(), kind, saturate, mode)  # type: ignore[arg-type]  # an enum of protobuf is an int
+    # NaN and infinity become an integer of the processor's choice; the standard asks for none.
+    with np.errstate(invalid="ignore"):
+        found = cast_to(x.detach().numpy(), kind, saturate, mode)  # type: ignore[arg-type]  # an enum of protobuf is an int
     if kind in NARROW_INTEGERS:
         return torch.from_numpy(found.astype(np.int8))
     return straight_through(torch.from_numpy(found.astype(np.float32)), x)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from auditor.onnx.graph import NodeAttributes
 from auditor.onnx.operator_registry import register_operator
-from auditor.onnx.operators.shapes import to_integers
+from auditor.onnx.operators.shape_operators import to_integers
 
 Floats32 = NDArray[np.float32]
 
@@ -116,9 +116,40 @@ def _along(
     if not cropping and plan.wanted == plan.length and plan.scale == 1:
         return x, beyond
     if attributes.text("mode", "nearest") == "nearest":
-        nearest = torch.from_numpy(_nearest(attributes, places, plan.length))
+        mode = attributes.text("nearest_mode", "round_prefer_floor")
+        rounded: Floats32 = {
+            "round_prefer_floor": np.ceil(places - np.float32(0.5)),
+            "round_prefer_ceil": np.floor(places + np.float32(0.5)),
+            "floor": np.floor(places),
+            "ceil": np.ceil(places),
+        }[mode]
+        nearest = torch.from_numpy(np.clip(rounded, 0, plan.length - 1).astype(np.int64))
         return torch.index_select(x, axis, nearest), beyond
-    weights = torch.from_numpy(_weights(attributes, places, plan))
+    # `[wanted, length]`: how much each input counts for each result
+    cubic = attributes.text("mode") == "cubic"
+    antialias = bool(attributes.integer("antialias"))
+    shrink = min(float(plan.scale), 1.0) if antialias else 1.0
+    reach = int(np.ceil((2 if cubic else 1) / shrink))
+    first = np.floor(places).astype(np.int64).reshape(-1, 1)
+    taps = first + np.arange(1 - reach, reach + 1)
+    distance = np.abs(taps - places.reshape(-1, 1).astype(np.float64)) * shrink
+    a = attributes.number("cubic_coeff_a", -0.75)
+    if cubic:
+        near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+        far = ((distance - 5) * distance + 8) * distance * a - 4 * a
+        heights = np.where(distance <= 1, near, np.where(distance < 2, far, 0))  # noqa: PLR2004 -- the kernel's support
+    else:
+        heights = np.clip(1 - distance, 0, None)
+    if attributes.integer("exclude_outside"):
+        heights = np.where((taps >= 0) & (taps < plan.length), heights, 0)
+    heights = heights / heights.sum(1, keepdims=True)
+    weights_weights = np.zeros((len(places), plan.length))
+    np.add.at(
+        weights_weights,
+        (np.arange(len(places)).reshape(-1, 1), np.clip(taps, 0, plan.length - 1)),
+        heights,
+    )
+    weights = torch.from_numpy(weights_weights.astype(np.float32))
     return torch.movedim(torch.movedim(x, axis, -1) @ weights.t(), -1, axis), beyond
 
 
@@ -146,44 +177,6 @@ def _coordinates(attributes: NodeAttributes, plan: ResizeAxis) -> Floats32:
         adjusted = np.float32(plan.wanted) / (plan.scale * np.float32(plan.length))
         return np.float32(plan.length) / 2 * (1 - adjusted) + centred - half
     return centred - half
-
-
-def _nearest(attributes: NodeAttributes, places: Floats32, length: int) -> NDArray[np.int64]:
-    mode = attributes.text("nearest_mode", "round_prefer_floor")
-    rounded: Floats32 = {
-        "round_prefer_floor": np.ceil(places - np.float32(0.5)),
-        "round_prefer_ceil": np.floor(places + np.float32(0.5)),
-        "floor": np.floor(places),
-        "ceil": np.ceil(places),
-    }[mode]
-    return np.clip(rounded, 0, length - 1).astype(np.int64)
-
-
-def _weights(attributes: NodeAttributes, places: Floats32, plan: ResizeAxis) -> Floats32:
-    """Return ``[wanted, length]``: how much each input counts for each result."""
-    cubic = attributes.text("mode") == "cubic"
-    antialias = bool(attributes.integer("antialias"))
-    shrink = min(float(plan.scale), 1.0) if antialias else 1.0
-    reach = int(np.ceil((2 if cubic else 1) / shrink))
-    first = np.floor(places).astype(np.int64).reshape(-1, 1)
-    taps = first + np.arange(1 - reach, reach + 1)
-    distance = np.abs(taps - places.reshape(-1, 1).astype(np.float64)) * shrink
-    a = attributes.number("cubic_coeff_a", -0.75)
-    heights = _cubic(distance, a) if cubic else np.clip(1 - distance, 0, None)
-    if attributes.integer("exclude_outside"):
-        heights = np.where((taps >= 0) & (taps < plan.length), heights, 0)
-    heights = heights / heights.sum(1, keepdims=True)
-    weights = np.zeros((len(places), plan.length))
-    np.add.at(
-        weights, (np.arange(len(places)).reshape(-1, 1), np.clip(taps, 0, plan.length - 1)), heights
-    )
-    return weights.astype(np.float32)
-
-
-def _cubic(distance: NDArray[np.float64], a: float) -> NDArray[np.float64]:
-    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
-    far = ((distance - 5) * distance + 8) * distance * a - 4 * a
-    return np.where(distance <= 1, near, np.where(distance < 2, far, 0))  # noqa: PLR2004 -- the kernel's support
 
 
 MODES = {"linear": "bilinear", "cubic": "bicubic"}
@@ -234,7 +227,22 @@ def _roi_align(
         left, top, right, bottom = (roi * scale - (0.5 if half else 0.0)).unbind()
         down = _samples(attributes, top, bottom, shape[0], half=half)
         across = _samples(attributes, left, right, shape[1], half=half)
-        found.append(_pooled(attributes, x[row], down, across))
+        # One region's `[channels, height, width]`
+        plane = x[row]
+        low_y, high_y, part_y, in_y = _neighbours(down, plane.shape[1])
+        low_x, high_x, part_x, in_x = _neighbours(across, plane.shape[2])
+        corners = []
+        for y, share_y in ((low_y, 1 - part_y), (high_y, part_y)):
+            for pooled_x, share_x in ((low_x, 1 - part_x), (high_x, part_x)):
+                read = plane[:, y[:, :, None, None], pooled_x]
+                share = (share_y * in_y)[:, :, None, None] * (share_x * in_x)
+                corners.append(read * share)
+        weighted = torch.stack(corners)  # [4, channels, height, samples, width, samples]
+        if attributes.text("mode", "avg") == "avg":
+            pooled = weighted.sum(0).mean((2, 4))
+        else:
+            pooled = weighted.amax((0, 3, 5))
+        found.append(pooled)
     return torch.stack(found) if found else x.new_zeros((0, x.shape[1], *shape))
 
 
@@ -246,22 +254,6 @@ def _samples(
     count = attributes.integer("sampling_ratio") or int(torch.ceil(span.detach() / parts))
     inside = (torch.arange(count) + 0.5) / count
     return first + (torch.arange(parts).reshape(-1, 1) + inside) * span / parts
-
-
-def _pooled(attributes: NodeAttributes, plane: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Return one region's ``[channels, height, width]``."""
-    low_y, high_y, part_y, in_y = _neighbours(down, plane.shape[1])
-    low_x, high_x, part_x, in_x = _neighbours(across, plane.shape[2])
-    corners = []
-    for y, share_y in ((low_y, 1 - part_y), (high_y, part_y)):
-        for x, share_x in ((low_x, 1 - part_x), (high_x, part_x)):
-            read = plane[:, y[:, :, None, None], x]
-            share = (share_y * in_y)[:, :, None, None] * (share_x * in_x)
-            corners.append(read * share)
-    weighted = torch.stack(corners)  # [4, channels, height, samples, width, samples]
-    if attributes.text("mode", "avg") == "avg":
-        return weighted.sum(0).mean((2, 4))
-    return weighted.amax((0, 3, 5))
 
 
 def _neighbours(places: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -313,7 +305,21 @@ def deform_conv(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this op
     sets, groups = attributes.integer("offset_group", 1), attributes.integer("group", 1)
     down, across = offset.shape[2:]
     moved = offset.reshape(rows * sets, taps, 2, down, across)
-    base = _grid(attributes, list(weight.shape[2:]), (down, across))
+    # `[taps, 2, height, width]`: where a window's entries lie without offsets
+    kernel = list(weight.shape[2:])
+    shape = (down, across)
+    strides = attributes.integers("strides", [1, 1])
+    dilations = attributes.integers("dilations", [1, 1])
+    pads = attributes.integers("pads", [0] * 4)
+    lines = [
+        (torch.arange(kernel[axis]) * dilations[axis]).reshape(-1, 1)
+        + torch.arange(shape[axis]) * strides[axis]
+        - pads[axis]
+        for axis in range(2)
+    ]
+    y = lines[0].reshape(kernel[0], 1, shape[0], 1).expand(*kernel, *shape)
+    grid_x = lines[1].reshape(1, kernel[1], 1, shape[1]).expand(*kernel, *shape)
+    base = torch.stack([y, grid_x], 2).reshape(-1, 2, *shape).to(torch.float32)
     places = (moved + base).permute(0, 1, 3, 4, 2)
     size = torch.tensor([height, width], dtype=torch.float32)
     grid = ((2 * places + 1) / size - 1).flip(-1).reshape(rows * sets, taps * down, across, 2)
@@ -328,22 +334,6 @@ def deform_conv(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this op
     return found if bias is None else found + bias.reshape(1, -1, 1, 1)
 
 
-def _grid(attributes: NodeAttributes, kernel: list[int], shape: tuple[int, int]) -> Tensor:
-    """Return ``[taps, 2, height, width]``: where a window's entries lie without offsets."""
-    strides = attributes.integers("strides", [1, 1])
-    dilations = attributes.integers("dilations", [1, 1])
-    pads = attributes.integers("pads", [0] * 4)
-    lines = [
-        (torch.arange(kernel[axis]) * dilations[axis]).reshape(-1, 1)
-        + torch.arange(shape[axis]) * strides[axis]
-        - pads[axis]
-        for axis in range(2)
-    ]
-    y = lines[0].reshape(kernel[0], 1, shape[0], 1).expand(*kernel, *shape)
-    x = lines[1].reshape(1, kernel[1], 1, shape[1]).expand(*kernel, *shape)
-    return torch.stack([y, x], 2).reshape(-1, 2, *shape).to(torch.float32)
-
-
 @register_operator("NonMaxSuppression", since=10)
 def non_max_suppression(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this operator
     attributes: NodeAttributes,
@@ -356,7 +346,11 @@ def non_max_suppression(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives
     """Return ``[chosen, 3]``: batch, class and box, best first, none overlapping a better one."""
     limit = 0 if most is None else to_integers(most)[0]
     share = 0.0 if overlap is None else float(overlap.item())
-    corners = _corners(attributes, boxes.detach())
+    corners_boxes = boxes.detach()
+    first, second = corners_boxes[..., :2], corners_boxes[..., 2:]
+    if attributes.integer("center_point_box"):
+        first, second = first - second / 2, first + second / 2
+    corners = torch.cat([torch.minimum(first, second), torch.maximum(first, second)], -1)
     chosen: list[list[int]] = []
     for row in range(scores.shape[0]):
         for kind in range(scores.shape[1]):
@@ -364,27 +358,17 @@ def non_max_suppression(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives
             order = torch.argsort(line, descending=True, stable=True)
             if least is not None:
                 order = order[line[order] > least.reshape(())]
-            kept = _kept(corners[row], order, share, limit)
+            kept_corners = corners[row]
+            kept: list[int] = []
+            for box in to_integers(order):
+                if len(kept) == limit:
+                    break
+                if not kept or not bool(
+                    (_overlaps(kept_corners[box], kept_corners[kept]) > share).any()
+                ):
+                    kept.append(box)
             chosen.extend([row, kind, box] for box in kept)
     return torch.tensor(chosen, dtype=torch.int64).reshape(-1, 3)
-
-
-def _kept(corners: Tensor, order: Tensor, share: float, limit: int) -> list[int]:
-    kept: list[int] = []
-    for box in to_integers(order):
-        if len(kept) == limit:
-            break
-        if not kept or not bool((_overlaps(corners[box], corners[kept]) > share).any()):
-            kept.append(box)
-    return kept
-
-
-def _corners(attributes: NodeAttributes, boxes: Tensor) -> Tensor:
-    """Return the smaller and the larger corner of each box, whichever way it was told."""
-    first, second = boxes[..., :2], boxes[..., 2:]
-    if attributes.integer("center_point_box"):
-        first, second = first - second / 2, first + second / 2
-    return torch.cat([torch.minimum(first, second), torch.maximum(first, second)], -1)
 
 
 def _overlaps(box: Tensor, others: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from auditor.onnx.graph import NodeAttributes
 from auditor.onnx.operator_registry import register_operator
-from auditor.onnx.operators.shapes import to_integers
+from auditor.onnx.operators.shape_operators import to_integers
 
 
 @register_operator("Gather")

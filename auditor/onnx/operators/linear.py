@@ -14,7 +14,7 @@ from auditor.onnx.operator_registry import register_operator
 from auditor.onnx.operators.activations import apply_activation
 from auditor.onnx.operators.convolutions import conv
 from auditor.onnx.operators.quantised import MICROSOFT, accumulator_type, subtract_zero_point
-from auditor.onnx.twin.tensors import tensor_type
+from auditor.onnx.twin.torch_tensors import tensor_type
 
 
 @register_operator("MatMulInteger", since=10)
@@ -183,18 +183,15 @@ def matmul_nbits(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runtime give
     bits, block = attributes.integer("bits", 4), attributes.integer("block_size")
     blocks = -(-columns // block)
     values = _unpacked(packed.reshape(rows, -1), bits)[:, : blocks * block]
-    start = _starts(zeros, rows, blocks, bits)
+    if zeros is None:
+        start = torch.tensor(2.0 ** (bits - 1))
+    else:
+        if not zeros.is_floating_point():
+            zeros = _unpacked(zeros.reshape(rows, -1), bits)[:, :blocks]
+        start = zeros.reshape(rows, blocks, 1)
     weights = (values.reshape(rows, blocks, block) - start) * scales.reshape(rows, blocks, 1)
     found: Tensor = x @ weights.reshape(rows, -1)[:, :columns].t()
     return found if bias is None else found + bias
-
-
-def _starts(zeros: Tensor | None, rows: int, blocks: int, bits: int) -> Tensor:
-    if zeros is None:
-        return torch.tensor(2.0 ** (bits - 1))
-    if not zeros.is_floating_point():
-        zeros = _unpacked(zeros.reshape(rows, -1), bits)[:, :blocks]
-    return zeros.reshape(rows, blocks, 1)
 
 
 def _unpacked(packed: Tensor, bits: int) -> Tensor:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from auditor.onnx.graph import NodeAttributes
 from auditor.onnx.operator_registry import register_operator, register_prepared
-from auditor.onnx.operators.shapes import to_integers
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.operators.shape_operators import to_integers
+from auditor.onnx.twin.torch_tensors import to_tensor
 
 ML = "ai.onnx.ml"
 NOTHING = "_Unused"

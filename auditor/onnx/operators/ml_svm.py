@@ -32,8 +32,37 @@ TOLERANCE = 0.005
 def couple_probabilities(pairs: Tensor) -> Tensor:
     """Return ``[n, k]`` probabilities of ``[n, k, k]``: how likely ``i`` is against ``j``."""
     with torch.no_grad():
-        value = _iterated(pairs)
-    minimum = _minimum(pairs)
+        iterated_quadratic = _quadratic(pairs)
+        iterated_rows, iterated_classes = pairs.shape[:2]
+        value = torch.full(
+            (iterated_rows, iterated_classes), 1.0 / iterated_classes, dtype=pairs.dtype
+        )
+        moving = torch.arange(iterated_rows)
+        for _ in range(MOST_LOOPS):
+            part, p = iterated_quadratic[moving], value[moving]
+            # `Q p` and `p' Q p`, added from the first class on as ONNX Runtime does
+            product = torch.zeros_like(p)
+            total = torch.zeros_like(p[:, 0])
+            for at in range(p.shape[1]):
+                product = product + part[:, :, at] * p[:, at : at + 1]
+            for at in range(p.shape[1]):
+                total = total + p[:, at] * product[:, at]
+            off = (product - total[:, None]).abs().amax(1)
+            keep = off >= TOLERANCE / iterated_classes
+            if not bool(keep.any()):
+                break
+            moving = moving[keep]
+            value[moving] = _swept(part[keep], p[keep], product[keep], total[keep])
+    quadratic = _quadratic(pairs.double())
+    rows, classes = pairs.shape[:2]
+    ones = torch.ones(rows, classes, 1, dtype=torch.float64)
+    corner = torch.zeros(rows, 1, 1, dtype=torch.float64)
+    upper = torch.cat([quadratic, ones], 2)
+    lower = torch.cat([ones.transpose(1, 2), corner], 2)
+    wanted = torch.zeros(rows, classes + 1, dtype=torch.float64)
+    wanted[:, -1] = 1
+    solved: Tensor = torch.linalg.solve(torch.cat([upper, lower], 1), wanted)
+    minimum = solved[:, :classes].to(pairs.dtype)
     return value + (minimum - minimum.detach())
 
 
@@ -46,47 +75,6 @@ def _quadratic(pairs: Tensor) -> Tensor:
     for other in range(classes):
         diagonal = diagonal + off[other] * flipped[:, :, other] ** 2
     return -pairs * flipped * off + torch.diag_embed(diagonal)
-
-
-def _minimum(pairs: Tensor) -> Tensor:
-    quadratic = _quadratic(pairs.double())
-    rows, classes = pairs.shape[:2]
-    ones = torch.ones(rows, classes, 1, dtype=torch.float64)
-    corner = torch.zeros(rows, 1, 1, dtype=torch.float64)
-    upper = torch.cat([quadratic, ones], 2)
-    lower = torch.cat([ones.transpose(1, 2), corner], 2)
-    wanted = torch.zeros(rows, classes + 1, dtype=torch.float64)
-    wanted[:, -1] = 1
-    solved: Tensor = torch.linalg.solve(torch.cat([upper, lower], 1), wanted)
-    return solved[:, :classes].to(pairs.dtype)
-
-
-def _iterated(pairs: Tensor) -> Tensor:
-    quadratic = _quadratic(pairs)
-    rows, classes = pairs.shape[:2]
-    found = torch.full((rows, classes), 1.0 / classes, dtype=pairs.dtype)
-    moving = torch.arange(rows)
-    for _ in range(MOST_LOOPS):
-        part, p = quadratic[moving], found[moving]
-        product, total = _products(part, p)
-        off = (product - total[:, None]).abs().amax(1)
-        keep = off >= TOLERANCE / classes
-        if not bool(keep.any()):
-            break
-        moving = moving[keep]
-        found[moving] = _swept(part[keep], p[keep], product[keep], total[keep])
-    return found
-
-
-def _products(quadratic: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``Q p`` and ``p' Q p``, added from the first class on as ONNX Runtime does."""
-    product = torch.zeros_like(p)
-    total = torch.zeros_like(p[:, 0])
-    for at in range(p.shape[1]):
-        product = product + quadratic[:, :, at] * p[:, at : at + 1]
-    for at in range(p.shape[1]):
-        total = total + p[:, at] * product[:, at]
-    return product, total
 
 
 def _swept(quadratic: Tensor, p: Tensor, product: Tensor, total: Tensor) -> Tensor:
@@ -114,22 +102,20 @@ def read_kernel(attributes: NodeAttributes) -> Kernel:
     """
     name = attributes.text("kernel_type", "LINEAR")
     gamma, coef0, degree = attributes.numbers("kernel_params") or (0.0, 0.0, 0.0)
+    # Squared distances; in float64 the squares may be multiplied out
     kernels: dict[str, Kernel] = {
         "LINEAR": lambda x, vectors: x @ vectors.t(),
         "POLY": lambda x, vectors: (gamma * (x @ vectors.t()) + coef0) ** degree,
-        "RBF": lambda x, vectors: torch.exp(-gamma * _squares(x, vectors)),
+        "RBF": lambda x, vectors: torch.exp(
+            -gamma
+            * (((x * x).sum(1, keepdim=True) + (vectors * vectors).sum(1)) - 2 * (x @ vectors.t()))
+        ),
         "SIGMOID": lambda x, vectors: torch.tanh(gamma * (x @ vectors.t()) + coef0),
     }
     if name not in kernels:
         message = f"the kernel {name}"
         raise ValueError(message)
     return kernels[name]
-
-
-def _squares(x: Tensor, vectors: Tensor) -> Tensor:
-    """Return squared distances; in float64 the squares may be multiplied out."""
-    lengths = (x * x).sum(1, keepdim=True) + (vectors * vectors).sum(1)
-    return lengths - 2 * (x @ vectors.t())
 
 
 def read_matrix(attributes: NodeAttributes, name: str, rows: int) -> Tensor:
@@ -184,8 +170,17 @@ def svm_classifier(attributes: NodeAttributes) -> Classifier:
     transform = attributes.text("post_transform", "NONE")
     logarithm = wants_logarithm(attributes)
     couple = _coupling(attributes) if attributes.length("prob_a") else None
-    votes = _votes(class_count(attributes))
-    label = _labels(attributes, votes)
+    # `[2, pairs, classes]`: for whom a pair votes, where it decides no, and yes
+    classes = class_count(attributes)
+    first, second = (torch.from_numpy(side) for side in np.triu_indices(classes, 1))
+    each = torch.eye(classes, dtype=torch.int64)
+    votes = torch.stack([each[second], each[first]])
+    # A function from decisions to the labels with most votes
+    no, yes = votes
+
+    def label(decisions: Tensor) -> Tensor:
+        wins = (decisions > 0).unsqueeze(-1)
+        return labels_at(attributes, torch.where(wins, yes, no).sum(1).argmax(1))
 
     def classify(x: Tensor) -> tuple[Tensor, Tensor]:
         decisions = decide(x)
@@ -256,21 +251,3 @@ def _coupling(attributes: NodeAttributes) -> Function:
         return couple_probabilities(pairs)
 
     return couple
-
-
-def _votes(classes: int) -> Tensor:
-    """Return ``[2, pairs, classes]``: for whom a pair votes, where it decides no, and yes."""
-    first, second = (torch.from_numpy(side) for side in np.triu_indices(classes, 1))
-    each = torch.eye(classes, dtype=torch.int64)
-    return torch.stack([each[second], each[first]])
-
-
-def _labels(attributes: NodeAttributes, votes: Tensor) -> Function:
-    """Return a function from decisions to the labels with most votes."""
-    no, yes = votes
-
-    def label(decisions: Tensor) -> Tensor:
-        wins = (decisions > 0).unsqueeze(-1)
-        return labels_at(attributes, torch.where(wins, yes, no).sum(1).argmax(1))
-
-    return label

@@ -7,7 +7,7 @@ the spread of that column's thresholds in the whole forest. A node that tests ``
 bump ``4 s (1 - s)`` of the same sigmoid ``s``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -95,7 +95,13 @@ def read_by_ids(attributes: NodeAttributes, votes: str) -> TreeArrays:
     """
     trees = np.array(attributes.integers("nodes_treeids"), dtype=np.int64)
     nodes = np.array(attributes.integers("nodes_nodeids"), dtype=np.int64)
-    mode = _modes(attributes)
+    names = attributes.values.get("nodes_modes", ())
+    spelt, index = np.unique(np.array(names, dtype="S20"), return_inverse=True)
+    unknown = [name.decode() for name in spelt if name.decode() not in MODES]
+    if unknown:
+        message = f"a node has the mode {unknown[0]}"
+        raise ValueError(message)
+    mode = np.array([MODES.index(name.decode()) for name in spelt], dtype=np.int64)[index]
     width = int(nodes.max(initial=0)) + 1
     keys = trees * width + nodes
     leaf = mode == LEAF
@@ -157,16 +163,6 @@ def _tensor(attributes: NodeAttributes, name: str) -> Reals:
 
 def _then_zeros(values: NDArray[T], count: int) -> NDArray[T]:
     return np.concatenate([values, np.zeros(count, dtype=values.dtype)])
-
-
-def _modes(attributes: NodeAttributes) -> Integers:
-    names = attributes.values.get("nodes_modes", ())
-    spelt, index = np.unique(np.array(names, dtype="S20"), return_inverse=True)
-    unknown = [name.decode() for name in spelt if name.decode() not in MODES]
-    if unknown:
-        message = f"a node has the mode {unknown[0]}"
-        raise ValueError(message)
-    return np.array([MODES.index(name.decode()) for name in spelt], dtype=np.int64)[index]
 
 
 def _tracks(attributes: NodeAttributes, count: int) -> Flags:
@@ -277,7 +273,24 @@ class TreeBlock:
 
     def slope(self, x: Tensor, pulled: Tensor) -> Tensor:
         """Return ``[columns, n]`` slopes of ``sum(pulled * votes)``; all tensors have rows last."""
-        share, change = self._shares(x)
+        # `[nodes, n]` shares that go to yes, and their change with the column
+        shares_value = x.index_select(0, self.feature)
+        threshold = self.threshold
+        if len(self.sets):
+            threshold = threshold.expand_as(shares_value).clone()
+            away = (shares_value[self.sets].unsqueeze(-1) - self.members.unsqueeze(1)).abs()
+            near = torch.nan_to_num(away, nan=torch.inf).argmin(-1)
+            threshold[self.sets] = self.members.gather(1, near)
+        share = torch.sigmoid((threshold - shares_value).mul_(self.steepness))
+        change = (share * share).sub_(share).mul_(self.steepness)
+        if len(self.sets):
+            part = share[self.sets]
+            change[self.sets] *= 4 * (1 - 2 * part)
+            share[self.sets] = 4 * part * (1 - part)
+        holes = torch.isnan(shares_value)
+        if bool(holes.any()):
+            share = torch.where(holes, self.nan_yes, share)
+            change = change.masked_fill_(holes, 0.0)
         wanted = self.weight @ pulled if self.voted is None else self.weight * pulled[self.voted]
         reach = [torch.ones(self.levels[0].stop, x.shape[1])]
         for level, below in zip(self.levels[:-1], self.levels[1:], strict=True):
@@ -305,27 +318,6 @@ class TreeBlock:
         yes, no = both.chunk(2)
         difference = yes - no
         return torch.addcmul(no, share[above.start : above.stop], difference), difference
-
-    def _shares(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``[nodes, n]`` shares that go to yes, and their change with the column."""
-        value = x.index_select(0, self.feature)
-        threshold = self.threshold
-        if len(self.sets):
-            threshold = threshold.expand_as(value).clone()
-            away = (value[self.sets].unsqueeze(-1) - self.members.unsqueeze(1)).abs()
-            near = torch.nan_to_num(away, nan=torch.inf).argmin(-1)
-            threshold[self.sets] = self.members.gather(1, near)
-        share = torch.sigmoid((threshold - value).mul_(self.steepness))
-        change = (share * share).sub_(share).mul_(self.steepness)
-        if len(self.sets):
-            part = share[self.sets]
-            change[self.sets] *= 4 * (1 - 2 * part)
-            share[self.sets] = 4 * part * (1 - part)
-        holes = torch.isnan(value)
-        if bool(holes.any()):
-            share = torch.where(holes, self.nan_yes, share)
-            change = change.masked_fill_(holes, 0.0)
-        return share, change
 
 
 def column_widths(trees: TreeArrays, columns: int) -> NDArray[np.float32]:
@@ -380,46 +372,36 @@ def _make_grove(
     inner = np.concatenate([level[~asked.leaf[level]] for level in nodes])
     outer = np.concatenate([level[asked.leaf[level]] for level in nodes])
     feature, sets = asked.feature[inner], np.flatnonzero(asked.asks_set[inner])
-    weight, voted = _weights(trees.votes, outer, targets)
+    # The leaves' weights, and their targets where each votes for one alone
+    weights_weight, target = trees.votes.weight[outer].astype(np.float32), trees.votes.target[outer]
+    if target.shape[1] == 1:
+        weight, voted = torch.from_numpy(weights_weight), torch.from_numpy(target[:, 0])
+    else:
+        full = np.zeros((len(outer), targets), dtype=np.float32)
+        np.add.at(full, (np.arange(len(outer))[:, None], target), weights_weight)
+        weight, voted = torch.from_numpy(full), None
+    at = torch.from_numpy(np.stack([feature, np.arange(len(feature))]))
+    size = (len(width), len(feature))
+    made = torch.sparse_coo_tensor(at, torch.ones(len(feature)), size, check_invariants=False)
+    slopes = []
+    start = leaves = 0
+    for flags in [asked.leaf[level] for level in nodes]:
+        asking = torch.from_numpy(np.flatnonzero(~flags))
+        resting = torch.from_numpy(np.flatnonzero(flags))
+        slopes.append(TreeLevel(start, start + len(asking), asking, resting, leaves))
+        start, leaves = start + len(asking), leaves + len(resting)
     return TreeBlock(
-        levels=tuple(_places_trees_slopes([asked.leaf[level] for level in nodes])),
+        levels=tuple(slopes),
         feature=torch.from_numpy(feature),
         threshold=torch.from_numpy(asked.threshold[inner].astype(np.float32))[:, None],
         steepness=torch.from_numpy(1 / width[feature])[:, None],
         nan_yes=torch.from_numpy(asked.nan_yes[inner].astype(np.float32))[:, None],
         sets=torch.from_numpy(sets),
         members=torch.from_numpy(asked.members[inner[sets]].astype(np.float32)),
-        columns=_indicator(feature, len(width)),
+        columns=made.coalesce(),
         weight=weight,
         voted=voted,
     )
-
-
-def _places_trees_slopes(leaf: list[Flags]) -> Iterator[TreeLevel]:
-    start = leaves = 0
-    for flags in leaf:
-        asking = torch.from_numpy(np.flatnonzero(~flags))
-        resting = torch.from_numpy(np.flatnonzero(flags))
-        yield TreeLevel(start, start + len(asking), asking, resting, leaves)
-        start, leaves = start + len(asking), leaves + len(resting)
-
-
-def _weights(votes: LeafVotes, leaves: Integers, targets: int) -> tuple[Tensor, Tensor | None]:
-    """Return the leaves' weights, and their targets where each votes for one alone."""
-    weight, target = votes.weight[leaves].astype(np.float32), votes.target[leaves]
-    if target.shape[1] == 1:
-        return torch.from_numpy(weight), torch.from_numpy(target[:, 0])
-    full = np.zeros((len(leaves), targets), dtype=np.float32)
-    np.add.at(full, (np.arange(len(leaves))[:, None], target), weight)
-    return torch.from_numpy(full), None
-
-
-def _indicator(feature: Integers, columns: int) -> Tensor:
-    """Return the sparse ``[columns, nodes]`` that adds nodes up by the column that they ask."""
-    at = torch.from_numpy(np.stack([feature, np.arange(len(feature))]))
-    size = (columns, len(feature))
-    made = torch.sparse_coo_tensor(at, torch.ones(len(feature)), size, check_invariants=False)
-    return made.coalesce()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -193,7 +193,11 @@ def qlinear_add(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runtime gives
 ) -> Tensor:
     """Return the quantised sum, multiplied and added in the fused steps of AVX2."""
     first, second = (a, a_scale, a_zero), (b, b_scale, b_zero)
-    if _repeats(a, b):
+    if a.numel() == 1:
+        repeats = b.numel() > 1
+    else:
+        repeats = a.shape[-1] == 1 and b.dim() > 0 and b.shape[-1] > 1
+    if repeats:
         first, second = second, first
     ratios = [(scale / y_scale).to(torch.float64) for _, scale, _ in (first, second)]
     zeros = [_number(zero) for _, _, zero in (first, second)]
@@ -201,13 +205,6 @@ def qlinear_add(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runtime gives
     partly = (second[0].to(torch.float64) * ratios[1] + (_number(y_zero) - inner)).to(torch.float32)
     total = (first[0].to(torch.float64) * ratios[0] + partly).to(torch.float32)
     return saturate(total, type_limits(y_zero, a_zero), 0)
-
-
-def _repeats(a: Tensor, b: Tensor) -> bool:
-    """Whether ``a`` is the one that is repeated along the last axis, and so goes second."""
-    if a.numel() == 1:
-        return b.numel() > 1
-    return a.shape[-1] == 1 and b.dim() > 0 and b.shape[-1] > 1
 
 
 @register_operator("QLinearMul", domain=MICROSOFT)
@@ -323,7 +320,9 @@ def qlinear_average_pool(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runt
     last = bool(attributes.integer("channels_last"))
     values = subtract_zero_point(x, x_zero) * x_scale
     values = values.movedim(-1, 1) if last else values
-    found = _added(average_pool(attributes, values) / y_scale, y_zero, type_limits(y_zero, x_zero))
+    value = average_pool(attributes, values) / y_scale
+    limits = type_limits(y_zero, x_zero)
+    found = saturate(value if y_zero is None else value + y_zero.to(torch.float32), limits, 0)
     return found.movedim(1, -1) if last else found
 
 
@@ -417,7 +416,3 @@ def _powers(rows: Tensor, scale: Tensor) -> Tensor:
 def nhwc_max_pool(attributes: NodeAttributes, x: Tensor) -> Tensor:
     """Return the largest value in each window of an image whose channels come last."""
     return max_pool(attributes, x.movedim(-1, 1)).movedim(1, -1)
-
-
-def _added(value: Tensor, zero: Tensor | None, limits: IntegerLimits) -> Tensor:
-    return saturate(value if zero is None else value + zero.to(torch.float32), limits, 0)

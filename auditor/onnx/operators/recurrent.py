@@ -171,7 +171,23 @@ def _layer(
         learned = _learned(attributes, (w, r, bias, rest[2]), at, functions[each * at :][:each])
         first = tuple(_first(state, line, r, at, batchwise=batchwise) for state in rest[:states])
         backwards = at == 1 or attributes.text("direction", "forward") == "reverse"
-        found.append(_along(learned, cell(learned), line, first, lengths, backwards=backwards))
+        # Hidden states `[time, batch, size]` and the last state; padding gives zeros
+        along_cell = cell(learned)
+        state = first
+        gates = line @ learned.weight.t() + learned.bias
+        rows: list[Tensor] = []
+        steps = range(len(line) - 1, -1, -1) if backwards else range(len(line))
+        for step in steps:
+            after = along_cell(gates[step], state)
+            if lengths is None:
+                state, row = after, after[0]
+            else:
+                valid = (lengths > step).reshape(-1, 1)
+                row = torch.where(valid, after[0], torch.zeros_like(after[0]))
+                pairs = zip(after, state, strict=True)
+                state = tuple(torch.where(valid, new, old) for new, old in pairs)
+            rows.append(row)
+        found.append((torch.stack(rows[::-1] if backwards else rows), state))
     whole = torch.stack([rows for rows, _ in found], 1)
     lasts = [torch.stack(column) for column in zip(*(last for _, last in found), strict=True)]
     if batchwise:
@@ -198,32 +214,6 @@ def _first(state: Tensor | None, x: Tensor, r: Tensor, at: int, *, batchwise: bo
     own = state.transpose(0, 1)[at] if batchwise else state[at]
     # One initial row serves every row: so a model of one row can run on several.
     return own.expand(x.shape[1], -1) if own.shape[0] == 1 else own
-
-
-def _along(  # noqa: PLR0913 -- what a walk along a sequence needs
-    learned: RecurrentWeights,
-    cell: Cell,
-    x: Tensor,
-    state: State,
-    lengths: Tensor | None,
-    *,
-    backwards: bool,
-) -> tuple[Tensor, State]:
-    """Return hidden states ``[time, batch, size]`` and the last state; padding gives zeros."""
-    gates = x @ learned.weight.t() + learned.bias
-    rows: list[Tensor] = []
-    steps = range(len(x) - 1, -1, -1) if backwards else range(len(x))
-    for step in steps:
-        after = cell(gates[step], state)
-        if lengths is None:
-            state, row = after, after[0]
-        else:
-            valid = (lengths > step).reshape(-1, 1)
-            row = torch.where(valid, after[0], torch.zeros_like(after[0]))
-            pairs = zip(after, state, strict=True)
-            state = tuple(torch.where(valid, new, old) for new, old in pairs)
-        rows.append(row)
-    return torch.stack(rows[::-1] if backwards else rows), state
 
 
 @register_operator("CausalConvWithState", since=27)

@@ -7,25 +7,9 @@ from torch import Tensor
 
 from auditor.onnx.graph import NodeAttributes
 from auditor.onnx.operator_registry import register_operator
-from auditor.onnx.operators.shapes import to_integers
+from auditor.onnx.operators.shape_operators import to_integers
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
-
-
-def _sum(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
-    return x.sum(dim=axes, keepdim=keep, dtype=x.dtype)
-
-
-def _mean(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
-    return x.mean(dim=axes, keepdim=keep)
-
-
-def _max(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
-    return x.amax(dim=axes, keepdim=keep)
-
-
-def _min(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
-    return x.amin(dim=axes, keepdim=keep)
 
 
 def _prod(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
@@ -34,38 +18,18 @@ def _prod(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT0
     return x
 
 
-def _l1(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
-    return x.abs().sum(dim=axes, keepdim=keep)
-
-
-def _l2(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
-    return x.square().sum(dim=axes, keepdim=keep).sqrt()
-
-
-def _sum_square(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
-    return x.square().sum(dim=axes, keepdim=keep)
-
-
-def _log_sum(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
-    return x.sum(dim=axes, keepdim=keep).log()
-
-
-def _log_sum_exp(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
-    return x.logsumexp(dim=axes, keepdim=keep)
-
-
 REDUCTIONS: dict[str, tuple[Reduction, int]] = {
     # the reduction, and the opset from which its axes are an input
-    "ReduceSum": (_sum, 13),
-    "ReduceMean": (_mean, 18),
-    "ReduceMax": (_max, 18),
-    "ReduceMin": (_min, 18),
+    "ReduceSum": (lambda x, axes, keep: x.sum(dim=axes, keepdim=keep, dtype=x.dtype), 13),
+    "ReduceMean": (lambda x, axes, keep: x.mean(dim=axes, keepdim=keep), 18),
+    "ReduceMax": (lambda x, axes, keep: x.amax(dim=axes, keepdim=keep), 18),
+    "ReduceMin": (lambda x, axes, keep: x.amin(dim=axes, keepdim=keep), 18),
     "ReduceProd": (_prod, 18),
-    "ReduceL1": (_l1, 18),
-    "ReduceL2": (_l2, 18),
-    "ReduceSumSquare": (_sum_square, 18),
-    "ReduceLogSum": (_log_sum, 18),
-    "ReduceLogSumExp": (_log_sum_exp, 18),
+    "ReduceL1": (lambda x, axes, keep: x.abs().sum(dim=axes, keepdim=keep), 18),
+    "ReduceL2": (lambda x, axes, keep: x.square().sum(dim=axes, keepdim=keep).sqrt(), 18),
+    "ReduceSumSquare": (lambda x, axes, keep: x.square().sum(dim=axes, keepdim=keep), 18),
+    "ReduceLogSum": (lambda x, axes, keep: x.sum(dim=axes, keepdim=keep).log(), 18),
+    "ReduceLogSumExp": (lambda x, axes, keep: x.logsumexp(dim=axes, keepdim=keep), 18),
 }
 
 

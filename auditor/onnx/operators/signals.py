@@ -7,7 +7,7 @@ from torch import Tensor
 
 from auditor.onnx.graph import NodeAttributes
 from auditor.onnx.operator_registry import register_operator
-from auditor.onnx.twin.tensors import tensor_type
+from auditor.onnx.twin.torch_tensors import tensor_type
 
 
 @register_operator("DFT", since=17)

@@ -98,29 +98,29 @@ def open_tar(raw: bytes, where: str) -> Iterator[UnsafeEntry | ZipMember]:
                     yield UnsafeEntry(UnsafeCode.UNREADABLE, where, what)
                     return
                 place = f"{where}!{printable_excerpt(member.name)}"
-                yield from _object_to(member, place, seen)
+                plain = member.name.removeprefix("./").removesuffix("/")
+                if path_inside_folder(plain) is None and not (
+                    member.isdir() and plain in {"", "."}
+                ):
+                    yield UnsafeEntry(
+                        UnsafeCode.ARCHIVE_PATH, place, "unpacks outside the folder chosen for it"
+                    )
+                if member.name in seen:
+                    to_what = "stands twice: readers differ in which counts"
+                    yield UnsafeEntry(UnsafeCode.ARCHIVE_TWICE, place, to_what)
+                if member.issym() or member.islnk():
+                    to_what = f"unpacks as a link to {printable_excerpt(member.linkname)}"
+                    yield UnsafeEntry(UnsafeCode.ARCHIVE_LINK, place, to_what)
+                elif not member.isfile() and not member.isdir():
+                    yield UnsafeEntry(
+                        UnsafeCode.ARCHIVE_LINK, place, "unpacks as a device or a pipe"
+                    )
                 seen.add(member.name)
                 yield from _open(archive, member, place)
     except _BROKEN as error:
         yield UnsafeEntry(
             UnsafeCode.UNREADABLE, where, f"a malformed tar archive: {printable_excerpt(error)}"
         )
-
-
-def _object_to(member: tarfile.TarInfo, place: str, seen: set[str]) -> Iterator[UnsafeEntry]:
-    plain = member.name.removeprefix("./").removesuffix("/")
-    if path_inside_folder(plain) is None and not (member.isdir() and plain in {"", "."}):
-        yield UnsafeEntry(
-            UnsafeCode.ARCHIVE_PATH, place, "unpacks outside the folder chosen for it"
-        )
-    if member.name in seen:
-        what = "stands twice: readers differ in which counts"
-        yield UnsafeEntry(UnsafeCode.ARCHIVE_TWICE, place, what)
-    if member.issym() or member.islnk():
-        what = f"unpacks as a link to {printable_excerpt(member.linkname)}"
-        yield UnsafeEntry(UnsafeCode.ARCHIVE_LINK, place, what)
-    elif not member.isfile() and not member.isdir():
-        yield UnsafeEntry(UnsafeCode.ARCHIVE_LINK, place, "unpacks as a device or a pipe")
 
 
 def _open(

@@ -1,4 +1,4 @@
-"""Look at an artifact's files without loading or running them.
+"""Safety scan of an artifact's files, without loading or running them.
 
 This reads hostile bytes with a protobuf library and belongs into a limited child process.
 """
@@ -33,22 +33,18 @@ def scan_artifact(folder: Path, main: str) -> ModelStructure:
     with warnings.catch_warnings():
         # Libraries warn of odd bytes; what is odd here is what the entries are for.
         warnings.simplefilter("ignore")
-        return _scan(folder, main)
-
-
-def _scan(folder: Path, main: str) -> ModelStructure:
-    found = _scan_main(folder, main)
-    entries = list(found.unsafe)
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if name != main and path.is_file() and not path.is_symlink():
-            entries += [item.to_entry() for item in _scan_beside(path, name)]
-    if len(entries) > MOST_ENTRIES:
-        rest = UnsafeEntry(
-            UnsafeCode.UNREADABLE, main, f"{len(entries) - MOST_ENTRIES} more entries"
-        )
-        entries = [*entries[:MOST_ENTRIES], rest.to_entry()]
-    return replace(found, unsafe=tuple(entries))
+        found = _scan_main(folder, main)
+        entries = list(found.unsafe)
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if name != main and path.is_file() and not path.is_symlink():
+                entries += [item.to_entry() for item in _scan_beside(path, name)]
+        if len(entries) > MOST_ENTRIES:
+            rest = UnsafeEntry(
+                UnsafeCode.UNREADABLE, main, f"{len(entries) - MOST_ENTRIES} more entries"
+            )
+            entries = [*entries[:MOST_ENTRIES], rest.to_entry()]
+        return replace(found, unsafe=tuple(entries))
 
 
 def _scan_main(folder: Path, main: str) -> ModelStructure:

@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 import onnx
 
+from auditor.domain.check_subject import Subject
 from auditor.domain.json import Json
 from auditor.domain.models import Model
 from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.onnx.scan.unsafe_entries import printable_excerpt
 
 STANDARD = "ai.onnx"
@@ -36,7 +36,15 @@ def decode_text(value: object) -> str:
 
 def walk_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     """Yield every node of the graph, its subgraphs, the functions, and the training part."""
-    waiting = list(_top_nodes(model))
+    waiting = []
+    waiting.extend(model.graph.node)
+    for training in model.training_info:
+        waiting.extend(training.initialization.node)
+        waiting.extend(training.algorithm.node)
+    for function in model.functions:
+        waiting.extend(function.node)
+        # A function's default attributes may hold graphs and tensors too: a node without operator.
+        waiting.append(onnx.NodeProto(attribute=function.attribute_proto))
     while waiting:
         node = waiting.pop()
         yield node
@@ -117,17 +125,6 @@ def count_elements(tensor: onnx.TensorProto) -> int:
     return count
 
 
-def _top_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    yield from model.graph.node
-    for training in model.training_info:
-        yield from training.initialization.node
-        yield from training.algorithm.node
-    for function in model.functions:
-        yield from function.node
-        # A function's default attributes may hold graphs and tensors too: a node without operator.
-        yield onnx.NodeProto(attribute=function.attribute_proto)
-
-
 Kinds: TypeAlias = dict[str, int]
 """Nodes by kind of operator, without its domain."""
 OPTIMISED = ("basic", "extended", "all")
@@ -142,7 +139,13 @@ def count_nodes(subject: Subject, placed: OperatorPlacement) -> tuple[Kinds, str
     if placed.source is not PlacementSource.ASSIGNMENT:
         return _gap(f"the placement is {placed.source.value}, not the runtime's assignment")
     if subject.target.graph_optimization not in OPTIMISED:
-        return _in_file(subject)
+        if isinstance(subject.structure, Gap):
+            return _gap(subject.structure.detail.rstrip("."))
+        found: Kinds = {}
+        for operator, count in subject.structure.operators.items():
+            kind = operator.rpartition("::")[2]
+            found[kind] = found.get(kind, 0) + count
+        return found, "the file, as the target optimises nothing"
     reference = subject.reference.model()
     if isinstance(reference, Gap):
         return _gap(f"there is no reference: {reference.detail}")
@@ -170,16 +173,6 @@ def node_differences(expected: Mapping[str, int], named: Mapping[str, int]) -> t
     change = {kind: named.get(kind, 0) - expected.get(kind, 0) for kind in kinds}
     missing = {kind: -by for kind, by in change.items() if by < 0}
     return missing, {kind: by for kind, by in change.items() if by > 0}
-
-
-def _in_file(subject: Subject) -> tuple[Kinds, str] | Gap:
-    if isinstance(subject.structure, Gap):
-        return _gap(subject.structure.detail.rstrip("."))
-    found: Kinds = {}
-    for operator, count in subject.structure.operators.items():
-        kind = operator.rpartition("::")[2]
-        found[kind] = found.get(kind, 0) + count
-    return found, "the file, as the target optimises nothing"
 
 
 def _runtime(model: Model | Gap) -> str:

@@ -1,4 +1,4 @@
-"""What an ONNX file carries that its model does not need, or that two readers take differently."""
+"""Hidden content of an ONNX file: bytes its model does not need, or that parsers read otherwise."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -77,7 +77,16 @@ def check_tensor_size(item: PlacedTensor) -> Iterator[UnsafeEntry]:
     if raw:
         yield from report_size_mismatch(item, raw, declared_size(tensor), "bytes")
     for count in typed.values():
-        yield from report_size_mismatch(item, count, _entries(tensor), "entries")
+        bits = BITS.get(tensor.data_type, 8 if tensor.data_type == TensorProto.STRING else None)
+        if bits is None:
+            entries = None
+        else:
+            entries_count = count_elements(tensor) if bits else 0
+            if bits == _PACKED:
+                entries = (entries_count + 1) // 2
+            else:
+                entries = 2 * entries_count if tensor.data_type in _COMPLEX else entries_count
+        yield from report_size_mismatch(item, count, entries, "entries")
 
 
 def report_size_mismatch(
@@ -89,16 +98,6 @@ def report_size_mismatch(
     code = UnsafeCode.TENSOR_EXCESS if found > wanted else UnsafeCode.TENSOR_SHORT
     what = f"{found} {of}, where its shape and type say {wanted}"
     yield UnsafeEntry(code, item.where, what, UnsafeSeverity.WARNING)
-
-
-def _entries(tensor: onnx.TensorProto) -> int | None:
-    bits = BITS.get(tensor.data_type, 8 if tensor.data_type == TensorProto.STRING else None)
-    if bits is None:
-        return None
-    count = count_elements(tensor) if bits else 0
-    if bits == _PACKED:
-        return (count + 1) // 2
-    return 2 * count if tensor.data_type in _COMPLEX else count
 
 
 def scan_control_flow(model: onnx.ModelProto) -> Iterator[UnsafeEntry]:
@@ -126,7 +125,11 @@ def scan_unused_bytes(model: onnx.ModelProto, size: int) -> Iterator[UnsafeEntry
     ``size`` is that of the file. A field that stands twice counts once, and what it replaces is
     bytes that parsing drops.
     """
-    raw = [_taken_out(tensor) for tensor in model.graph.initializer]
+    raw = []
+    for tensor in model.graph.initializer:
+        taken_out = len(tensor.raw_data) if tensor.HasField("raw_data") else None
+        tensor.ClearField("raw_data")
+        raw.append(taken_out)
     parsed = _size_with(model, raw)
     if size > parsed:
         what = f"{size - parsed} bytes that parsing drops, as of a field that stands twice"
@@ -136,13 +139,6 @@ def scan_unused_bytes(model: onnx.ModelProto, size: int) -> Iterator[UnsafeEntry
     if unknown:
         what = f"{unknown} bytes in fields that ONNX {onnx.__version__} does not know"
         yield UnsafeEntry(UnsafeCode.UNKNOWN_FIELDS, "the file", what, UnsafeSeverity.WARNING)
-
-
-def _taken_out(tensor: onnx.TensorProto) -> int | None:
-    """Take a tensor's raw data out, and return how many bytes they had, if there were any."""
-    size = len(tensor.raw_data) if tensor.HasField("raw_data") else None
-    tensor.ClearField("raw_data")
-    return size
 
 
 def _size_with(model: onnx.ModelProto, raw: Sequence[int | None]) -> int:

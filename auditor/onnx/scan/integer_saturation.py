@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from auditor.domain.json import Json, write_fields
 from auditor.onnx.scan.external_data import read_external_tensor
 from auditor.onnx.scan.graph_walk import decode_text, walk_graphs, walk_nodes
 
@@ -63,17 +64,9 @@ class IntegerWeight:
     largest: int = 0
     read: bool = True
 
-    def to_entry(self) -> dict[str, str | int | bool]:
+    def to_entry(self) -> dict[str, Json]:
         """Return the form that a structure carries."""
-        return {
-            "name": self.name[:200],
-            "operator": self.operator,
-            "signed": self.signed,
-            "pairs": self.pairs,
-            "over": self.over,
-            "largest": self.largest,
-            "read": self.read,
-        }
+        return write_fields(replace(self, name=self.name[:200]))
 
 
 def find_integer_weights(model: onnx.ModelProto, folder: Path | None = None) -> list[IntegerWeight]:
@@ -91,7 +84,10 @@ def find_integer_weights(model: onnx.ModelProto, folder: Path | None = None) -> 
 
 
 def _found(model: onnx.ModelProto, folder: Path | None) -> Iterator[IntegerWeight]:
-    takers = _takers(model)
+    takers: dict[str, list[onnx.NodeProto]] = {}
+    for takers_node in walk_nodes(model):
+        for takers_name in takers_node.input:
+            takers.setdefault(decode_text(takers_name), []).append(takers_node)
     held, turned = _held(model, takers)
     seen: set[str] = set()
     for node in walk_nodes(model):
@@ -105,14 +101,6 @@ def _found(model: onnx.ModelProto, folder: Path | None) -> Iterator[IntegerWeigh
                 if taker is not None and len(tensor.dims) >= LEAST_AXES:
                     values = _values(tensor, folder) if plain and name in held else None
                     yield _measured(name, tensor, taker, values)
-
-
-def _takers(model: onnx.ModelProto) -> Takers:
-    found: dict[str, list[onnx.NodeProto]] = {}
-    for node in walk_nodes(model):
-        for name in node.input:
-            found.setdefault(decode_text(name), []).append(node)
-    return found
 
 
 def _held(model: onnx.ModelProto, takers: Takers) -> tuple[Tensors, Tensors]:

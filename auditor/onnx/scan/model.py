@@ -1,4 +1,4 @@
-"""What parsing an ONNX model shows: its operators, its domains, and what hides in it."""
+"""Safety scan of a parsed ONNX model: its operators, domains and hidden content."""
 
 import base64
 import binascii

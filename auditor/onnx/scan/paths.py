@@ -1,4 +1,4 @@
-"""Whether a path that a file names stays inside the file's own folder."""
+"""Checks that a path in a file stays inside the file's own folder."""
 
 import posixpath
 from pathlib import Path

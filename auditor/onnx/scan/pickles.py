@@ -1,4 +1,4 @@
-"""Pickles by their opcodes: which names a pickle would import and call, without loading it.
+"""Safety scan of pickles by their opcodes: which names they import and call, without loading.
 
 The stack is followed with each opcode's own declaration of what it takes and leaves
 (``pickletools``), so that names put together by memo or by duplication are found as well.
@@ -136,15 +136,13 @@ def _follow(stream: io.BytesIO, machine: _PickleMachine) -> None:
         if opcode.name in {"GLOBAL", "INST"}:
             machine.names[str(argument).replace(" ", ".", 1)] = None
         elif opcode.name == "STACK_GLOBAL":
-            machine.names[_stacked_name(machine.stack)] = None
+            module, name = machine.stack[-2:] if len(machine.stack) > 1 else (None, None)
+            if isinstance(module, str) and isinstance(name, str):
+                stacked_name = f"{module}.{name}"
+            else:
+                stacked_name = COMPUTED
+            machine.names[stacked_name] = None
         _move(opcode, argument, machine)
-
-
-def _stacked_name(stack: list[object]) -> str:
-    module, name = stack[-2:] if len(stack) > 1 else (None, None)
-    if isinstance(module, str) and isinstance(name, str):
-        return f"{module}.{name}"
-    return COMPUTED
 
 
 def _move(opcode: pickletools.OpcodeInfo, argument: object, machine: _PickleMachine) -> None:
@@ -159,15 +157,6 @@ def _move(opcode: pickletools.OpcodeInfo, argument: object, machine: _PickleMach
     if opcode.name == "DUP":
         stack.append(stack[-1])
         return
-    _take(opcode, stack)
-    for left in opcode.stack_after:
-        if left is pickletools.markobject:
-            stack.append(pickletools.markobject)
-        else:
-            stack.append(argument if isinstance(argument, str) else None)
-
-
-def _take(opcode: pickletools.OpcodeInfo, stack: list[object]) -> None:
     if pickletools.markobject in opcode.stack_before:
         while stack.pop() is not pickletools.markobject:
             pass
@@ -176,3 +165,8 @@ def _take(opcode: pickletools.OpcodeInfo, stack: list[object]) -> None:
         below = len(opcode.stack_before)
     for _ in range(below):
         stack.pop()
+    for left in opcode.stack_after:
+        if left is pickletools.markobject:
+            stack.append(pickletools.markobject)
+        else:
+            stack.append(argument if isinstance(argument, str) else None)

@@ -1,4 +1,4 @@
-"""What parsing found that may run code or reach outside: stable codes and bounded words."""
+"""Unsafe entries found by a scan: codes and severities of code or outside access."""
 
 from dataclasses import dataclass
 from enum import StrEnum

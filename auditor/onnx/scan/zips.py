@@ -1,4 +1,4 @@
-"""Zip archives: what two readers may take differently, what swells, and what no member covers.
+"""Safety scan of ZIP archives: ambiguous members, excessive expansion, and uncovered bytes.
 
 Every name stands twice in an archive, at the member and in the directory at its end, and readers
 differ in which they believe. Source: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT,
@@ -120,8 +120,27 @@ def _object_to_layout(raw: bytes, archive: zipfile.ZipFile, where: str) -> Itera
     following = [*(item.header_offset for item in members[1:]), archive.start_dir]
     for member, after in zip(members, following, strict=False):
         place = f"{where}!{printable_excerpt(member.filename)}"
-        local = _local(raw, member.header_offset)
-        differing = _differences(member, local)
+        if member.header_offset < 0:
+            raise struct.error("a member starts before the file")
+        fields = _LOCAL.unpack_from(raw, member.header_offset)
+        name_size, extra_size = fields[9], fields[10]
+        if fields[0] != b"PK\x03\x04":
+            raise struct.error("a member has no header where the directory says")
+        first = member.header_offset + _LOCAL.size
+        flags = fields[2]
+        name = raw[first : first + name_size].decode("utf-8" if flags & _UTF8 else "cp437")
+        start = first + name_size + extra_size
+        local = _LocalHeader(start, name, flags, fields[3], (fields[6], fields[7], fields[8]))
+        found = ["name"] if local.name != member.orig_filename else []
+        found += ["method"] if local.method != member.compress_type else []
+        found += ["encryption"] if (local.flags ^ member.flag_bits) & _ENCRYPTED else []
+        told = (member.CRC, member.compress_size, member.file_size)
+        # A streamed member says its sizes behind its data, a wide one in an extra field.
+        wide = _WIDE in local.sizes
+        streamed = bool(local.flags & _STREAMED) and not any(local.sizes)
+        if local.sizes != told and not wide and not streamed:
+            found.append("size or checksum")
+        differing = " and ".join(found)
         if differing:
             what = f"has another {differing} in its own header than in the directory"
             yield UnsafeEntry(UnsafeCode.ARCHIVE_HEADERS, place, what)
@@ -133,44 +152,12 @@ def _object_to_layout(raw: bytes, archive: zipfile.ZipFile, where: str) -> Itera
         if local.flags & _STREAMED:
             end = min(end + _DESCRIPTOR, max(end, after))
         covered = max(covered, end)
-    yield from _loose_bytes(raw, archive, where, loose + max(archive.start_dir - covered, 0))
-
-
-def _loose_bytes(
-    raw: bytes, archive: zipfile.ZipFile, where: str, between: int
-) -> Iterator[UnsafeEntry]:
-    end = raw.rfind(END)
-    behind = len(raw) - end - 22 - len(archive.comment) if end >= 0 else 0
+    between = loose + max(archive.start_dir - covered, 0)
+    bytes_end = raw.rfind(END)
+    behind = len(raw) - bytes_end - 22 - len(archive.comment) if bytes_end >= 0 else 0
     if between > 0 or behind > 0:
-        what = f"{between} bytes that no member covers, and {max(behind, 0)} behind its end"
-        yield UnsafeEntry(UnsafeCode.ARCHIVE_HIDDEN, where, what, UnsafeSeverity.WARNING)
-
-
-def _local(raw: bytes, offset: int) -> _LocalHeader:
-    if offset < 0:
-        raise struct.error("a member starts before the file")
-    fields = _LOCAL.unpack_from(raw, offset)
-    name_size, extra_size = fields[9], fields[10]
-    if fields[0] != b"PK\x03\x04":
-        raise struct.error("a member has no header where the directory says")
-    first = offset + _LOCAL.size
-    flags = fields[2]
-    name = raw[first : first + name_size].decode("utf-8" if flags & _UTF8 else "cp437")
-    start = first + name_size + extra_size
-    return _LocalHeader(start, name, flags, fields[3], (fields[6], fields[7], fields[8]))
-
-
-def _differences(member: zipfile.ZipInfo, local: _LocalHeader) -> str:
-    found = ["name"] if local.name != member.orig_filename else []
-    found += ["method"] if local.method != member.compress_type else []
-    found += ["encryption"] if (local.flags ^ member.flag_bits) & _ENCRYPTED else []
-    told = (member.CRC, member.compress_size, member.file_size)
-    # A streamed member says its sizes behind its data, a wide one in an extra field.
-    wide = _WIDE in local.sizes
-    streamed = bool(local.flags & _STREAMED) and not any(local.sizes)
-    if local.sizes != told and not wide and not streamed:
-        found.append("size or checksum")
-    return " and ".join(found)
+        bytes_what = f"{between} bytes that no member covers, and {max(behind, 0)} behind its end"
+        yield UnsafeEntry(UnsafeCode.ARCHIVE_HIDDEN, where, bytes_what, UnsafeSeverity.WARNING)
 
 
 def _open(

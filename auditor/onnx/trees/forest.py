@@ -73,12 +73,7 @@ def trace_columns(graph: OnnxGraph, value: str, width: int, dtype: str) -> tuple
     if node.operator == "Concat" and node.attributes.integer("axis") in {1, -1}:
         parts = [trace_columns(graph, name, width, dtype) for name in node.inputs]
         return tuple(column for part in parts for column in part)
-    return _after(graph, node, trace_columns(graph, node.inputs[0], width, dtype))
-
-
-def _after(
-    graph: OnnxGraph, node: GraphNode, before: tuple[TreeColumn, ...]
-) -> tuple[TreeColumn, ...]:
+    before = trace_columns(graph, node.inputs[0], width, dtype)
     said = node.attributes
     match node.operator:
         case "Identity" | "Flatten":
@@ -114,7 +109,15 @@ def largest_inputs_below(column: TreeColumn, thresholds: NDArray[Any], dtype: st
     Found by bisection over all numbers of the input's type, so that no rounding on the way is
     left out; minus infinity where every value exceeds one, infinity where none does.
     """
-    least, most = _reach(dtype)
+    if dtype in BITS:
+        least, most = -BITS[dtype][1], BITS[dtype][1]
+    elif dtype == "bool":
+        least, most = 0, 1
+    else:
+        if np.dtype(dtype).kind not in "iu":
+            raise TwinError(f"trees of {dtype} inputs are not searched", cure=CURE)
+        reach = np.iinfo(dtype)
+        least, most = max(int(reach.min), -WIDEST), min(int(reach.max), WIDEST)
     below = np.full(len(thresholds), least - 1)
     above = np.full(len(thresholds), most + 1)
     while (above - below > 1).any():
@@ -136,17 +139,6 @@ def smallest_inputs_above(limits: Floats, dtype: str) -> Floats:
     if kind.kind == "f":
         after = np.nextafter(limits.astype(kind), kind.type(np.inf)).astype(np.float64)
     return after
-
-
-def _reach(dtype: str) -> tuple[int, int]:
-    if dtype in BITS:
-        return -BITS[dtype][1], BITS[dtype][1]
-    if dtype == "bool":
-        return 0, 1
-    if np.dtype(dtype).kind not in "iu":
-        raise TwinError(f"trees of {dtype} inputs are not searched", cure=CURE)
-    limits = np.iinfo(dtype)
-    return max(int(limits.min), -WIDEST), min(int(limits.max), WIDEST)
 
 
 def _values(places: NDArray[np.int64], dtype: str) -> NDArray[Any]:
@@ -201,49 +193,42 @@ def read_tree_ensemble(
     """
     graph = load_graph(path)
     head = find_scores(graph, interface)
-    node = _tree_node(head.graph, head.value)
+    node_graph = head.graph
+    node = node_graph.producer(head.value)
+    while node is not None and node.operator in PASSING:
+        node = node_graph.producer(node.inputs[0])
+    node = node if node is not None and node.domain == ML and node.operator in TREES else None
     if node is None:
         return None
     if len(interface.input_shape) != 1:
         raise TwinError("the trees' input is no table of numbers", cure=CURE)
     finish = head.finish
     if node.operator == "TreeEnsembleClassifier":
-        finish = _finish(node.attributes, interface.scores)
+        # How a classifier's sums become probabilities, as ONNX Runtime does it. Leaves of one class
+        # only, none below 0, are probabilities whatever the transform says.
+        said = node.attributes
+        transform = said.text("post_transform", "NONE")
+        binary = _classes(said) == 2  # noqa: PLR2004 -- the meaning of the word
+        single = binary and len(set(said.integers("class_ids"))) == 1
+        if binary and not single and (said.has("base_values") or said.has("base_values_as_tensor")):
+            raise TwinError(
+                "runtimes differ in base values of two classes with a score each", cure=CURE
+            )
+        if single and _tensor(said, "class_weights").min(initial=0.0) >= 0:
+            finish = LogitTransform.BINARY_LOG_ODDS
+        elif single and transform == "LOGISTIC":
+            finish = LogitTransform.BINARY_AS_IS
+        elif not single and transform == "LOGISTIC":
+            finish = LogitTransform.LOG_SIGMOID
+        elif not single and transform in {"NONE", "SOFTMAX"}:
+            logits = transform == "SOFTMAX" or interface.scores == "logits"
+            finish = LogitTransform.AS_IS if logits else LogitTransform.LOG
+        else:
+            raise TwinError(f"the trees' sums are transformed by {transform}", cure=CURE)
     check_score_rule(finish, rule)
     width = interface.input_shape[0]
     columns = trace_columns(graph, node.inputs[0], width, interface.input_dtype)
     return _forest(node, columns, finish, interface.input_dtype)
-
-
-def _tree_node(graph: OnnxGraph, value: str) -> GraphNode | None:
-    node = graph.producer(value)
-    while node is not None and node.operator in PASSING:
-        node = graph.producer(node.inputs[0])
-    return node if node is not None and node.domain == ML and node.operator in TREES else None
-
-
-def _finish(said: NodeAttributes, scores: str) -> LogitTransform:
-    """Return how a classifier's sums become probabilities, as ONNX Runtime does it.
-
-    Leaves of one class only, none below 0, are probabilities whatever the transform says.
-    """
-    transform = said.text("post_transform", "NONE")
-    binary = _classes(said) == 2  # noqa: PLR2004 -- the meaning of the word
-    single = binary and len(set(said.integers("class_ids"))) == 1
-    if binary and not single and (said.has("base_values") or said.has("base_values_as_tensor")):
-        raise TwinError(
-            "runtimes differ in base values of two classes with a score each", cure=CURE
-        )
-    if single and _tensor(said, "class_weights").min(initial=0.0) >= 0:
-        return LogitTransform.BINARY_LOG_ODDS
-    if single and transform == "LOGISTIC":
-        return LogitTransform.BINARY_AS_IS
-    if not single and transform == "LOGISTIC":
-        return LogitTransform.LOG_SIGMOID
-    if not single and transform in {"NONE", "SOFTMAX"}:
-        logits = transform == "SOFTMAX" or scores == "logits"
-        return LogitTransform.AS_IS if logits else LogitTransform.LOG
-    raise TwinError(f"the trees' sums are transformed by {transform}", cure=CURE)
 
 
 def _forest(
@@ -265,13 +250,26 @@ def _forest(
     if not (inner | _among(modes, ("LEAF",))).all():
         raise TwinError(f"trees compare by {', '.join(sorted(set(modes)))}", cure=CURE)
     below = np.nextafter(threshold, compared.type(-np.inf))
+    leaves_said, name = node.attributes, _prefix(node)
+    targets = leaves_said.integers(f"{name}_ids")
+    single = name == "class" and _classes(leaves_said) == 2 and len(set(targets)) == 1  # noqa: PLR2004 -- two classes
+    width = 1 if single else _width(node)
+    values = np.zeros((len(place), width))
+    weights = _tensor(leaves_said, f"{name}_weights").astype(np.float64)
+    trees, nodes = leaves_said.integers(f"{name}_treeids"), leaves_said.integers(f"{name}_nodeids")
+    for tree, leaf, target, weight in zip(trees, nodes, targets, weights, strict=True):
+        values[place[tree, leaf], 0 if single else target] += weight
+    if leaves_said.text("aggregate_function", "SUM") == "AVERAGE":
+        values /= len(set(leaves_said.integers("nodes_treeids")))
+    elif leaves_said.text("aggregate_function", "SUM") != "SUM":
+        raise TwinError("the trees are not added up", cure=CURE)
     return TreeEnsemble(
         columns=columns,
         feature=np.where(inner, feature, LEAF),
         threshold=np.where(strict, below, threshold),
         left=np.where(swapped, no, yes),
         right=np.where(swapped, yes, no),
-        values=_leaves(node, place),
+        values=values,
         tree=np.unique([tree for tree, _ in ids], return_inverse=True)[1].astype(np.int64),
         roots=_roots(ids, {*yes[inner].tolist(), *no[inner].tolist()}),
         base=_base(node),
@@ -298,23 +296,6 @@ def _roots(ids: list[tuple[int, int]], children: set[int]) -> NDArray[np.int64]:
     if len(trees) != len({tree for tree, _ in ids}) or len(set(trees)) != len(trees):
         raise TwinError("the nodes of the trees do not hang together", cure=CURE)
     return np.array(roots, dtype=np.int64)
-
-
-def _leaves(node: GraphNode, place: dict[tuple[int, int], int]) -> Floats:
-    said, name = node.attributes, _prefix(node)
-    targets = said.integers(f"{name}_ids")
-    single = name == "class" and _classes(said) == 2 and len(set(targets)) == 1  # noqa: PLR2004 -- two classes
-    width = 1 if single else _width(node)
-    values = np.zeros((len(place), width))
-    weights = _tensor(said, f"{name}_weights").astype(np.float64)
-    trees, nodes = said.integers(f"{name}_treeids"), said.integers(f"{name}_nodeids")
-    for tree, leaf, target, weight in zip(trees, nodes, targets, weights, strict=True):
-        values[place[tree, leaf], 0 if single else target] += weight
-    if said.text("aggregate_function", "SUM") == "AVERAGE":
-        values /= len(set(said.integers("nodes_treeids")))
-    elif said.text("aggregate_function", "SUM") != "SUM":
-        raise TwinError("the trees are not added up", cure=CURE)
-    return values
 
 
 def _base(node: GraphNode) -> Floats:
@@ -407,24 +388,18 @@ def _axis(limits: Floats, quantum: float, origin: float, dtype: str) -> CellAxis
     before, beyond = np.append(-np.inf, ends), np.append(ends, np.inf)
     first, last = np.append(-np.inf, smallest_inputs_above(ends, dtype)), beyond
     if quantum > 0:
-        first = np.append(-np.inf, _step_above(ends, quantum, origin, dtype))
-        last = np.append(_step_below(ends, quantum, origin, dtype), np.inf)
+        # The first steps that the model sees above limits; where steps blur, any value
+        steps = _steps_near(ends, quantum, origin)
+        found = np.where(_typed(steps, dtype) > ends, steps, np.inf).min(axis=0)
+        first = np.append(
+            -np.inf, np.where(np.isinf(found), smallest_inputs_above(ends, dtype), found)
+        )
+        # The last steps that the model does not see above limits; where they blur, these
+        below_steps = _steps_near(ends, quantum, origin)
+        below_found = np.where(_typed(below_steps, dtype) <= ends, below_steps, -np.inf).max(axis=0)
+        last = np.append(np.where(np.isinf(below_found), ends, below_found), np.inf)
     empty = (_typed(first, dtype) > beyond) | (_typed(last, dtype) <= before)
     return CellAxis(ends, first, last, empty)
-
-
-def _step_above(limits: Floats, quantum: float, origin: float, dtype: str) -> Floats:
-    """Return the first steps that the model sees above limits; where steps blur, any value."""
-    steps = _steps_near(limits, quantum, origin)
-    found = np.where(_typed(steps, dtype) > limits, steps, np.inf).min(axis=0)
-    return np.where(np.isinf(found), smallest_inputs_above(limits, dtype), found)
-
-
-def _step_below(limits: Floats, quantum: float, origin: float, dtype: str) -> Floats:
-    """Return the last steps that the model does not see above limits; where they blur, these."""
-    steps = _steps_near(limits, quantum, origin)
-    found = np.where(_typed(steps, dtype) <= limits, steps, -np.inf).max(axis=0)
-    return np.where(np.isinf(found), limits, found)
 
 
 def _steps_near(limits: Floats, quantum: float, origin: float) -> Floats:

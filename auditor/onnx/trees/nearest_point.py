@@ -145,7 +145,10 @@ class NearestPointSearch:
         """Narrow the bracket of one rival, as far as the purse goes."""
         end = len(self._steps) if self._best is None else self._place(self._best)
         bracket = DistanceBracket(proved, end, dark=end, bright=proved)
-        step = self._first(bracket)
+        if self._best is not None:  # most often nothing is nearer than another rival's point
+            step = bracket.end - 1 if bracket.proved + 1 < bracket.end else None
+        else:
+            step = self._next(bracket, above=False)
         above = False
         while step is not None and purse.left > 0:
             point, none = self._ask(rival, float(self._steps[step]), purse)
@@ -162,11 +165,6 @@ class NearestPointSearch:
 
     def _place(self, point: EnsemblePoint) -> int:
         return int(np.searchsorted(self._steps, point.distance))
-
-    def _first(self, bracket: DistanceBracket) -> int | None:
-        if self._best is not None:  # most often nothing is nearer than another rival's point
-            return bracket.end - 1 if bracket.proved + 1 < bracket.end else None
-        return self._next(bracket, above=False)
 
     def _next(self, bracket: DistanceBracket, *, above: bool) -> int | None:
         nothing_found = bracket.end == len(self._steps)
@@ -229,7 +227,19 @@ class EnsembleSearch:
         self._forest = forest
         self._rule = rule
         self.grid = build_cell_grid(forest, boxes)
-        self._whole = _over_cells(forest, self.grid)
+        # The forest as trees of dtai-veritas, which split where a cell is below a rank
+        grid = self.grid
+        library = load_veritas()
+        whole = library.AddTree(forest.values.shape[1], library.AddTreeType.REGR)
+        places = {source: place for place, source in enumerate(grid.axes)}
+        for root in forest.roots:
+            tree = whole.add_tree()
+            left = [(tree.root(), int(root))]
+            while left:
+                left.extend(_grow(tree, *left.pop(), forest, grid, places))
+        for score, value in enumerate(forest.base):
+            whole.set_base_score(score, float(value))
+        self._whole = whole
         self._rivals: dict[int, list[Untyped]] = {}
         self._tie = rule.tie + 2 * forest.rounding
 
@@ -253,7 +263,9 @@ class EnsembleSearch:
             lower[row], points = self._closest(int(label), around, StateBudget(steps))
             for place, point in enumerate(points):
                 distance[row, place] = point.distance
-                _move(crafted[row, place], point, around)
+                flat = crafted[row, place].reshape(-1)
+                for source, cell in point.cells.items():
+                    flat[source] = around.values[source][cell]
         return NearestMisclassification(lower, crafted, distance)
 
     def _closest(
@@ -276,10 +288,22 @@ class EnsembleSearch:
             functions, shifts = margin_forms(
                 self._forest.finish, self._rule, label, self._whole.num_leaf_values()
             )
-            self._rivals[label] = [
-                _behind(self._whole, function, float(shift))
-                for function, shift in zip(functions, shifts, strict=True)
-            ]
+            found = []
+            for function, shift in zip(functions, shifts, strict=True):
+                # An ensemble that adds up to minus a lead
+                whole = self._whole
+                ahead, behind = np.flatnonzero(function > 0), np.flatnonzero(function < 0)
+                if len(ahead) and len(behind):
+                    made = whole.contrast_classes(int(behind[0]), int(ahead[0]))
+                else:
+                    column = int((behind if len(behind) else ahead)[0])
+                    single = len(function) == 1
+                    made = whole.copy() if single else whole.make_singleclass(column)
+                    made = made if len(behind) else made.negate_leaf_values()
+                base = [whole.get_base_score(score) for score in range(len(function))]
+                made.set_base_score(0, -float(function @ np.array(base)) - float(shift))
+                found.append(made)
+            self._rivals[label] = found
         return self._rivals[label]
 
 
@@ -296,21 +320,6 @@ def open_ensemble_search(
     return forest
 
 
-def _over_cells(forest: TreeEnsemble, grid: CellGrid) -> Untyped:
-    """Return the forest as trees of dtai-veritas, which split where a cell is below a rank."""
-    library = load_veritas()
-    whole = library.AddTree(forest.values.shape[1], library.AddTreeType.REGR)
-    places = {source: place for place, source in enumerate(grid.axes)}
-    for root in forest.roots:
-        tree = whole.add_tree()
-        left = [(tree.root(), int(root))]
-        while left:
-            left.extend(_grow(tree, *left.pop(), forest, grid, places))
-    for score, value in enumerate(forest.base):
-        whole.set_base_score(score, float(value))
-    return whole
-
-
 def _grow(  # noqa: PLR0913, PLR0917 -- one node of two forests
     tree: Untyped,
     place: int,
@@ -325,24 +334,3 @@ def _grow(  # noqa: PLR0913, PLR0917 -- one node of two forests
     tree.split(place, places[int(grid.source[node])], float(grid.rank[node]))
     children = (tree.left(place), tree.right(place))
     return list(zip(children, (int(forest.left[node]), int(forest.right[node])), strict=True))
-
-
-def _behind(whole: Untyped, function: Floats, shift: float) -> Untyped:
-    """Return an ensemble that adds up to minus a lead."""
-    ahead, behind = np.flatnonzero(function > 0), np.flatnonzero(function < 0)
-    if len(ahead) and len(behind):
-        made = whole.contrast_classes(int(behind[0]), int(ahead[0]))
-    else:
-        column = int((behind if len(behind) else ahead)[0])
-        single = len(function) == 1
-        made = whole.copy() if single else whole.make_singleclass(column)
-        made = made if len(behind) else made.negate_leaf_values()
-    base = [whole.get_base_score(score) for score in range(len(function))]
-    made.set_base_score(0, -float(function @ np.array(base)) - shift)
-    return made
-
-
-def _move(row: Floats, point: EnsemblePoint, around: CellReach) -> None:
-    flat = row.reshape(-1)
-    for source, cell in point.cells.items():
-        flat[source] = around.values[source][cell]

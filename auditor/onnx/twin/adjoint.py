@@ -1,4 +1,4 @@
-"""A twin without torch: an ONNX graph of the artifact's derivatives, run by ONNX Runtime.
+"""An adjoint twin without torch: an ONNX graph of the artifact's derivatives for ONNX Runtime.
 
 ``onnx-ad`` writes the graph (reverse mode by source transformation; Griewank & Walther, Evaluating
 Derivatives, 2nd ed., chapter 6). It needs fixed shapes and opset 16 (its scatter adds up), and its
@@ -175,15 +175,11 @@ def _fixed(
     inferred: onnx.ModelProto = shape_inference.infer_shapes(
         model, strict_mode=True, data_prop=True
     )
-    _require(inferred, opsets)
-    return inferred
-
-
-def _require(model: onnx.ModelProto, opsets: Mapping[str, int]) -> None:
-    shape: Any = model.graph.output[0].type.tensor_type.shape
-    if not shape.dim or not all(axis.dim_value > 0 for axis in shape.dim):
+    require_shape: Any = inferred.graph.output[0].type.tensor_type.shape
+    if not require_shape.dim or not all(axis.dim_value > 0 for axis in require_shape.dim):
         message = f"the shape of its scores cannot be told ({dict(opsets)})"
         raise ValueError(message)
+    return inferred
 
 
 def _filled(part: Array, batch: int) -> Array:

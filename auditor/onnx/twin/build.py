@@ -11,9 +11,9 @@ from auditor.domain.models import TwinKind
 from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import MissingExtraError, TwinError, suggest_install
-from auditor.onnx.graph import OnnxGraph, load_graph
+from auditor.onnx.graph import load_graph
 from auditor.onnx.output_heads import OutputHead, find_output_head
-from auditor.onnx.twin.batching import free_batch
+from auditor.onnx.twin.fixed_batch import free_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,38 @@ def build_twin(path: Path, interface: ModelInterface) -> DifferentiableTwin:
     """
     head = _head(path, interface)
     _start_torch()
-    return _twin(head, interface)
+    from auditor.onnx.twin.torch_twin import (  # noqa: PLC0415 -- needs torch
+        MISTAKES,
+        TorchTwin,
+        batch_program,
+        compile_graph,
+        logits_agree,
+    )
+
+    program = compile_graph(head.graph)
+    # How many rows one run takes: all, where their common range decides how they round
+    if any(node.operator.startswith("DynamicQuantize") for node in head.graph.nodes):
+        run_of = ALL_ROWS
+    else:
+        run_of = rows_per_run(interface.input_shape)
+    fixed, run = interface.fixed_batch, run_of
+    exact = TorchTwin(program, value=head.value, finish=head.finish, batch=fixed, run=run)
+    if fixed is None:
+        return exact
+    probe = np.random.default_rng(0).random((PROBES * fixed, *interface.input_shape))
+    wanted = exact.forward(probe)
+    ways: tuple[Callable[[], TorchProgram], ...] = (
+        lambda: compile_graph(free_batch(program.graph, fixed)),
+        lambda: batch_program(program, fixed),
+    )
+    for free in ways:
+        try:
+            quick = TorchTwin(free(), value=head.value, finish=head.finish, batch=None, run=run)
+            if logits_agree(quick.forward(probe), wanted, SAME):
+                return quick
+        except (TwinError, *MISTAKES):
+            continue
+    return exact
 
 
 def find_cut(plan: TwinPlan, rows: Array) -> tuple[str, ...]:
@@ -85,7 +116,7 @@ def find_cut(plan: TwinPlan, rows: Array) -> tuple[str, ...]:
     """
     try:
         _start_torch()
-        from auditor.onnx.twin.diagnostics import find_gradient_cut  # noqa: PLC0415 -- needs torch
+        from auditor.onnx.twin.blocked_gradient import find_gradient_cut  # noqa: PLC0415 -- needs torch
         from auditor.onnx.twin.torch_twin import compile_graph  # noqa: PLC0415 -- needs torch
 
         if plan.kind is TwinKind.EXPORTED:
@@ -127,52 +158,11 @@ def _exported(plan: TwinPlan) -> "TorchTwin":
 def _head(path: Path, interface: ModelInterface) -> OutputHead:
     graph = load_graph(path)
     head = find_output_head(graph, interface.output, interface.scores)
-    return OutputHead(_part(head.graph, head.value, interface.input), head.value, head.finish)
-
-
-def _part(graph: OnnxGraph, value: str, name: str) -> OnnxGraph:
-    part = graph.needed_for(value)
-    if set(part.inputs) != {name}:
+    part = head.graph.needed_for(head.value)
+    if set(part.inputs) != {interface.input}:
         found = ", ".join(part.inputs) or "nothing"
         raise TwinError(
-            f"the scores depend on {found}, and not on the input {name!r} alone",
+            f"the scores depend on {found}, and not on the input {interface.input!r} alone",
             cure="Give the model one input tensor.",
         )
-    return part
-
-
-def _twin(head: OutputHead, interface: ModelInterface) -> "TorchTwin":
-    from auditor.onnx.twin.torch_twin import (  # noqa: PLC0415 -- needs torch
-        MISTAKES,
-        TorchTwin,
-        batch_program,
-        compile_graph,
-        logits_agree,
-    )
-
-    program = compile_graph(head.graph)
-    fixed, run = interface.fixed_batch, _run_of(head.graph, interface)
-    exact = TorchTwin(program, value=head.value, finish=head.finish, batch=fixed, run=run)
-    if fixed is None:
-        return exact
-    probe = np.random.default_rng(0).random((PROBES * fixed, *interface.input_shape))
-    wanted = exact.forward(probe)
-    ways: tuple[Callable[[], TorchProgram], ...] = (
-        lambda: compile_graph(free_batch(program.graph, fixed)),
-        lambda: batch_program(program, fixed),
-    )
-    for free in ways:
-        try:
-            quick = TorchTwin(free(), value=head.value, finish=head.finish, batch=None, run=run)
-            if logits_agree(quick.forward(probe), wanted, SAME):
-                return quick
-        except (TwinError, *MISTAKES):
-            continue
-    return exact
-
-
-def _run_of(graph: OnnxGraph, interface: ModelInterface) -> int:
-    """Return how many rows one run takes: all, where their common range decides how they round."""
-    if any(node.operator.startswith("DynamicQuantize") for node in graph.nodes):
-        return ALL_ROWS
-    return rows_per_run(interface.input_shape)
+    return OutputHead(part, head.value, head.finish)

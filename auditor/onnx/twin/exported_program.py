@@ -10,7 +10,7 @@ import operator
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,7 +50,13 @@ class ExportedArchive:
         self._name = path.name
         try:
             self._zip = zipfile.ZipFile(path)
-            self._root = self._only("models/model.json").removesuffix("models/model.json")
+            found = [
+                name for name in self._zip.namelist() if name.endswith("/" + "models/model.json")
+            ]
+            if len(found) != 1:
+                message = f"it holds {len(found)} programs of the name 'model', and one is needed"
+                raise ValueError(message)
+            self._root = found[0].removesuffix("models/model.json")
             self.document: Mapping[str, Any] = json.loads(self._read("models/model.json"))
             version = self.document["schema_version"]["major"]
         except BROKEN as mistake:
@@ -101,13 +107,6 @@ class ExportedArchive:
             raise self.unreadable(f"{name} is compressed or too large, which torch never writes")
         return self._zip.read(entry)
 
-    def _only(self, end: str) -> str:
-        found = [name for name in self._zip.namelist() if name.endswith("/" + end)]
-        if len(found) != 1:
-            message = f"it holds {len(found)} programs of the name 'model', and one is needed"
-            raise ValueError(message)
-        return found[0]
-
 
 ATEN = "torch.ops.aten."
 ON_NUMBERS = frozenset(
@@ -153,8 +152,24 @@ class _ExportedGraphReader:
         module = archive.document["graph_module"]
         self._graph: Mapping[str, Any] = module["graph"]
         self._opset = int(archive.document["opset_version"]["aten"])
-        self._constants = self._fed(module["signature"]["input_specs"])
-        (self._input,) = self._inputs(module["signature"]["input_specs"])
+        weights = self._archive.tensors("weights", "model_weights_config.json")
+        constants = self._archive.tensors("constants", "model_constants_config.json")
+        fed = {}
+        for spec in module["signature"]["input_specs"]:
+            for kind, item in spec.items():
+                if kind in {"parameter", "buffer"}:
+                    name = item[f"{kind}_name"]
+                    fed[item["arg"]["name"]] = (weights if name in weights else constants)[name]
+                elif kind == "tensor_constant":
+                    fed[item["arg"]["name"]] = constants[item["tensor_constant_name"]]
+                elif kind != "user_input":
+                    raise self._archive.unreadable(f"it takes an input of the kind {kind!r}")
+        self._constants = fed
+        specs = module["signature"]["input_specs"]
+        given = [spec["user_input"]["arg"] for spec in specs if "user_input" in spec]
+        if len(given) != 1 or "as_tensor" not in given[0]:
+            raise self._archive.unreadable(f"it takes {len(given)} inputs, and not one tensor")
+        (self._input,) = [str(given[0]["as_tensor"]["name"])]
         (output,) = module["signature"]["output_specs"]
         self._output = str(output["user_output"]["arg"]["as_tensor"]["name"])
 
@@ -201,32 +216,12 @@ class _ExportedGraphReader:
             graph, tuple(step for step in steps if id(step.node) in kept), self._constants
         )
 
-    def _fed(self, specs: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        weights = self._archive.tensors("weights", "model_weights_config.json")
-        constants = self._archive.tensors("constants", "model_constants_config.json")
-        fed = {}
-        for spec in specs:
-            for kind, item in spec.items():
-                if kind in {"parameter", "buffer"}:
-                    name = item[f"{kind}_name"]
-                    fed[item["arg"]["name"]] = (weights if name in weights else constants)[name]
-                elif kind == "tensor_constant":
-                    fed[item["arg"]["name"]] = constants[item["tensor_constant_name"]]
-                elif kind != "user_input":
-                    raise self._archive.unreadable(f"it takes an input of the kind {kind!r}")
-        return fed
-
-    def _inputs(self, specs: Sequence[Mapping[str, Any]]) -> list[str]:
-        given = [spec["user_input"]["arg"] for spec in specs if "user_input" in spec]
-        if len(given) != 1 or "as_tensor" not in given[0]:
-            raise self._archive.unreadable(f"it takes {len(given)} inputs, and not one tensor")
-        return [str(given[0]["as_tensor"]["name"])]
-
     def _step(self, item: Mapping[str, Any], place: int) -> ProgramStep:
         target, made = str(item["target"]), _made(item)
         names: list[str] = []
         plan = [
-            (_positional(arg), arg["name"], _argument(arg["arg"], names)) for arg in item["inputs"]
+            (bool(arg.get("kind") != KEYWORD), arg["name"], _argument(arg["arg"], names))
+            for arg in item["inputs"]
         ]
         uses = tuple(dict.fromkeys(names))
         node = GraphNode(
@@ -238,7 +233,16 @@ class _ExportedGraphReader:
             outputs=made,
             attributes=NodeAttributes({}, len(made)),
         )
-        return ProgramStep(node, _function(self._call(target), plan, uses))
+        call = self._call(target)
+
+        def apply(_: NodeAttributes, /, *given: Any) -> Any:  # noqa: ANN401 -- tensors and sizes
+            values = dict(zip(uses, given, strict=True))
+            args = [make(values) for positional, _, make in plan if positional]
+            named = {name: make(values) for positional, name, make in plan if not positional}
+            made = call(*args, **named)
+            return tuple(made) if isinstance(made, list) else made
+
+        return ProgramStep(node, apply)
 
     def _call(self, target: str) -> Call:
         if target.startswith("_operator.") and target.removeprefix("_operator.") in ON_NUMBERS:
@@ -264,17 +268,6 @@ def _refuse_effects(target: str, function: Any) -> None:  # noqa: ANN401 -- torc
             f"the exported program uses {target!r}, which does more than compute",
             cure="Export the twin without it.",
         )
-
-
-def _function(call: Call, plan: Sequence[tuple[bool, str, Call]], uses: Sequence[str]) -> Call:
-    def apply(_: NodeAttributes, /, *given: Any) -> Any:  # noqa: ANN401 -- tensors and sizes
-        values = dict(zip(uses, given, strict=True))
-        args = [make(values) for positional, _, make in plan if positional]
-        named = {name: make(values) for positional, name, make in plan if not positional}
-        made = call(*args, **named)
-        return tuple(made) if isinstance(made, list) else made
-
-    return apply
 
 
 def _argument(said: Mapping[str, Any], names: list[str]) -> Call:
@@ -316,10 +309,6 @@ def _reference(kind: str, value: Any, names: list[str]) -> Call:  # noqa: ANN401
         )
     names.append(name)
     return lambda values: values[name]
-
-
-def _positional(argument: Mapping[str, Any]) -> bool:
-    return bool(argument.get("kind") != KEYWORD)
 
 
 def _made(node: Mapping[str, Any]) -> tuple[str, ...]:

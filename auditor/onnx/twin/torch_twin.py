@@ -26,9 +26,9 @@ from auditor.errors import TwinError
 from auditor.onnx.graph import STANDARD, GraphNode, NodeAttributes, OnnxGraph
 from auditor.onnx.operator_registry import TorchOperator, find_operator
 from auditor.onnx.output_heads import LogitTransform
-from auditor.onnx.twin.fuse_quantised import fuse_operators
-from auditor.onnx.twin.row_dependence import branches_on_rows, find_row_dependent_values
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.data_dependent_branches import branches_on_rows, find_row_dependent_values
+from auditor.onnx.twin.qdq_fusion import fuse_operators
+from auditor.onnx.twin.torch_tensors import to_tensor
 
 INTERNAL = "auditor"
 """The domain of nodes that we add to a model's own."""
@@ -65,7 +65,18 @@ def add_straight_through(graph: OnnxGraph) -> OnnxGraph:
         if node.domain == INTERNAL:
             return graph  # it has its straight ways already
         nodes.extend(_beside(node, smooth))
-    used = _used(nodes)
+    # All values but those of straight ways that lead nowhere
+    ways: Mapping[str, GraphNode] = {
+        name: node for node in nodes for name in node.outputs if name.endswith("/smooth")
+    }
+    wanted = {name for node in nodes if node.operator == "Attach" for name in node.inputs}
+    open_ways = [name for name in wanted if name in ways]
+    while open_ways:
+        for name in ways[open_ways.pop()].inputs:
+            if name in ways and name not in wanted:
+                wanted.add(name)
+                open_ways.append(name)
+    used = {name for node in nodes for name in node.outputs if name not in ways or name in wanted}
     return replace(graph, nodes=tuple(node for node in nodes if used.intersection(node.outputs)))
 
 
@@ -75,7 +86,14 @@ def _beside(node: GraphNode, smooth: dict[str, str]) -> list[GraphNode]:
     if node.domain != STANDARD:
         return [node]
     if node.operator == "Cast":
-        return _cast(node, smooth)
+        source, made = node.inputs[0], node.outputs[0]
+        kind = node.attributes.integer("to")
+        if kind in INTEGERS:
+            smooth[made] = _name(made)
+            return [node, _inner(node, "Smooth", (smooth.get(source, source),), _name(made))]
+        if kind in FLOATS and source in smooth:
+            return [_inner(node, "Attach", (source, smooth[source]), made)]
+        return [node]
     shadowed = node.operator in BY_ELEMENT or (node.operator in MOVING and node.inputs[0] in smooth)
     if not given or not shadowed:
         return [node]
@@ -87,17 +105,6 @@ def _beside(node: GraphNode, smooth: dict[str, str]) -> list[GraphNode]:
     return [node, replace(node, inputs=inputs, outputs=outputs)]
 
 
-def _cast(node: GraphNode, smooth: dict[str, str]) -> list[GraphNode]:
-    source, made = node.inputs[0], node.outputs[0]
-    kind = node.attributes.integer("to")
-    if kind in INTEGERS:
-        smooth[made] = _name(made)
-        return [node, _inner(node, "Smooth", (smooth.get(source, source),), _name(made))]
-    if kind in FLOATS and source in smooth:
-        return [_inner(node, "Attach", (source, smooth[source]), made)]
-    return [node]
-
-
 def _inner(node: GraphNode, operator: str, inputs: tuple[str, ...], output: str) -> GraphNode:
     return replace(
         node, domain=INTERNAL, operator=operator, inputs=inputs, outputs=(output,),
@@ -107,21 +114,6 @@ def _inner(node: GraphNode, operator: str, inputs: tuple[str, ...], output: str)
 
 def _name(value: str) -> str:
     return f"{value}/smooth" if value else ""
-
-
-def _used(nodes: list[GraphNode]) -> set[str]:
-    """Return all values but those of straight ways that lead nowhere."""
-    ways: Mapping[str, GraphNode] = {
-        name: node for node in nodes for name in node.outputs if name.endswith("/smooth")
-    }
-    wanted = {name for node in nodes if node.operator == "Attach" for name in node.inputs}
-    open_ways = [name for name in wanted if name in ways]
-    while open_ways:
-        for name in ways[open_ways.pop()].inputs:
-            if name in ways and name not in wanted:
-                wanted.add(name)
-                open_ways.append(name)
-    return {name for node in nodes for name in node.outputs if name not in ways or name in wanted}
 
 
 Values = dict[str, Any]
@@ -220,8 +212,12 @@ def compile_graph(graph: OnnxGraph, *, rows: Iterable[str] | None = None) -> Tor
     steps = []
     with torch.no_grad():
         for node in graph.nodes:
-            step = _step(node, constants, spoiled)
-            made = step.apply(constants) if _is_constant(node, constants) else None
+            bodies = {name: _body(graph, node, constants) for name, graph in node.bodies.items()}
+            step = ProgramStep(
+                node, find_operator(node), bodies, by_rows=branches_on_rows(node, spoiled)
+            )
+            is_constant = all(not name or name in constants for name in node.needs)
+            made = step.apply(constants) if is_constant else None
             if made is not None and all(isinstance(item, torch.Tensor) for item in made.values()):
                 constants.update(made)
             else:
@@ -231,19 +227,10 @@ def compile_graph(graph: OnnxGraph, *, rows: Iterable[str] | None = None) -> Tor
     return TorchProgram(left, tuple(steps), constants)
 
 
-def _step(node: GraphNode, constants: Values, rows: set[str]) -> ProgramStep:
-    bodies = {name: _body(graph, node, constants) for name, graph in node.bodies.items()}
-    return ProgramStep(node, find_operator(node), bodies, by_rows=branches_on_rows(node, rows))
-
-
 def _body(graph: OnnxGraph, node: GraphNode, constants: Values) -> SubgraphBody:
     seen = {name: constants[name].numpy() for name in node.captured if name in constants}
     captured = tuple(name for name in node.captured if name not in seen)
     return SubgraphBody(replace(graph, constants={**seen, **graph.constants}), captured)
-
-
-def _is_constant(node: GraphNode, constants: Values) -> bool:
-    return all(not name or name in constants for name in node.needs)
 
 
 def _rows(feeds: Mapping[str, Any]) -> int:
@@ -365,22 +352,22 @@ class TorchTwin:
         scores = values[self.value]
         wanted = rows.requires_grad and torch.is_grad_enabled()
         if wanted and not scores.requires_grad:
-            raise _no_gradient(self.program, values)
+            node = find_cut_node(self.program, values)
+            where = (
+                "the scores do not depend on the input"
+                if node is None
+                else f"{node.label} cuts it off"
+            )
+            raise TwinError(
+                f"no gradient reaches the input: {where}",
+                cure="Attack the target directly (evasion.linf_query).",
+            )
         if scores.numel() % len(rows):
             raise TwinError(
                 f"{scores.numel()} scores came out for {len(rows)} rows",
                 cure="Export the model with an open batch axis.",
             )
         return FINISHES[self._finish](scores.reshape(len(rows), -1))
-
-
-def _no_gradient(program: TorchProgram, values: dict[str, Tensor]) -> TwinError:
-    node = find_cut_node(program, values)
-    where = "the scores do not depend on the input" if node is None else f"{node.label} cuts it off"
-    return TwinError(
-        f"no gradient reaches the input: {where}",
-        cure="Attack the target directly (evasion.linf_query).",
-    )
 
 
 def _as_rows(x: Array) -> Tensor:

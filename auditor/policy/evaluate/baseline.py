@@ -1,4 +1,4 @@
-"""The figure of a baseline that another is held against, or why there is none that can be."""
+"""The baseline's figure for a measurement, or why there is none to compare with."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,18 @@ class BaselineReadings:
         there = self.measurements.get(_spot(now), ())
         named = f"The baseline, {self.baseline},"
         if len(there) != 1:
-            return self._missing(now, len(there))
+            count = len(there)
+            gap = self.gaps.get((now.target, now.check))
+            if count:
+                missing_why = (
+                    f"has {count} readings at the very same place, so that none of them is the one"
+                )
+            elif gap is not None:
+                missing_why = f"did not measure it: {gap.detail.rstrip('.')}"
+            else:
+                missing_why = "has no such reading at the same target, parameters and slice"
+            missing_need = f"a baseline with a reading of {now.check}/{now.metric} there"
+            return BaselineAbsence(f"The baseline, {self.baseline}, {missing_why}.", missing_need)
         (then,) = there
         span, measure = build_figure_range(then), f"{now.check}/{now.metric}"
         if then.version != now.version:
@@ -71,17 +82,6 @@ class BaselineReadings:
             why = f"{named} has a doubted figure there, and nothing is shown against a doubted one."
             return BaselineAbsence(why, "a baseline whose figure is not doubted")
         return self._unlike(then, now) or self._found(then, span, now)
-
-    def _missing(self, now: Measurement, count: int) -> BaselineAbsence:
-        gap = self.gaps.get((now.target, now.check))
-        if count:
-            why = f"has {count} readings at the very same place, so that none of them is the one"
-        elif gap is not None:
-            why = f"did not measure it: {gap.detail.rstrip('.')}"
-        else:
-            why = "has no such reading at the same target, parameters and slice"
-        need = f"a baseline with a reading of {now.check}/{now.metric} there"
-        return BaselineAbsence(f"The baseline, {self.baseline}, {why}.", need)
 
     def _unlike(self, then: Measurement, now: Measurement) -> BaselineAbsence | None:
         """Say in which way the circumstances of two figures forbid to compare them."""

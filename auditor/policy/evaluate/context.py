@@ -24,7 +24,8 @@ ReadingsAt = Callable[[float], Sequence[Reading]]
 class JudgingContext:
     """The level that rules are judged at, the targets, the model, its claims, and the effort.
 
-    ``served`` names the targets that are endpoints or cascades.
+    ``served`` names the targets that are endpoints or cascades; ``task`` is the declared kind, and
+    ``predictions_only`` says that no model was given.
     ``waivers`` are those whose signatures hold, and count ``now``: when the record was finished.
     ``request`` is what was asked; a policy's test has none, and keeps no pins.
     ``baseline`` is what limits may be taken from, ``under`` how the readings here were measured.
@@ -45,6 +46,8 @@ class JudgingContext:
     baseline: Baseline | None = None
     under: MeasurementConditions = field(default_factory=MeasurementConditions)
     request: AuditRequest | None = None
+    task: str = "classification"
+    predictions_only: bool = False
 
     def against(self, record: AuditRecord | None, under: MeasurementConditions) -> "JudgingContext":
         """Return the context with a record as its baseline, if any, and how was measured here."""
@@ -71,6 +74,8 @@ class JudgingContext:
             "claims": self.claims,
             "target": target,
             "served": target in self.served,
+            "task": self.task,
+            "predictions_only": self.predictions_only,
         }
 
 
@@ -99,6 +104,8 @@ def build_judging_context(
         now=now,
         served=frozenset(target.name for target in request.targets if target.served),
         request=request,
+        task=request.task,
+        predictions_only=request.predictions_only,
     )
 
 

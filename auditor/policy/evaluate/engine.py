@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
+from auditor._time import format_moment
 from auditor.domain.findings import Finding, Outcome
 from auditor.domain.isolation import is_isolation_sufficient
 from auditor.domain.policies import Policy, Rule, RuleEffect, Severity
@@ -27,7 +28,7 @@ from auditor.policy.evaluate.messages import (
     describe_relaxations,
     format_confidence,
 )
-from auditor.policy.evaluate.pins import find_pin_violations
+from auditor.policy.evaluate.pin_violations import find_pin_violations
 from auditor.policy.evaluate.readings_index import Key, ReadingGroup, ReadingIndex, split_readings
 from auditor.policy.evaluate.rules import (
     CaseOutcome,
@@ -37,7 +38,7 @@ from auditor.policy.evaluate.rules import (
 )
 
 WAIVABLE = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
-WAS = {Outcome.FAILED: "it failed", Outcome.UNKNOWN: "it is unknown"}
+WAS = {Outcome.FAILED: "it failed", Outcome.UNKNOWN: "it is undecided"}
 
 
 class WaiverStatus(StrEnum):
@@ -119,20 +120,21 @@ def _waived(finding: Finding, waivers: Sequence[Waiver], now: str) -> Finding:
 
 
 def _words(waiver: Waiver, was: Outcome) -> str:
-    beside = "; ".join(waiver.compensating)
+    beside = "; ".join(it.rstrip(".") for it in waiver.compensating)
     instead = f" Instead: {beside}." if beside else ""
     reason = waiver.reason.rstrip(".")
     return (
-        f"Waived until {waiver.expires}, though {WAS[was]}: {reason}. Approved by "
-        f"{waiver.approver} ({waiver.ticket}); {waiver.owner} answers for the risk.{instead}"
+        f"Waived until {format_moment(waiver.expires)}, though {WAS[was]}. The signer of the "
+        f"waiver {waiver.ticket} writes: “{reason}”, and names {waiver.approver} as approver and "
+        f"{waiver.owner} as the owner of the risk.{instead}"
     )
 
 
 def _no_more(waiver: Waiver, now: str) -> str:
     name = f"A waiver ({waiver.ticket}, approved by {waiver.approver})"
     if waiver.life(now) is WaiverValidity.EARLY:
-        return f"{name} is valid from {waiver.created} on, and does not count yet."
-    return f"{name} expired on {waiver.expires}, and does not count any more."
+        return f"{name} is valid from {format_moment(waiver.created)} on, and does not count yet."
+    return f"{name} expired on {format_moment(waiver.expires)}, and does not count any more."
 
 
 def _use(
@@ -149,9 +151,11 @@ def _use(
         return WaiverUse(waiver, WaiverStatus.UNMATCHED, f"no finding is of {_asked(waiver)}")
     life = waiver.life(now)
     if life is WaiverValidity.EXPIRED:
-        return WaiverUse(waiver, WaiverStatus.EXPIRED, f"it expired on {waiver.expires}")
+        ended = format_moment(waiver.expires)
+        return WaiverUse(waiver, WaiverStatus.EXPIRED, f"it expired on {ended}")
     if life is WaiverValidity.EARLY:
-        return WaiverUse(waiver, WaiverStatus.EARLY, f"it is valid from {waiver.created} on")
+        begins = format_moment(waiver.created)
+        return WaiverUse(waiver, WaiverStatus.EARLY, f"it is valid from {begins} on")
     said = ", ".join(sorted({_became(item) for item in covered}))
     return WaiverUse(waiver, WaiverStatus.UNNEEDED, f"{waiver.name} {said}")
 
@@ -221,7 +225,7 @@ def correct_failures(
 ) -> list[CaseOutcome]:
     """Return the judgements of cases, where a failure must hold for the whole family.
 
-    A denying case that fails alone and not after Holm's correction stays unknown.
+    A denying case that fails alone and not after Holm's correction stays undecided.
     """
     family = sum(case.required for case in cases)
     alpha = 1 - confidence
@@ -246,7 +250,17 @@ def correct_failures(
         judgements[index] = _sure(judgements[index], family)
     for index in candidates.keys() - failed:
         strictest = again(alpha / (family - len(failed))).judgement(index)
-        judgements[index] = _doubtful(judgements[index], strictest, family, confidence)
+        alone = judgements[index]
+        why = (
+            f" It fails alone at {format_confidence(confidence)}, but not after correction over "
+            f"all {family} denying rules (Holm), so that it stays undecided."
+        )
+        judgements[index] = CaseOutcome(
+            Outcome.UNKNOWN,
+            alone.message + why,
+            alone.readings,
+            strictest.would_decide or {"needs": "more rows"},
+        )
     return judgements
 
 
@@ -291,21 +305,6 @@ def _sure(judgement: CaseOutcome, family: int) -> CaseOutcome:
         return judgement
     after = f" It fails after correction over all {family} denying rules (Holm), too."
     return replace(judgement, message=judgement.message + after)
-
-
-def _doubtful(
-    alone: CaseOutcome, strictest: CaseOutcome, family: int, confidence: float
-) -> CaseOutcome:
-    why = (
-        f" It fails alone at {format_confidence(confidence)}, but not after correction over all "
-        f"{family} denying rules (Holm), so that it stays unknown."
-    )
-    return CaseOutcome(
-        Outcome.UNKNOWN,
-        alone.message + why,
-        alone.readings,
-        strictest.would_decide or {"needs": "more rows"},
-    )
 
 
 REMEDIES: Mapping[str, str] = {
@@ -399,18 +398,14 @@ def _preconditions(policy: Policy, context: JudgingContext) -> Iterator[Finding]
             told, policy.least_isolation
         ):
             yield from _unmet("isolation", policy.least_isolation.value, told or "none", [target])
-    yield from _pinned(policy, context)
-
-
-def _pinned(policy: Policy, context: JudgingContext) -> Iterator[Finding]:
-    """Yield what the policy pins and the audit does not have; tests of policies pin nothing."""
+    # What the policy pins and the audit does not have; tests of policies pin nothing
     broken = () if context.request is None else find_pin_violations(policy.pins, context.request)
     for pin in broken:
-        for target in context.targets:
+        for pinned_target in context.targets:
             yield Finding(
                 rule="policy.pins",
                 title=f"The audit has the {pin.what} that the policy pins",
-                target=target,
+                target=pinned_target,
                 measure="policy/pins",
                 outcome=Outcome.UNKNOWN,
                 effect=RuleEffect.DENY,
@@ -418,7 +413,7 @@ def _pinned(policy: Policy, context: JudgingContext) -> Iterator[Finding]:
                 readings=(),
                 controls=(),
                 message=f"Pinned: {pin.what}: {pin.asked}. Found: {pin.found}. The policy judges "
-                "no other audit, whatever it saw.",
+                "no other audit.",
                 remediation=f"Audit again with the {pin.what} that the policy pins.",
                 limits=f"{pin.what}: {pin.asked}",
                 would_decide={"needs": f"{pin.what}: {pin.asked}"},
@@ -437,8 +432,8 @@ def _unmet(what: str, asked: str, given: str, targets: Sequence[str]) -> Iterato
             severity=Severity.HIGH,
             readings=(),
             controls=(),
-            message=f"Asked: {what} {asked} at least. Found: {what} {given}. What this audit saw "
-            "is not enough for the policy, whatever it saw.",
+            message=f"Required: {what} {asked} or more. Found: {what} {given}. The policy "
+            "accepts no such audit.",
             remediation=REMEDIES.get(what, f"Audit again with {what} {asked} or more."),
             limits=f"{what} at least {asked}",
             would_decide={"needs": f"{what} {asked}"},

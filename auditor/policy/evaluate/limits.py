@@ -1,4 +1,4 @@
-"""How a figure stands to a limit: by all that it leaves possible, never by its middle."""
+"""Comparison of a figure with a limit, by its whole interval."""
 
 import math
 from dataclasses import dataclass
@@ -80,6 +80,15 @@ def compare_with_limits(span: FigureRange, limits: MetricLimits) -> LimitCompari
     return LimitComparison.OPEN
 
 
+def foretell_outcome(measurement: Measurement, limits: MetricLimits | None) -> str:
+    """Say what a rule would do if more rows left its figure where it is; nothing without limits."""
+    span = build_figure_range(measurement)
+    if span is None or limits is None:
+        return ""
+    floor, ceiling = get_limit_bounds(limits)
+    return "pass" if floor <= span.value <= ceiling else "fail"
+
+
 def breaks_by_doubt(measurement: Measurement, span: FigureRange, limits: MetricLimits) -> bool:
     """Whether a figure that breaks the limits does so where its own doubt says that it may lie.
 
@@ -88,6 +97,25 @@ def breaks_by_doubt(measurement: Measurement, span: FigureRange, limits: MetricL
     (least, _), (_, ceiling) = span.possible, get_limit_bounds(limits)
     side = BiasDirection.TOO_HIGH if least > ceiling else BiasDirection.TOO_LOW
     return measurement.doubted and measurement.astray in {side, BiasDirection.EITHER}
+
+
+def keeps_despite_doubt(measurement: Measurement, limits: MetricLimits) -> bool:
+    """Whether even the worst truth that a doubt of one side leaves possible keeps the limits.
+
+    Only a limit on the far side of the disturbance can be kept so: one above a figure that may be
+    too high, or below one that may be too low. How far the disturbance pushed is not known, so a
+    limit on its own side never is.
+    """
+    worst = measurement.worst_case
+    if worst is None:
+        return False
+    match measurement.astray:
+        case BiasDirection.TOO_HIGH:
+            return limits.least is None and limits.most is not None and worst <= limits.most
+        case BiasDirection.TOO_LOW:
+            return limits.most is None and limits.least is not None and worst >= limits.least
+        case BiasDirection.EITHER | None:
+            return False
 
 
 def compute_margin(span: FigureRange, limits: MetricLimits) -> float:

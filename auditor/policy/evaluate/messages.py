@@ -1,4 +1,4 @@
-"""Findings in words: what was asked, what was found, how sure that is, and what follows."""
+"""Messages of findings: the requirement, the result, its certainty, and the consequence."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,18 @@ from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
 
+from auditor.checks.registry import find_shipped_check
+from auditor.domain.checks import title_metric
 from auditor.domain.json import Json
+from auditor.domain.number_text import join_interval
 from auditor.domain.policies import MetricLimits, Rule
-from auditor.domain.readings import BoundKind, Measurement, Scalar, Unit
+from auditor.domain.readings import BiasDirection, BoundKind, Measurement, Scalar, Unit
 
-FEWEST_DIGITS = 4
+FEWEST_DIGITS = 3
 MOST_DIGITS = 17
 WHOLE_FROM = 10_000
+PROPER = frozenset({"Brier"})
+"""First words of metrics' titles that are names."""
 _SCALES = {
     Unit.SHARE: (100.0, " %"),
     Unit.SECOND: (1000.0, " ms"),
@@ -24,8 +29,8 @@ _SCALES = {
 }
 _BOUNDS = {
     BoundKind.ESTIMATE: "",
-    BoundKind.AT_MOST: " The truth is at most that: a stronger search may find less.",
-    BoundKind.AT_LEAST: " The truth is at least that: a stronger search may find more.",
+    BoundKind.AT_MOST: " This is an upper bound: a stronger search may find less.",
+    BoundKind.AT_LEAST: " This is a lower bound: a stronger search may find more.",
 }
 
 
@@ -54,12 +59,13 @@ def describe_rule(rule: Rule, unit: Unit = Unit.NONE) -> str:
     """Say what the rule asks, in one sentence."""
     place = f" at {format_place_phrase(rule.where)}" if rule.where else ""
     if rule.limits is None and rule.anchored is not None:
-        return f"Asked: {_named(rule)}{place} {rule.anchored.words()}."
+        return f"Required: {_named(rule.check, rule.metric)}{place} {rule.anchored.words()}."
     if rule.limits is None:
         answer = describe_required_answer(rule.require)
-        return f"Asked: {rule.title} ({answer or f'`{rule.require}`'})."
+        return f"Required: {rule.title} ({answer or f'`{rule.require}`'})."
     source = "" if rule.anchored is None else f" ({rule.anchored.sources})"
-    return f"Asked: {_named(rule)}{place} {format_limits(rule.limits, unit)}{source}."
+    asked = f"{place} {format_limits(rule.limits, unit)}{source}"
+    return f"Required: {_named(rule.check, rule.metric)}{asked}."
 
 
 def build_finding_title(rule: Rule, place: Mapping[str, Scalar]) -> str:
@@ -72,7 +78,7 @@ def describe_relaxations(rule: Rule) -> str:
     if rule.origin is None or not rule.origin.loosened:
         return ""
     told = "; ".join(f"{item} ({item.reason})" for item in rule.origin.loosened)
-    return f" Loosened against {rule.origin.policy} {rule.origin.version}: {told}."
+    return f" Less strict than {rule.origin.policy} {rule.origin.version}: {told}."
 
 
 def describe_required_answer(require: str | None) -> str:
@@ -86,11 +92,32 @@ def describe_required_answer(require: str | None) -> str:
 
 def describe_measurement(rule: Rule, measurement: Measurement, count: int) -> str:
     """Say what was found, with interval, sample and bound; ``count`` is how many readings match."""
-    place = _elsewhere(rule, measurement) if measurement.params or measurement.slice else ""
-    worst = f" That is the worst of {count} readings." if count > 1 else ""
+    if measurement.params or measurement.slice:
+        # Say at which coordinates a figure lies that the rule does not name
+        there = {**measurement.params, **measurement.slice}
+        rest = {key: value for key, value in there.items() if key not in rule.where}
+        place = f" at {format_place_phrase(rest)}" if rest else ""
+    else:
+        place = ""
+    least = "this is" if measurement.low is None else "its interval is"
+    worst = f" Of {count} readings, {least} the least favourable." if count > 1 else ""
     marks = () if rule.limits is None else (rule.limits.least, rule.limits.most)
     figure = _figure(measurement, [mark for mark in marks if mark is not None])
-    return f"Found: {figure}{place}.{worst}{_bound(measurement)}"
+    if isinstance(measurement.value, str) and measurement.bound is not BoundKind.ESTIMATE:
+        bound = " A stronger search may show more."
+    else:
+        bound = _BOUNDS[measurement.bound]
+    return f"Found: {figure}{place}.{worst}{bound}"
+
+
+def describe_worst_case(measurement: Measurement) -> str:
+    """Say why a figure keeps a rule although it is doubted."""
+    side = "at most" if measurement.astray is BiasDirection.TOO_HIGH else "at least"
+    worst = _number(measurement.worst_case or 0.0, measurement.unit, ())
+    return (
+        "The figure is doubted, but other work on the machine can only make it worse. Without it, "
+        f"the figure is {side} {worst}, which meets the limit."
+    )
 
 
 def describe_baseline_figure(then: Measurement, now: Measurement, baseline: str) -> str:
@@ -100,42 +127,49 @@ def describe_baseline_figure(then: Measurement, now: Measurement, baseline: str)
     return f"The baseline, {baseline}, had {_figure(then, edges)}."
 
 
-def _elsewhere(rule: Rule, measurement: Measurement) -> str:
-    """Say at which coordinates a figure lies that the rule does not name."""
-    there = {**measurement.params, **measurement.slice}
-    rest = {key: value for key, value in there.items() if key not in rule.where}
-    return f" at {format_place_phrase(rest)}" if rest else ""
+def describe_needed_rows(would_decide: Mapping[str, Json] | None, then: str, measured: int) -> str:
+    """Say what would turn an unknown into an answer, and what the rule would ``then`` do.
 
-
-def _bound(measurement: Measurement) -> str:
-    if isinstance(measurement.value, str) and measurement.bound is not BoundKind.ESTIMATE:
-        return " A stronger search may show more."
-    return _BOUNDS[measurement.bound]
-
-
-def describe_needed_rows(would_decide: Mapping[str, Json] | None) -> str:
-    """Say what would turn an unknown into an answer."""
+    Rows are counted as those ``measured``: for a rate of a group or of a class, these are its rows.
+    """
     if would_decide is None:
         return ""
     if "rows" in would_decide:
-        return f" About {would_decide['rows']:,} rows would decide if the figure stays."
-    return f" What would decide: {would_decide['needs']}."
+        rows = (
+            f" About {would_decide['rows']:,} rows like the {measured:,} measured here would "
+            "decide it if the figure stays the same"
+        )
+        return f"{rows}; the rule would then {then}." if then else f"{rows}."
+    return f" To decide it: {would_decide['needs']}."
 
 
-def _named(rule: Rule) -> str:
-    return rule.metric.replace("_", " ")
+@lru_cache(maxsize=1024)
+def _named(check: str, metric: str) -> str:
+    """Return a metric's title as it stands in a sentence.
+
+    Only of checks that come with auditor: a finding reads alike wherever it is judged again.
+    """
+    title = title_metric(find_shipped_check(check), metric)
+    first = title.partition(" ")[0]
+    if first in PROPER or any(map(str.isupper, first[1:])):
+        return title
+    return title[:1].lower() + title[1:]
 
 
 @lru_cache(maxsize=1024)
 def format_limits(limits: MetricLimits, unit: Unit) -> str:
-    """Say a bound in the unit of its metric."""
-    least = None if limits.least is None else _number(limits.least, unit, ())
-    most = None if limits.most is None else _number(limits.most, unit, ())
+    """Say a bound in the unit of its metric, with every digit that it has."""
+    least, most = (None if it is None else _limit(it, unit) for it in (limits.least, limits.most))
     if most is None:
         return f"of at least {least}"
     if least is None:
         return f"of at most {most}"
     return f"between {least} and {most}"
+
+
+def _limit(value: float, unit: Unit) -> str:
+    exact = float(f"{value:.12g}")  # what a sum such as 0.95 - 0.02 adds at its end is no digit
+    return _number(exact, unit, (exact,))
 
 
 def _figure(measurement: Measurement, edges: Sequence[float]) -> str:
@@ -146,14 +180,14 @@ def _figure(measurement: Measurement, edges: Sequence[float]) -> str:
         return value or "nothing"
     text = _number(value, measurement.unit, edges)
     if low is None or high is None:
-        return f"{text}, exactly"
-    span = f"{_number(low, measurement.unit, edges)} to {_number(high, measurement.unit, edges)}"
+        return f"{text} (exact)"
+    span = join_interval(*(_number(end, measurement.unit, edges) for end in (low, high)))
     level = (
         ""
         if measurement.confidence is None
         else f"{format_confidence(measurement.confidence)} interval "
     )
-    sample = f", sample of {measurement.n:,}" if measurement.n else ""
+    sample = f", n = {measurement.n:,}" if measurement.n else ""
     return f"{text} ({level or 'bounds '}{span}{sample})"
 
 
@@ -161,10 +195,12 @@ def _number(value: float, unit: Unit, edges: Sequence[float]) -> str:
     """Write a number with as few digits as keep it on its own side of every limit."""
     factor, suffix = _SCALES[unit]
     scaled = value * factor
-    for digits in range(FEWEST_DIGITS, MOST_DIGITS):
+    before_point = len(f"{abs(scaled):.0f}")
+    for digits in range(min(max(FEWEST_DIGITS, before_point), MOST_DIGITS - 1), MOST_DIGITS):
         text = f"{scaled:.{digits}g}"
         written = float(text)
-        if not edges or _same_side(written / factor, value, edges):
+        # In decimals: 99.9 / 100 of floats lies beyond a limit of 0.999
+        if not edges or _same_side(float(Decimal(text) / Decimal(factor)), value, edges):
             break
     if -WHOLE_FROM < written < WHOLE_FROM:
         return text + suffix

@@ -27,7 +27,9 @@ from auditor.policy.evaluate.limits import (
     build_figure_range,
     compare_with_limits,
     compute_margin,
+    foretell_outcome,
     get_limit_bounds,
+    keeps_despite_doubt,
 )
 from auditor.policy.evaluate.readings_index import (
     SLICE,
@@ -37,24 +39,23 @@ from auditor.policy.evaluate.readings_index import (
     ReadingIndex,
 )
 
-FIGURE_KEEPS_RULE = "All that the figure leaves possible keeps the rule."
-FIGURE_BREAKS_RULE = "All that the figure leaves possible breaks the rule."
-FIGURE_DECIDES_NOTHING = "The figure leaves both possible, so it decides nothing."
-WITHSTOOD = "Nothing that was tried broke it. That proves nothing, and the policy accepts it."
-NOT_ACCEPTED = "Nothing that was tried broke it; it withstood, but the policy does not accept that."
-DOUBTED = "The figure is doubted, and a doubted figure never passes."
-ASTRAY = (
-    "It breaks the limit on the side on which its doubt says that it may lie, so it shows nothing."
-)
+FIGURE_KEEPS_RULE = "The requirement is met."
+FIGURE_BREAKS_RULE = "The requirement is not met."
+FIGURE_DECIDES_NOTHING = "The interval includes the limit, so the rule is undecided."
+ONE_SIDED = "Such a bound cannot show that a limit is broken, so the rule is undecided."
+WITHSTOOD = "The search found no violation. That is no proof, and the policy accepts it."
+NOT_ACCEPTED = "The search found no violation. That is no proof, and the policy asks for one."
+DOUBTED = "The figure is doubted, and no worst case of it is known to meet the requirement."
+ASTRAY = "It is beyond the limit, but its doubt may have moved it there, so the rule is undecided."
 NOT_DOUBTED = "a figure that is not doubted"
 UNNAMED = (
-    "That is the whole sample: no reading is of a slice that was not confirmed, and a search that "
-    "confirms none proves nothing of it."
+    "This is the whole sample. The search confirmed no such slice, which is no proof that there is "
+    "none."
 )
 NAMED_SLICES = "a policy that accepts withstood: no search proves that it named every slice"
-CLAIMED_ANYTHING = "What is claimed sets a limit that no reading can break, so it decides nothing."
-BREAKABLE_CLAIM = "a claim that sets a limit which a reading can break"
-NO_NUMBER = "The figure is no number, so no limit applies to it."
+CLAIMED_ANYTHING = "The claim sets a limit that no value can break, so the rule is undecided."
+BREAKABLE_CLAIM = "a claim that sets a limit which a value can break"
+NO_NUMBER = "The value is not a number, so no limit applies to it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,20 @@ def judge_by_limits(rule: Rule, measurement: Measurement) -> RuleOutcome:
             return RuleOutcome(Outcome.UNKNOWN, ASTRAY, slack, NOT_DOUBTED)
         case LimitComparison.BREAKS:
             return RuleOutcome(Outcome.FAILED, FIGURE_BREAKS_RULE, slack)
+        case LimitComparison.KEEPS if keeps_despite_doubt(measurement, limits):
+            sure = replace(measurement, doubted=False)
+            kept = judge_favourable_figure(rule, sure, slack, proven=True)
+            passed = kept.outcome is Outcome.PASSED
+            return replace(kept, why=messages.describe_worst_case(measurement)) if passed else kept
         case LimitComparison.KEEPS:
             return judge_favourable_figure(rule, measurement, slack, proven=True)
         case LimitComparison.WITHSTANDS:
             return judge_favourable_figure(rule, measurement, slack, proven=False)
         case LimitComparison.OPEN:
-            return RuleOutcome(Outcome.UNKNOWN, FIGURE_DECIDES_NOTHING, slack)
+            floor, ceiling = get_limit_bounds(limits)
+            beyond = span.high < floor or span.low > ceiling
+            why = ONE_SIDED if beyond else FIGURE_DECIDES_NOTHING
+            return RuleOutcome(Outcome.UNKNOWN, why, slack)
 
 
 def judge_favourable_figure(
@@ -107,7 +116,11 @@ def judge_favourable_figure(
     if measurement.doubted:
         return RuleOutcome(Outcome.UNKNOWN, DOUBTED, slack, NOT_DOUBTED)
     if SLICE in rule.for_each and not measurement.slice:
-        return _unnamed(rule, slack)
+        # Judge what the whole sample says in favour of the slices that a search did not name.
+        # Breaking the limit, it breaks it for some slice; keeping it, it says nothing of any one.
+        if rule.accept_withstood:
+            return RuleOutcome(Outcome.WITHSTOOD, f"{UNNAMED} The policy accepts that.", slack)
+        return RuleOutcome(Outcome.UNKNOWN, UNNAMED, slack, NAMED_SLICES)
     if proven:
         return RuleOutcome(Outcome.PASSED, FIGURE_KEEPS_RULE, slack)
     if rule.accept_withstood:
@@ -115,27 +128,16 @@ def judge_favourable_figure(
     return RuleOutcome(Outcome.UNKNOWN, NOT_ACCEPTED, slack)
 
 
-def _unnamed(rule: Rule, slack: float) -> RuleOutcome:
-    """Judge what the whole sample says in favour of the slices that a search did not name.
-
-    Breaking the limit, it breaks it for some slice; keeping it, it says nothing of any one.
-    """
-    if rule.accept_withstood:
-        return RuleOutcome(Outcome.WITHSTOOD, f"{UNNAMED} The policy accepts that.", slack)
-    return RuleOutcome(Outcome.UNKNOWN, UNNAMED, slack, NAMED_SLICES)
-
-
-NO_PRECEDENT = "There is no baseline to hold it against."
-BOTH_FIGURES_KEEP_RULE = "All that both figures leave possible keeps the rule."
-BOTH_FIGURES_BREAK_RULE = "All that both figures leave possible breaks the rule."
-BOTH_FIGURES_DECIDE_NOTHING = "The two figures leave both possible, so they decide nothing."
+NO_PRECEDENT = "There is no baseline to compare with."
+BOTH_FIGURES_KEEP_RULE = "Over both intervals, the requirement is met."
+BOTH_FIGURES_BREAK_RULE = "Over both intervals, the requirement is not met."
+BOTH_FIGURES_DECIDE_NOTHING = "The two intervals leave it open, so the rule is undecided."
 BOUNDS = (
-    "Both figures are only bounds, and what two searches did not find shows no difference unless "
-    "they looked alike."
+    "Both figures are bounds of searches that ran differently, so their difference shows nothing."
 )
-PAIRED = " Both are of the same rows, which `auditor compare` holds against each other in pairs."
+PAIRED = " Both are of the same rows: `auditor compare` compares them in pairs."
 OTHER_ROWS = (
-    " They are of different rows, and compare as far as both samples stand for the same whole."
+    " They are of different rows, so they compare only if both samples represent the same data."
 )
 CLOSER = "a baseline with a closer figure, or a figure further from it: more rows here cannot"
 
@@ -214,16 +216,12 @@ def _opinion(
         case LimitComparison.WITHSTANDS:
             return RuleOutcome(Outcome.UNKNOWN, BOUNDS, need=SAME_SUITE)
         case LimitComparison.BREAKS | LimitComparison.OPEN:
-            return _open(span, strict, lax)
-
-
-def _open(span: FigureRange, strict: MetricLimits, lax: MetricLimits) -> RuleOutcome:
-    """Say whether more rows could decide: not between the limits that are possible."""
-    if _within(span, strict):
-        return RuleOutcome(Outcome.UNKNOWN, BOTH_FIGURES_DECIDE_NOTHING, limits=strict)
-    if _within(span, lax):
-        return RuleOutcome(Outcome.UNKNOWN, BOTH_FIGURES_DECIDE_NOTHING, need=CLOSER)
-    return RuleOutcome(Outcome.UNKNOWN, BOTH_FIGURES_DECIDE_NOTHING, limits=lax)
+            # Whether more rows could decide: not between the limits that are possible
+            if _within(span, strict):
+                return RuleOutcome(Outcome.UNKNOWN, BOTH_FIGURES_DECIDE_NOTHING, limits=strict)
+            if _within(span, lax):
+                return RuleOutcome(Outcome.UNKNOWN, BOTH_FIGURES_DECIDE_NOTHING, need=CLOSER)
+            return RuleOutcome(Outcome.UNKNOWN, BOTH_FIGURES_DECIDE_NOTHING, limits=lax)
 
 
 def _within(span: FigureRange, limits: MetricLimits) -> bool:
@@ -245,38 +243,33 @@ def estimate_deciding_rows(
     span = build_figure_range(measurement)
     if span is None:
         return {"needs": "a figure that is a number"}
-    obstacle = _obstacle(span, limits, accepts=accepts)
-    if obstacle:
-        return {"needs": obstacle}
-    ratio = _ratio(span, limits)
-    rows = measurement.n * (ratio * ratio)
-    if not 0 < rows <= MOST_ROWS:
-        return {"needs": "a figure further from the limit: no sample of practical size decides"}
-    return {"rows": max(round_up_to_two_digits(rows), measurement.n + 1)}
-
-
-def _obstacle(span: FigureRange, limits: MetricLimits, *, accepts: bool) -> str:
     floor, ceiling = get_limit_bounds(limits)
     if floor <= span.value <= ceiling:
         open_below = span.bound is BoundKind.AT_MOST and limits.least is not None
         open_above = span.bound is BoundKind.AT_LEAST and limits.most is not None
-        return PROOF if (open_below or open_above) and not accepts else ""
-    too_low = span.value < floor
-    provable = span.bound is BoundKind.ESTIMATE or too_low == (span.bound is BoundKind.AT_MOST)
-    return "" if provable else "a tighter bound: this one can show a kept limit, not a broken one"
-
-
-def _ratio(span: FigureRange, limits: MetricLimits) -> float:
-    """Return the greatest ratio of half width to distance over the ends that must clear a limit."""
-    floor, ceiling = get_limit_bounds(limits)
+        obstacle = PROOF if (open_below or open_above) and not accepts else ""
+    else:
+        too_low = span.value < floor
+        provable = span.bound is BoundKind.ESTIMATE or too_low == (span.bound is BoundKind.AT_MOST)
+        obstacle = (
+            "" if provable else "a tighter bound: this one can show a kept limit, not a broken one"
+        )
+    if obstacle:
+        return {"needs": obstacle}
+    # The greatest ratio of half width to distance over the ends that must clear a limit
     if span.value < floor:
-        return _over(span.high - span.value, floor - span.value)
-    if span.value > ceiling:
-        return _over(span.value - span.low, span.value - ceiling)
-    return max(
-        _over(span.value - span.low, span.value - floor),
-        _over(span.high - span.value, ceiling - span.value),
-    )
+        ratio = _over(span.high - span.value, floor - span.value)
+    elif span.value > ceiling:
+        ratio = _over(span.value - span.low, span.value - ceiling)
+    else:
+        ratio = max(
+            _over(span.value - span.low, span.value - floor),
+            _over(span.high - span.value, ceiling - span.value),
+        )
+    rows = measurement.n * (ratio * ratio)
+    if not 0 < rows <= MOST_ROWS:
+        return {"needs": "a figure further from the limit: no sample of practical size decides"}
+    return {"rows": max(round_up_to_two_digits(rows), measurement.n + 1)}
 
 
 def _over(width: float, distance: float) -> float:
@@ -308,7 +301,7 @@ def explain_exemption(policy: Policy, rule: Rule, asked: TargetContext) -> CaseO
             message = f"Whether the {what} applies is unknown: {applies.problem}."
             return CaseOutcome(Outcome.UNKNOWN, message, (), {"needs": applies.cure})
         if not applies:
-            message = f"The {what} does not apply here: `{text}` is false."
+            message = f"The {what} does not apply to this model or its data. Condition: `{text}`."
             return CaseOutcome(Outcome.NOT_APPLICABLE, message)
     unclaimed = () if rule.anchored is None else rule.anchored.unclaimed(asked.context.claims)
     if unclaimed:
@@ -316,15 +309,14 @@ def explain_exemption(policy: Policy, rule: Rule, asked: TargetContext) -> CaseO
     asked_of = rule.where.get(TARGET, asked.target)
     # A rule for a target that this audit does not have stays asked: silence must not excuse it.
     if asked_of != asked.target and asked_of in asked.context.targets:
-        return CaseOutcome(Outcome.NOT_APPLICABLE, f"The rule is asked of {asked_of} alone.")
+        return CaseOutcome(Outcome.NOT_APPLICABLE, f"The rule applies to {asked_of} only.")
     return None
 
 
 def _unclaimed(rule: Rule, claim: str) -> CaseOutcome:
     cure = f"a claim {claim} that is a number, under claims in the audit file"
     message = (
-        f"{messages.describe_rule(rule)} Nothing is claimed of {claim}, so there is no limit to "
-        "hold."
+        f"{messages.describe_rule(rule)} The audit file claims no {claim}, so there is no limit."
     )
     return CaseOutcome(Outcome.UNKNOWN, message, (), {"needs": cure})
 
@@ -336,10 +328,46 @@ def judge_reading_group(
     there = replace(rule, where={**rule.where, **part.place}) if part.place else rule
     if not part.matching:
         gaps = part.missing or docket.whole_gaps(rule, asked.target)
-        return _without_reading(there, gaps)
+        ask = messages.describe_rule(there, Unit.NONE)
+        if not gaps:
+            message = f"{ask} Found: nothing. No check reported {there.measure}."
+            return CaseOutcome(
+                Outcome.UNKNOWN, message, (), {"needs": f"a reading of {there.measure}"}
+            )
+        message = f"{ask} Not measured: {_why_missing(gaps[0][1])}"
+        return CaseOutcome(Outcome.UNKNOWN, message, _indices(gaps), _cure_of(gaps[0][1]))
     worst, opinion = _worst(rule, part.matching, asked)
-    judgement = _told(there, part.matching, worst, opinion)
-    return _held_back(judgement, part.missing) if part.missing else judgement
+    index, deciding = part.matching[worst]
+    need: Mapping[str, Json] | None
+    then = foretell_outcome(deciding, opinion.limits or there.limits)
+    if opinion.outcome is not Outcome.UNKNOWN:
+        need = None
+    elif opinion.need:
+        need = {"needs": opinion.need}
+    else:
+        limits = opinion.limits or there.limits
+        if limits is None:
+            need = {"needs": PROOF}
+        else:
+            need = estimate_deciding_rows(deciding, limits, accepts=there.accept_withstood)
+    others = (other for at, (other, _) in enumerate(part.matching) if at != worst)
+    judgement = CaseOutcome(
+        opinion.outcome,
+        f"{messages.describe_rule(there, deciding.unit)} "
+        f"{messages.describe_measurement(there, deciding, len(part.matching))} "
+        f"{opinion.why}{messages.describe_needed_rows(need, then, deciding.n)}",
+        (index, *others),
+        need,
+    )
+    if part.missing:
+        # Keep a rule from passing on the part that could be measured; a failure stays one
+        back_message = f"{judgement.message} Not measured: {_why_missing(part.missing[0][1])}"
+        if judgement.outcome in {Outcome.FAILED, Outcome.UNKNOWN}:
+            readings = (*judgement.readings, *_indices(part.missing))
+            return replace(judgement, message=back_message, readings=readings)
+        readings = (*_indices(part.missing), *judgement.readings)
+        return CaseOutcome(Outcome.UNKNOWN, back_message, readings, _cure_of(part.missing[0][1]))
+    return judgement
 
 
 def is_failing(rule: Rule, part: ReadingGroup, asked: TargetContext) -> bool:
@@ -364,43 +392,8 @@ def _worst(
     return worst, opinions[worst]
 
 
-def _told(
-    rule: Rule, matching: Sequence[Numbered], worst: int, opinion: RuleOutcome
-) -> CaseOutcome:
-    index, deciding = matching[worst]
-    need = _need(rule, deciding, opinion)
-    others = (other for at, (other, _) in enumerate(matching) if at != worst)
-    return CaseOutcome(
-        opinion.outcome,
-        f"{messages.describe_rule(rule, deciding.unit)} "
-        f"{messages.describe_measurement(rule, deciding, len(matching))} "
-        f"{opinion.why}{messages.describe_needed_rows(need)}",
-        (index, *others),
-        need,
-    )
-
-
 def _rank(opinion: RuleOutcome) -> tuple[int, float]:
     return WORST_FIRST.index(opinion.outcome), opinion.slack
-
-
-def _without_reading(rule: Rule, gaps: Sequence[tuple[int, Gap]]) -> CaseOutcome:
-    ask = messages.describe_rule(rule, Unit.NONE)
-    if not gaps:
-        message = f"{ask} Found: no reading of {rule.measure} there; silence proves nothing."
-        return CaseOutcome(Outcome.UNKNOWN, message, (), {"needs": f"a reading of {rule.measure}"})
-    message = f"{ask} Not measured: {_why_missing(gaps[0][1])}"
-    return CaseOutcome(Outcome.UNKNOWN, message, _indices(gaps), _cure_of(gaps[0][1]))
-
-
-def _held_back(judgement: CaseOutcome, gaps: Sequence[tuple[int, Gap]]) -> CaseOutcome:
-    """Keep a rule from passing on the part that could be measured; a failure stays one."""
-    message = f"{judgement.message} Not measured: {_why_missing(gaps[0][1])}"
-    if judgement.outcome in {Outcome.FAILED, Outcome.UNKNOWN}:
-        readings = (*judgement.readings, *_indices(gaps))
-        return replace(judgement, message=message, readings=readings)
-    readings = (*_indices(gaps), *judgement.readings)
-    return CaseOutcome(Outcome.UNKNOWN, message, readings, _cure_of(gaps[0][1]))
 
 
 def _indices(gaps: Sequence[tuple[int, Gap]]) -> tuple[int, ...]:
@@ -425,7 +418,7 @@ def _by_condition(
         try:
             holds = condition.answer({**asked.values, "reading": reading, "readings": readings})
         except ConditionError as mistake:
-            why = f"That gives no answer: {mistake.problem}."
+            why = f"The condition has no answer: {mistake.problem}."
             need = "a reading that the condition can be asked of"
             opinions.append(RuleOutcome(Outcome.UNKNOWN, why, need=need))
             continue
@@ -434,17 +427,6 @@ def _by_condition(
                 rule, measurement, 0.0, proven=measurement.bound is BoundKind.ESTIMATE
             )
             if holds
-            else RuleOutcome(Outcome.FAILED, "The condition does not hold.")
+            else RuleOutcome(Outcome.FAILED, "The requirement is not met.")
         )
     return opinions
-
-
-def _need(rule: Rule, measurement: Measurement, opinion: RuleOutcome) -> Mapping[str, Json] | None:
-    if opinion.outcome is not Outcome.UNKNOWN:
-        return None
-    if opinion.need:
-        return {"needs": opinion.need}
-    limits = opinion.limits or rule.limits
-    if limits is None:
-        return {"needs": PROOF}
-    return estimate_deciding_rows(measurement, limits, accepts=rule.accept_withstood)

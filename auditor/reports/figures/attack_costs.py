@@ -1,20 +1,18 @@
-"""What attacks cost, which of them was needed, and the log of each."""
+"""Report section on the costs of attacks: which were needed, and the log of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.domain.readings import Measurement
-from auditor.reports.figures.panel import (
-    FigureLog,
-    first_coordinate,
-)
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import (
+from auditor.domain.number_text import (
     format_change_size,
     format_count,
     format_scalar,
 )
+from auditor.domain.readings import Measurement
+from auditor.domain.report_panels import first_coordinate
+from auditor.reports.figures.panel import FigureLog
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import check_title
 
 MOST_LOGGED = 240

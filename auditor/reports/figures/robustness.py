@@ -8,49 +8,46 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.domain.json import Json
-from auditor.domain.readings import BoundKind, Measurement, Unit
-from auditor.reports.figures.attack_costs import describe_attack_costs
-from auditor.reports.figures.panel import (
-    HOTTEST,
-    FigureGrid,
-    FigurePanel,
-    GridCell,
-    first_coordinate,
-    format_figure_cells,
-    interval_ends,
-    list_doubts,
-    series_name,
-)
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import (
+from auditor.domain.number_text import (
     DASH,
     NORMS,
     describe_norm,
     format_change_size,
+    format_coordinates,
     format_count,
     format_measurement,
     format_scalar,
+    join_interval,
     name_norm_axis,
     sort_norms,
 )
-from auditor.reports.plots.intervals import (
+from auditor.domain.readings import BoundKind, Measurement, Unit
+from auditor.domain.report_panels import (
+    BOUNDS,
+    CurvePoint,
     IntervalRow,
-    PlotStrip,
+    LimitMark,
+    RobustnessChart,
+    RobustnessCurve,
     ShareBar,
+    first_coordinate,
+    format_figure_cells,
+    interval_ends,
+    list_doubts,
+)
+from auditor.reports.figures.attack_costs import describe_attack_costs
+from auditor.reports.figures.panel import HOTTEST, FigureGrid, FigurePanel, GridCell, series_name
+from auditor.reports.plots.intervals import (
+    PlotStrip,
     StripSpan,
     draw_bars,
     draw_interval_rows,
     draw_strips,
 )
-from auditor.reports.plots.robustness import (
-    CurvePoint,
-    LimitMark,
-    RobustnessChart,
-    RobustnessCurve,
-    draw_robustness_plot,
-)
+from auditor.reports.plots.robustness import draw_robustness_plot
 from auditor.reports.plots.svg import SERIES
-from auditor.reports.wording import BOUNDS, check_title, format_coordinates, metric_title
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.wording import check_title, metric_title
 
 MOST_ROWS = 16
 TINTED = (
@@ -169,7 +166,14 @@ def _by_budget(inputs: ReportInputs, mine: Sequence[Measurement], key: str) -> F
     clean = [m for m in mine if m.metric == "clean_accuracy"]
     pairs = [(m, _average(mine, m)) for m in mine if m.metric == "robust_accuracy"]
     listed = [m for pair in pairs for m in pair if m is not None]
-    rows = [_drawn(m) for m in (*clean[:1], *listed)]
+    rows = []
+    for m in (*clean[:1], *listed):
+        value, low, high = interval_ends(m) or (0.0, 0.0, 0.0)
+        drawn_averaged = m.metric == "mean_accuracy"
+        name = "on average" if drawn_averaged else _name(m)
+        rows.append(
+            IntervalRow(name, value, low, high, series=int(drawn_averaged), doubted=m.doubted)
+        )
     averaged = any(average is not None for _, average in pairs)
     return FigurePanel(
         title=title,
@@ -188,13 +192,6 @@ def _by_budget(inputs: ReportInputs, mine: Sequence[Measurement], key: str) -> F
         ),
         notes=list_doubts(listed),
     )
-
-
-def _drawn(m: Measurement) -> IntervalRow:
-    value, low, high = interval_ends(m) or (0.0, 0.0, 0.0)
-    averaged = m.metric == "mean_accuracy"
-    name = "on average" if averaged else _name(m)
-    return IntervalRow(name, value, low, high, series=int(averaged), doubted=m.doubted)
 
 
 def _average(mine: Sequence[Measurement], of: Measurement) -> Measurement | None:
@@ -258,22 +255,32 @@ def attack_panels(
     inputs: ReportInputs, measured: Sequence[Measurement], key: str
 ) -> Iterator[FigurePanel]:
     """Yield a panel for each norm, then one for each smoothed classifier."""
-    places = _places(measured)
-    plain = [place for place in places if place.m.params.get("method") != SMOOTHING]
-    for index, plane in enumerate(_planes(plain)):
-        yield _panel(inputs, measured, plane, f"{key}-{index}")
-    smoothed = [place for place in places if place.m.params.get("method") == SMOOTHING]
-    for index, plane in enumerate(_planes(smoothed)):
-        yield _smoothed(inputs, plane, f"{key}-smoothed-{index}")
-
-
-def _places(measured: Sequence[Measurement]) -> list[CurveReading]:
     found = []
     for m in measured:
         eps, of = first_coordinate(m, "eps", "radius"), interval_ends(m)
         if m.metric in {ATTACKED, PROVED} and not m.slice and eps is not None and of is not None:
             found.append(CurveReading(m, eps, CurvePoint(eps, *of, doubted=m.doubted)))
-    return sorted(found, key=lambda place: place.eps)
+    places = sorted(found, key=lambda place: place.eps)
+    plain = [place for place in places if place.m.params.get("method") != SMOOTHING]
+    for index, plane in enumerate(_planes(plain)):
+        yield _panel(inputs, measured, plane, f"{key}-{index}")
+    smoothed = [place for place in places if place.m.params.get("method") == SMOOTHING]
+    for index, plane in enumerate(_planes(smoothed)):
+        named = list(_series(inputs, plane, PROVED))[:SERIES]
+        title = "Certified accuracy of the smoothed classifier"
+        curves = tuple(
+            RobustnessCurve(f"certified, {name}", _pooled(places)) for name, places in named
+        )
+        chart = RobustnessChart(title=title, x_name=name_norm_axis(plane.norm), curves=curves)
+        yield FigurePanel(
+            title=title,
+            target=plane.places[0].m.target,
+            caption=f"{SMOOTHED} Each mark is the least accuracy that it has.",
+            drawing=draw_robustness_plot(f"{key}-smoothed-{index}", chart),
+            header=CURVE_HEADER,
+            rows=_rows(inputs, plane),
+            notes=list_doubts([place.m for place in plane.places]),
+        )
 
 
 def _planes(places: Sequence[CurveReading]) -> Iterator[CurveGroup]:
@@ -296,11 +303,18 @@ def _panel(
     inputs: ReportInputs, measured: Sequence[Measurement], plane: CurveGroup, key: str
 ) -> FigurePanel:
     lines = [_curve(measured, places, name) for name, places in _series(inputs, plane)]
-    curves = _strongest(lines)
+    # As many curves as a plot tells apart: those that found most, in their order
+    left = {line.name: sum(p.value for p in line.points) / len(line.points) for line in lines}
+    kept = sorted(lines, key=lambda line: left[line.name])[:SERIES]
+    curves = tuple(line for line in lines if line in kept)
     proofs = plane.of(PROVED)
-    method = ", ".join(sorted({_method(place.m) for place in proofs} - {""}))
+    method = ", ".join(sorted({str(place.m.params.get("method", "")) for place in proofs} - {""}))
     proven = _curve(measured, proofs, f"proved{f' ({method})' if method else ''}")
-    title = _title(inputs, plane)
+    start = "Accuracy under attack" if plane.of(ATTACKED) else "Certified accuracy"
+    if plane.norm:
+        title = f"{start}: {describe_norm(plane.norm)}"
+    else:
+        title = f"{start}: {series_name(inputs, plane.check)}"
     chart = RobustnessChart(
         title=title,
         x_name=name_norm_axis(plane.norm),
@@ -310,39 +324,23 @@ def _panel(
     )
     hidden = len(lines) - len(curves)
     more = f" Attacks that found less ({hidden}) are in the table only." if hidden else ""
+    # Say what a proof is, and whether it is of the rows that were attacked
+    proved, attacked = ({place.m.n for place in plane.of(name)} for name in (PROVED, ATTACKED))
+    if not proved:
+        about_proofs = ""
+    elif not attacked or proved & attacked:
+        about_proofs = PROVEN
+    else:
+        about_proofs = PROVEN + OTHER_ROWS.format(proved=max(proved), attacked=max(attacked))
     return FigurePanel(
         title=title,
         target=plane.places[0].m.target,
-        caption=(_about_proofs(plane) + more).strip(),
+        caption=(about_proofs + more).strip(),
         drawing=draw_robustness_plot(key, chart),
         header=CURVE_HEADER,
         rows=_rows(inputs, plane),
         notes=_notes(measured, plane),
     )
-
-
-def _strongest(lines: Sequence[RobustnessCurve]) -> tuple[RobustnessCurve, ...]:
-    """Return as many curves as a plot tells apart: those that found most, in their order."""
-    left = {line.name: sum(p.value for p in line.points) / len(line.points) for line in lines}
-    kept = sorted(lines, key=lambda line: left[line.name])[:SERIES]
-    return tuple(line for line in lines if line in kept)
-
-
-def _title(inputs: ReportInputs, plane: CurveGroup) -> str:
-    start = "Accuracy under attack" if plane.of(ATTACKED) else "Accuracy that is proved"
-    if plane.norm:
-        return f"{start}: {describe_norm(plane.norm)}"
-    return f"{start}: {series_name(inputs, plane.check)}"
-
-
-def _about_proofs(plane: CurveGroup) -> str:
-    """Say what a proof is, and whether it is of the rows that were attacked."""
-    proved, attacked = ({place.m.n for place in plane.of(name)} for name in (PROVED, ATTACKED))
-    if not proved:
-        return ""
-    if not attacked or proved & attacked:
-        return PROVEN
-    return PROVEN + OTHER_ROWS.format(proved=max(proved), attacked=max(attacked))
 
 
 def _notes(measured: Sequence[Measurement], plane: CurveGroup) -> tuple[str, ...]:
@@ -355,22 +353,6 @@ def _notes(measured: Sequence[Measurement], plane: CurveGroup) -> tuple[str, ...
     ]
     effort = describe_attack_costs(plane.norm, attacked, medians)
     return (*list_doubts([place.m for place in plane.places]), *([effort] if effort else []))
-
-
-def _smoothed(inputs: ReportInputs, plane: CurveGroup, key: str) -> FigurePanel:
-    named = list(_series(inputs, plane, PROVED))[:SERIES]
-    title = "Accuracy that is certified for the smoothed classifier"
-    curves = tuple(RobustnessCurve(f"certified, {name}", _pooled(places)) for name, places in named)
-    chart = RobustnessChart(title=title, x_name=name_norm_axis(plane.norm), curves=curves)
-    return FigurePanel(
-        title=title,
-        target=plane.places[0].m.target,
-        caption=f"{SMOOTHED} Each mark is the least accuracy that it has.",
-        drawing=draw_robustness_plot(key, chart),
-        header=CURVE_HEADER,
-        rows=_rows(inputs, plane),
-        notes=list_doubts([place.m for place in plane.places]),
-    )
 
 
 def _series(
@@ -449,10 +431,6 @@ def _who(inputs: ReportInputs, m: Measurement) -> str:
     return ", ".join([name, *more, *filter(None, [_apart(m)])])
 
 
-def _method(m: Measurement) -> str:
-    return str(m.params.get("method", ""))
-
-
 MOST_PARTS = 14
 LEAST, MOST = 0.05, 0.95
 """Between these, a budget breaks some rows and not all, so that it can tell who is broken."""
@@ -525,7 +503,7 @@ def _panel_victims(
     eps = first_coordinate(m, "eps")
     norm = str(m.params.get("norm", ""))
     budget = format_coordinates(m.params) if eps is None else format_change_size(norm, eps)
-    title = f"Who is broken: by {about}"
+    title = f"Robust accuracy by {about}"
     shown = parts[:MOST_PARTS]
     rows = [
         IntervalRow(str(part.get("name", "")), *_numbers(part), doubted=m.doubted) for part in shown
@@ -558,7 +536,7 @@ def _row_victims(part: Part) -> tuple[str, ...]:
     return (
         str(part.get("name", "")),
         value,
-        f"{low}{DASH}{high}",
+        join_interval(low, high),
         format_count(int(str(part["rows"]))),
     )
 
@@ -585,7 +563,7 @@ def breaking_size_panels(
     norms = (*sort_norms(norm for m in found if (norm := _norm(m))), "")
     groups = [[m for m in found if _norm(m) == norm] for norm in norms]
     strips = [_strip(inputs, _strongest_breaking(group)) for group in groups if group]
-    title = "How small a change breaks half of the rows"
+    title = "Smallest change that breaks half of the rows"
     yield FigurePanel(
         title=title,
         target=found[0].target,
@@ -611,10 +589,6 @@ def _several(m: Measurement) -> bool:
     return "attack" in m.params
 
 
-def _about(inputs: ReportInputs, m: Measurement) -> str:
-    return describe_norm(_norm(m)) if _norm(m) else series_name(inputs, m.check)
-
-
 def _strip(inputs: ReportInputs, group: Sequence[Measurement]) -> PlotStrip:
     spans = tuple(_span(inputs, m) for m in group)
     drawn = [span for span in spans if not span.words]
@@ -632,8 +606,13 @@ def _span(inputs: ReportInputs, m: Measurement) -> StripSpan:
     proved = m.bound is BoundKind.AT_LEAST
     unbroken = m.details.get("unbroken_share")
     standing = isinstance(unbroken, int | float) and unbroken > HALF and not proved
+    method = str(m.params.get("method", m.params.get("attack", "")))
+    if m.bound is BoundKind.AT_LEAST:
+        name_breaking = f"proved ({method})" if method else "proved"
+    else:
+        name_breaking = method or series_name(inputs, m.check)
     return StripSpan(
-        name=_name_breaking(inputs, m),
+        name=name_breaking,
         value=value,
         low=low,
         high=high,
@@ -652,19 +631,13 @@ def _none(m: Measurement, unbroken: object) -> str:
     return f"not found: {share:.0f} % still right at {at}"
 
 
-def _name_breaking(inputs: ReportInputs, m: Measurement) -> str:
-    method = str(m.params.get("method", m.params.get("attack", "")))
-    if m.bound is BoundKind.AT_LEAST:
-        return f"proved ({method})" if method else "proved"
-    return method or series_name(inputs, m.check)
-
-
 def _row_breaking(inputs: ReportInputs, m: Measurement) -> tuple[str, ...]:
     value, low, high = interval_ends(m) or (0.0, 0.0, 0.0)
     words = BOUNDS[m.bound] + format_change_size(_norm(m), value)
     span = _span(inputs, m)
     interval = f"{low:.3g}{DASH}{high:.3g}"
-    return _about(inputs, m), span.name, span.words or words, interval, format_figure_cells(m)[-1]
+    about = describe_norm(_norm(m)) if _norm(m) else series_name(inputs, m.check)
+    return about, span.name, span.words or words, interval, format_figure_cells(m)[-1]
 
 
 MOST_ATTACKS = 5
@@ -694,12 +667,13 @@ def move_panels(
     for m in measured:
         moves = _moves(m.details.get("moved"))
         if moves and not m.slice:
-            found.setdefault(_name_moves(inputs, m), moves)
+            name = str(m.params.get("attack", series_name(inputs, m.check)))
+            found.setdefault(name[:1].upper() + name[1:], moves)
     if not found:
         return
     fewest = sorted(found.items(), key=lambda item: sum(move.share for move in item[1]))
     shown = fewest[:MOST_ATTACKS]
-    title = "What an attacker moves"
+    title = "Features that attacks change"
     hidden = len(fewest) - len(shown)
     yield FigurePanel(
         title=title,
@@ -713,11 +687,6 @@ def move_panels(
             for move in moves
         ),
     )
-
-
-def _name_moves(inputs: ReportInputs, m: Measurement) -> str:
-    name = str(m.params.get("attack", series_name(inputs, m.check)))
-    return name[:1].upper() + name[1:]
 
 
 def _moves(listed: object) -> tuple[FeatureMove, ...]:

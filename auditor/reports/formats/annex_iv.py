@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from enum import StrEnum
 
+from auditor._time import format_moment
 from auditor.domain.ai_system import (
     TITLES,
     AiSystem,
@@ -19,7 +20,9 @@ from auditor.domain.ai_system import (
     find_risk_owner,
     find_topic_owner,
 )
+from auditor.domain.number_text import DASH, format_coordinates, format_count, format_measurement
 from auditor.domain.readings import Measurement
+from auditor.domain.report_blocks import ReportTopic
 from auditor.reports.formats.markdown import escape_inline
 from auditor.reports.formats.markdown import escape_markdown as plain
 from auditor.reports.html.controls import list_legal_basis
@@ -38,12 +41,11 @@ from auditor.reports.html.verdict import (
     build_verify_command,
     describe_verdict,
     find_verdict_expiry,
-    format_moment,
 )
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import DASH, format_count, format_measurement
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.report_formats import ReportFormat, encode_text
 from auditor.reports.scope_wording import describe_scope
-from auditor.reports.wording import check_title, describe_bound, format_coordinates, metric_title
+from auditor.reports.wording import check_title, describe_bound, metric_title
 
 MOST_ROWS = 60
 
@@ -60,6 +62,11 @@ class AnnexContext:
         """What owners declare of the system, if they do."""
         paper = self.inputs.dossier.system
         return None if paper is None else paper.system
+
+    def documenting(self, topic: ReportTopic) -> frozenset[str]:
+        """Return the checks whose figures document a topic."""
+        checks = self.inputs.checks.items()
+        return frozenset(name for name, check in checks if topic in check.topics)
 
     def findings(self, families: Collection[str]) -> ReportTable | None:
         """Return the findings of some families of checks, or of some checks, as a table."""
@@ -157,8 +164,6 @@ def build_observed_entry(
 
 ATTACKS = frozenset({"evasion", "poisoning", "privacy", "provenance"})
 GROUPS = frozenset({"fairness"})
-CHANGES = frozenset({"hardware.variant", "hardware.parity"})
-OVER_TIME = frozenset({"data.drift", "data.decay", "data.skew", "quality.online_gap"})
 MOST_REASONS = 200
 Entries = tuple[AnnexEntry, ...]
 
@@ -202,11 +207,12 @@ def describe_attacks(told: AnnexContext) -> Entries:
 
 def describe_performance(told: AnnexContext) -> Entries:
     """Say how well it does, over all rows and for each group of people."""
-    overall = [item for item in told.measured({"quality.accuracy"}) if not item.slice]
+    overall = [
+        item for item in told.measured(told.documenting(ReportTopic.PERFORMANCE)) if not item.slice
+    ]
     grouped = [
         item
-        for check in ("fairness.groups", "fairness.slices", "fairness.calibration")
-        for item in told.measured({check})
+        for item in told.measured(told.documenting(ReportTopic.GROUPS))
         if item.slice or "group" in item.params
     ]
     robust = [item for item in told.measured({"evasion"}) if item.metric == "robust_accuracy"]
@@ -229,7 +235,7 @@ def describe_rationales(told: AnnexContext) -> Entries:
     ]
     if not rows:
         return ()
-    header = ("Rule", "Why it is asked", "How its limit was chosen")
+    header = ("Rule", "Why it is required", "How its limit was chosen")
     width = len(header) if any(rule.threshold for rule in rules) else len(header) - 1
     shown = tuple(row[:width] for row in rows[:MOST_REASONS])
     table = ReportTable(header[:width], shown, len(rows) - len(shown))
@@ -253,10 +259,12 @@ def describe_changes(told: AnnexContext) -> Entries:
     """Say what is known of the model's changes: its parent, and how it differs from that."""
     parent = told.inputs.record.request.parent
     said = "" if parent is None else f"Compared with its parent {parent.digest}"
-    before = said if told.measured({"hardware.variant"}) else ""
+    before = said if told.measured(told.documenting(ReportTopic.PARENT)) else ""
     return (
         *build_observed_entry("Parent", before),
-        *build_observed_entry("Rules about what changed", table=told.findings(CHANGES)),
+        *build_observed_entry(
+            "Rules about what changed", table=told.findings(told.documenting(ReportTopic.CHANGES))
+        ),
     )
 
 
@@ -283,7 +291,9 @@ def describe_validity(told: AnnexContext) -> Entries:
     again = f"A new audit is due by {until}" if until else ""
     return (
         *build_observed_entry("When to audit again", again),
-        *build_observed_entry("Rules about change over time", table=told.findings(OVER_TIME)),
+        *build_observed_entry(
+            "Rules about change over time", table=told.findings(told.documenting(ReportTopic.DRIFT))
+        ),
     )
 
 
@@ -351,7 +361,7 @@ def describe_hardware(told: AnnexContext) -> Entries:
             "Targets on which it was audited", *_each_target(told), *standing, *prints
         ),
         *build_observed_entry(
-            "Resources it needed there", *_said(told, ("hardware.latency", "hardware.memory"))
+            "Resources it needed there", *_said(told, told.documenting(ReportTopic.RESOURCES))
         ),
     )
 
@@ -363,7 +373,7 @@ def _each_target(told: AnnexContext) -> list[str]:
 def describe_components(told: AnnexContext) -> Entries:
     """Say what vouches for the model, and which documents and code came with it."""
     request = told.inputs.record.request
-    papers = [f"{item.name}, sha256:{item.sha256}" for item in request.documents]
+    papers = [f"{item.name}, {item.digest}" for item in request.documents]
     code = "" if request.recipe is None else f"Training code {request.recipe.digest}"
     return (
         *build_observed_entry("Signature and provenance", *_said(told, ("provenance",))),
@@ -383,7 +393,10 @@ def describe_compute(told: AnnexContext) -> Entries:
     asked = f"At least {format_count(sum(spent.values()))} queries of the model" if spent else ""
     checks = dict.fromkeys(item.check for item in record.observations)
     observed = f"Checks that ran at budget {record.request.budget.value}: {len(checks)}"
-    when = f"Registered {record.registered}, finished {record.finished}"
+    when = (
+        f"Registered on {format_moment(record.registered)}, finished on "
+        f"{format_moment(record.finished)}"
+    )
     return build_observed_entry(
         "Computing resources used to test", observed, asked, when, *_each_target(told)
     )
@@ -599,15 +612,14 @@ def build_technical_documentation(
     if inputs.dossier.system is None and EU_AI_ACT not in cited:
         return None
     facts = AnnexContext(inputs, tuple(found))
-    sections = tuple(_section(facts, chapter) for chapter in CHAPTERS)
+    made = []
+    for chapter in CHAPTERS:
+        parts = tuple(
+            AnnexPoint(item.ref, item.title, tuple(_entries(facts, item))) for item in chapter.parts
+        )
+        made.append(AnnexSection(chapter.ref, chapter.title, parts))
+    sections = tuple(made)
     return TechnicalDocumentation(sections, facts.system is not None)
-
-
-def _section(facts: AnnexContext, chapter: SectionTemplate) -> AnnexSection:
-    parts = tuple(
-        AnnexPoint(item.ref, item.title, tuple(_entries(facts, item))) for item in chapter.parts
-    )
-    return AnnexSection(chapter.ref, chapter.title, parts)
 
 
 def _entries(facts: AnnexContext, asked: PointTemplate) -> Iterator[AnnexEntry]:
@@ -678,3 +690,11 @@ def format_table_lines(table: ReportTable) -> Iterator[str]:
         yield f"| {' | '.join(escape_inline(cell.text) for cell in row)} |"
     if table.more:
         yield from ("", f"{table.more} more are in the record.")
+
+
+def _file(inputs: ReportInputs) -> bytes | None:
+    written = render_annex(inputs)
+    return None if written is None else encode_text(written)
+
+
+FORMATS = (ReportFormat("annex-iv", ANNEX, _file),)

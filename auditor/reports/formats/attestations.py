@@ -13,12 +13,15 @@ without a verdict there is always one failed test.
 SVR: the format has no failures; a property that is not listed was not shown. The verdict's property
 is present only on a pass, and a rule's property only if it passed on every target. A rule that
 withstood attacks, was waived, or is unknown has none. The validity period is part of a property's
-name.
+name. A pass that rests on waivers has a property for that and for each waived rule.
+
+A pass is valid until the policy's time is over or its first waiver ends, whichever is earlier.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 from urllib.parse import quote
 
@@ -31,8 +34,12 @@ from auditor.domain.readings import Measurement
 from auditor.domain.record_scope import find_bound_artifact
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import EvidenceLevel
+from auditor.domain.waivers import parse_waiver_time
+from auditor.errors import AuditorError
+from auditor.reports.waiver_text import list_exceptions
 from auditor.trust.encoding.dsse import STATEMENT
 from auditor.trust.policies.evidence import decode_evidence_bytes
+from auditor.trust.signatures.decisions import open_waiver
 from auditor.trust.signatures.sigstore_bundle import parse_bundle
 from auditor.trust.verification_result import VerificationError, VerificationProfile
 
@@ -48,12 +55,14 @@ class SupportingFiles:
     """What checks read beside the model, by digest: its signature file and its documents.
 
     ``payload`` is that of the statement which the model's signer signed, where the signature was
-    found to hold: unlike a root over contents it binds the files' names.
+    found to hold: unlike a root over contents it binds the files' names. ``expires`` is when the
+    first of the waivers ends that waive something.
     """
 
     signature: str | None = None
     payload: str | None = None
     documents: tuple[FileDigest, ...] = ()
+    expires: datetime | None = None
 
 
 NOTHING = SupportingFiles()
@@ -64,21 +73,33 @@ def find_supporting_files(record: AuditRecord, blob: Callable[[str], bytes]) -> 
 
     What no check looked at is not named, though it lay there: nothing rests on it.
     """
-    bundle = _bundle(record, blob)
+    named = next((item for item in record.observations if item.check == SIGNATURE), None)
+    if named is None or named.committed:
+        bundle = None  # what is committed may be withheld, and is named nowhere else
+    else:
+        seen = cast("Mapping[str, Json]", decode_evidence(blob(named.evidence["signature"])))
+        bundle = decode_evidence_bytes(seen["bundle"])
     looked = {item.check for item in record.observations}
     return SupportingFiles(
         signature=None if bundle is None else compute_digest(bundle),
         payload=_payload(record, bundle),
         documents=record.request.documents if LINEAGE in looked else (),
+        expires=find_first_waiver_end(record, blob),
     )
 
 
-def _bundle(record: AuditRecord, blob: Callable[[str], bytes]) -> bytes | None:
-    named = next((item for item in record.observations if item.check == SIGNATURE), None)
-    if named is None or named.committed:
-        return None  # what is committed may be withheld, and is named nowhere else
-    seen = cast("Mapping[str, Json]", decode_evidence(blob(named.evidence["signature"])))
-    return decode_evidence_bytes(seen["bundle"])
+def find_first_waiver_end(record: AuditRecord, blob: Callable[[str], bytes]) -> datetime | None:
+    """Return when the first waiver ends on which a pass rests, of those at hand."""
+    used = {item.waiver for item in record.findings if item.outcome is Outcome.WAIVED}
+    ends = []
+    for ref in record.request.waivers if record.verdict is Verdict.PASS else ():
+        try:
+            waiver = open_waiver(blob(ref.digest), ref.file)
+        except (KeyError, AuditorError):
+            continue
+        if waiver.digest in used:
+            ends.append(parse_waiver_time(waiver.expires))
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _payload(record: AuditRecord, bundle: bytes | None) -> str | None:
@@ -135,7 +156,7 @@ def build_policy_uri(policy: Policy) -> str:
 
 def build_digest_set(named: str) -> dict[str, Json]:
     """Return ``sha256:…`` as in-toto writes digests."""
-    return {"sha256": named.removeprefix("sha256:")}
+    return {"sha256": named.removeprefix("sha256:")}  # a forged record names any text
 
 
 def list_evidence_levels(record: AuditRecord) -> Mapping[str, EvidenceLevel]:
@@ -160,6 +181,9 @@ ATTEMPT = "urn:auditor:ext:attempt"
 SEALED = "urn:auditor:ext:sealed"
 SEED_SEALED = "urn:auditor:ext:seed-sealed"
 VALID_FOR = "urn:auditor:ext:valid-for-days"
+EXCEPTION = "urn:auditor:ext:by-exception"
+WAIVER_ENDS = "urn:auditor:ext:waivers-end"
+BY_EXCEPTION = "AUDITOR_PASS_BY_EXCEPTION"
 EVIDENCE = "urn:auditor:ext:evidence"
 
 
@@ -171,45 +195,8 @@ def build_vsa_statement(
     Its input attestations are the record, its waivers, and what was read beside the model: the
     model's signature, whether it holds or not, and the documents that came with it.
     """
-    return {
-        "_type": STATEMENT,
-        "subject": build_subjects(record, beside),
-        "predicateType": VSA_PREDICATE,
-        "predicate": _predicate(record, policy, beside),
-    }
-
-
-def _predicate(record: AuditRecord, policy: Policy, beside: SupportingFiles) -> dict[str, Json]:
     request = record.request
-    return {
-        "verifier": {
-            "id": build_verifier_id(record),
-            "version": {"auditor": str(record.tool.get("version", "unknown"))},
-        },
-        "timeVerified": record.finished,
-        "resourceUri": _resource(record),
-        "policy": {
-            "uri": build_policy_uri(policy),
-            "digest": build_digest_set(request.policy.digest),
-        },
-        "inputAttestations": _inputs(record, beside),
-        "verificationResult": "PASSED" if record.verdict is Verdict.PASS else "FAILED",
-        "verifiedLevels": _levels(record),
-        "slsaVersion": "1.1",
-        **_extensions(record, policy),
-    }
-
-
-def _resource(record: AuditRecord) -> str:
-    """Return what was verified: the model, or what answered in the place of its file."""
-    request = record.request
-    named = f"{quote(request.name, safe='')}@{quote(request.version, safe='')}"
-    bound = find_bound_artifact(record) == request.artifact
-    return f"pkg:generic/{named}" if bound else f"urn:auditor:endpoint:{named}"
-
-
-def _inputs(record: AuditRecord, beside: SupportingFiles) -> list[Json]:
-    named = {f"urn:auditor:record:{record.id}": record.digest}
+    named: dict[str, str] = {f"urn:auditor:record:{record.id}": record.digest}
     if beside.signature is not None:
         named["urn:auditor:model-signature"] = beside.signature
     inputs: list[Json] = [
@@ -221,23 +208,73 @@ def _inputs(record: AuditRecord, beside: SupportingFiles) -> list[Json]:
     for document in beside.documents:
         uri = f"urn:auditor:document:{quote(document.name, safe='')}"
         inputs.append({"uri": uri, "digest": {"sha256": document.sha256}})
-    return inputs
+    return {
+        "_type": STATEMENT,
+        "subject": build_subjects(record, beside),
+        "predicateType": VSA_PREDICATE,
+        "predicate": {
+            "verifier": {
+                "id": build_verifier_id(record),
+                "version": {"auditor": str(record.tool.get("version", "unknown"))},
+            },
+            "timeVerified": record.finished,
+            "resourceUri": _resource(record),
+            "policy": {
+                "uri": build_policy_uri(policy),
+                "digest": build_digest_set(request.policy.digest),
+            },
+            "inputAttestations": inputs,
+            "verificationResult": "PASSED" if record.verdict is Verdict.PASS else "FAILED",
+            "verifiedLevels": _levels(record),
+            "slsaVersion": "1.1",
+            **_extensions(record, policy, beside),
+        },
+    }
+
+
+def _resource(record: AuditRecord) -> str:
+    """Return what was verified: the model, or what answered in the place of its file."""
+    request = record.request
+    named = f"{quote(request.name, safe='')}@{quote(request.version, safe='')}"
+    bound = find_bound_artifact(record) == request.artifact
+    return f"pkg:generic/{named}" if bound else f"urn:auditor:endpoint:{named}"
 
 
 def _levels(record: AuditRecord) -> list[Json]:
     if record.verdict is not Verdict.PASS:
         return ["FAILED"]
-    return [f"AUDITOR_ASSURANCE_{record.assurance.name}", *find_weakest_evidence_property(record)]
+    return [
+        f"AUDITOR_ASSURANCE_{record.assurance.name}",
+        *find_weakest_evidence_property(record),
+        *([BY_EXCEPTION] if list_exceptions(record) else []),
+    ]
 
 
-def _extensions(record: AuditRecord, policy: Policy) -> dict[str, Json]:
+def _count_valid_days(record: AuditRecord, policy: Policy, beside: SupportingFiles) -> int | None:
+    """Return for how many whole days the verdict counts, or nothing where nothing ends it."""
+    days = [] if policy.valid_for_days is None else [policy.valid_for_days]
+    finished = parse_waiver_time(record.finished)
+    if beside.expires is not None and finished is not None:
+        days.append(max(0, (beside.expires - finished).days))
+    return min(days, default=None)
+
+
+def _name_end(beside: SupportingFiles) -> dict[str, Json]:
+    """Say when the first waiver ends that the verdict rests on."""
+    return {} if beside.expires is None else {WAIVER_ENDS: f"{beside.expires:%Y-%m-%dT%H:%M:%SZ}"}
+
+
+def _extensions(record: AuditRecord, policy: Policy, beside: SupportingFiles) -> dict[str, Json]:
     artifact = find_bound_artifact(record)
     waived = sorted({item.rule for item in record.findings if item.outcome is Outcome.WAIVED})
     said: dict[str, Json] = {VERDICT: record.verdict.value, WAIVED: waived}
     if artifact is not None:
         said[ARTIFACT] = artifact.digest
-    if policy.valid_for_days is not None:
-        said[VALID_FOR] = policy.valid_for_days
+    if list_exceptions(record):
+        said[EXCEPTION] = True
+    if (days := _count_valid_days(record, policy, beside)) is not None:
+        said[VALID_FOR] = days
+    said |= _name_end(beside)
     if levels := list_evidence_levels(record):
         said[EVIDENCE] = {name: level.value for name, level in levels.items()}
     if record.request.attempt is not None:
@@ -267,15 +304,6 @@ def build_test_result_statement(
     Passed are rules that were kept, also by withstanding where the policy accepts that; warned
     are waived ones, and advisory ones that were broken or not decided.
     """
-    return {
-        "_type": STATEMENT,
-        "subject": build_subjects(record, beside),
-        "predicateType": TEST_RESULT_PREDICATE,
-        "predicate": _predicate_testresults(record, policy),
-    }
-
-
-def _predicate_testresults(record: AuditRecord, policy: Policy) -> dict[str, Json]:
     found = record.findings
     passes = record.verdict is Verdict.PASS
     failed = _names(item for item in found if item.outcome in BROKEN and _denies(item))
@@ -285,24 +313,28 @@ def _predicate_testresults(record: AuditRecord, policy: Policy) -> dict[str, Jso
         if item.outcome is Outcome.WAIVED or (item.outcome in BROKEN and not _denies(item))
     )
     kept = "WARNED" if warned else "PASSED"
-    return {
-        "result": kept if passes else "FAILED",
-        "configuration": _configuration(record, policy),
-        "passedTests": _names(item for item in found if item.outcome in KEPT),
-        "warnedTests": warned,
-        "failedTests": failed if passes or failed else [NO_VERDICT],
-        UNDECIDED: _names(item for item in found if item.outcome is Outcome.UNKNOWN),
-        WITHSTOOD: _names(item for item in found if item.outcome is Outcome.WITHSTOOD),
-        VERDICT: record.verdict.value,
-        RECORD: build_digest_set(record.digest),
-    }
-
-
-def _configuration(record: AuditRecord, policy: Policy) -> list[Json]:
     request = record.request
     named = [(build_policy_uri(policy), request.policy.digest), ("audit file", request.audit_file)]
     named += [(f"{item.role} data", item.digest) for item in request.datasets]
-    return [{"name": name, "digest": build_digest_set(digest)} for name, digest in named]
+    return {
+        "_type": STATEMENT,
+        "subject": build_subjects(record, beside),
+        "predicateType": TEST_RESULT_PREDICATE,
+        "predicate": {
+            "result": kept if passes else "FAILED",
+            "configuration": [
+                {"name": name, "digest": build_digest_set(digest)} for name, digest in named
+            ],
+            "passedTests": _names(item for item in found if item.outcome in KEPT),
+            "warnedTests": warned,
+            "failedTests": failed if passes or failed else [NO_VERDICT],
+            **_name_end(beside),
+            UNDECIDED: _names(item for item in found if item.outcome is Outcome.UNKNOWN),
+            WITHSTOOD: _names(item for item in found if item.outcome is Outcome.WITHSTOOD),
+            VERDICT: record.verdict.value,
+            RECORD: build_digest_set(record.digest),
+        },
+    }
 
 
 def _denies(finding: Finding) -> bool:
@@ -331,25 +363,30 @@ def build_svr_statement(
                 "policies": [{"uri": build_policy_uri(policy), "digest": digest}],
             },
             "timeCreated": record.finished,
-            "properties": list(_properties(record, policy)),
+            "properties": list(_properties(record, policy, beside)),
+            **_name_end(beside),
             VERDICT: record.verdict.value,
             RECORD: build_digest_set(record.digest),
         },
     }
 
 
-def _properties(record: AuditRecord, policy: Policy) -> Iterator[str]:
+def _properties(record: AuditRecord, policy: Policy, beside: SupportingFiles) -> Iterator[str]:
     if record.verdict is Verdict.PASS:
         yield "AUDITOR_VERDICT_PASS"
         yield f"AUDITOR_ASSURANCE_{record.assurance.name}"
         yield from find_weakest_evidence_property(record)
         if record.request.attempt is not None and record.request.attempt.sealed:
             yield "AUDITOR_SEALED" if record.request.sealed else "AUDITOR_SEED_SEALED"
-        if policy.valid_for_days is not None:
-            yield f"AUDITOR_VALID_FOR_{policy.valid_for_days}_DAYS"
+        if (days := _count_valid_days(record, policy, beside)) is not None:
+            yield f"AUDITOR_VALID_FOR_{days}_DAYS"
+        if list_exceptions(record):
+            yield BY_EXCEPTION
     outcomes: dict[str, set[Outcome]] = {}
     for item in record.findings:
         outcomes.setdefault(item.rule, set()).add(item.outcome)
     for rule, seen in sorted(outcomes.items()):
         if seen == {Outcome.PASSED}:
             yield f"AUDITOR_RULE_PASSED:{rule}"
+        if Outcome.WAIVED in seen and record.verdict is Verdict.PASS:
+            yield f"AUDITOR_RULE_WAIVED:{rule}"

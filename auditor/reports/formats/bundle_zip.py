@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from auditor._scratch import scratch_folder
+from auditor._resources import scratch_folder
 from auditor.errors import RecordError, UsageError
 from auditor.reports.folder import (
     APPROVALS,
@@ -127,13 +127,27 @@ def _members(file: BinaryIO) -> list[BundleMember]:
     file.seek(max(0, size - _END))
     end = file.read()
     if len(end) != _END or not end.startswith(b"PK\x05\x06"):
-        _refuse("it is no ZIP, or something follows it")
+        _refuse("it is not a ZIP, or something follows it")
     count, length, start = struct.unpack("<H2L", end[10:20])
     if start + length + _END != size:
         _refuse("its directory is not where its end says")
     file.seek(start)
     raw = file.read(length)
-    members = list(_entries(raw, count))
+    members = []
+    at, offset, last = 0, 0, ""
+    for _ in range(count):
+        fixed = raw[at + 16 : at + 30]
+        if len(fixed) != 14:  # noqa: PLR2004 -- CRC-32, two sizes, and the length of the name
+            _refuse("its directory ends in the middle")
+        crc, _, entries_size, entries_length = struct.unpack("<3LH", fixed)
+        name = raw[at + _ENTRY : at + _ENTRY + entries_length].decode("ascii", "replace")
+        if not NAME.fullmatch(name) or entries_size > MOST_BYTES:
+            _refuse(f"{name[:100]!a} is too large, or no file of a record")
+        if name <= last:
+            _refuse(f"{name} stands twice in it, or out of order")
+        member = BundleMember(name, entries_size, crc, offset)
+        members.append(member)
+        at, offset, last = at + len(member.entry), member.end, name
     if not members or members[-1].end != start or _directory(members, start) != raw + end:
         _refuse("it holds bytes that belong to no file")
     for item in members:
@@ -141,23 +155,6 @@ def _members(file: BinaryIO) -> list[BundleMember]:
         if file.read(len(item.header)) != item.header:
             _refuse(f"the header of {item.name} is not the one of its entry")
     return members
-
-
-def _entries(raw: bytes, count: int) -> Iterator[BundleMember]:
-    at, offset, last = 0, 0, ""
-    for _ in range(count):
-        fixed = raw[at + 16 : at + 30]
-        if len(fixed) != 14:  # noqa: PLR2004 -- CRC-32, two sizes, and the length of the name
-            _refuse("its directory ends in the middle")
-        crc, _, size, length = struct.unpack("<3LH", fixed)
-        name = raw[at + _ENTRY : at + _ENTRY + length].decode("ascii", "replace")
-        if not NAME.fullmatch(name) or size > MOST_BYTES:
-            _refuse(f"{name[:100]!a} is too large, or no file of a record")
-        if name <= last:
-            _refuse(f"{name} stands twice in it, or out of order")
-        member = BundleMember(name, size, crc, offset)
-        yield member
-        at, offset, last = at + len(member.entry), member.end, name
 
 
 def _unpack(file: BinaryIO, item: BundleMember, place: Path) -> None:

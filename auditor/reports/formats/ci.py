@@ -14,19 +14,20 @@ from auditor.domain.json import encode_canonical
 from auditor.domain.record_scope import RecordScope, find_record_scope
 from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.reports.finding_locations import POLICY, SourceLocation
 from auditor.reports.formats.github import AnnotationLevel, CiAnnotation
 from auditor.reports.formats.markdown import escape_markdown, format_card, format_gaps, format_grid
 from auditor.reports.formats.sarif import cut_text
 from auditor.reports.html.findings import FindingCard, build_cards
 from auditor.reports.html.verdict import describe_verdict
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.locations import POLICY, SourceLocation
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.scope_wording import build_verdict_headline
 from auditor.reports.text_length import count_octets
+from auditor.reports.waiver_text import list_exceptions
 from auditor.reports.wording import OUTCOMES
 
 MOST_BYTES = 60_000
-"""GitHub takes 65,536 characters; the rest is left to whoever posts it."""
+"""GitHub takes 65,536 characters; the rest is for the program that posts it."""
 MOST_ROWS = 40
 RECORD = "Record `"
 """Begins the line that says which record this is, which is never left out."""
@@ -39,7 +40,7 @@ MARKS = {
 }
 NOT_KEPT = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.WAIVED})
 """What a reader must see; leave to break a rule keeps it no more than breaking it does."""
-NOT_BELIEVED = "not believed; may not be deployed on this record"
+NOT_BELIEVED = "not believed; not approved on this record"
 CALLS = re.compile(r"([@#!~])(?=\w)")
 """What code hosts turn into a mention of a person, an issue, a merge request or a label."""
 
@@ -70,7 +71,15 @@ def render_comment(inputs: ReportInputs, standing: CommentContext) -> str:
     lines += [f"{RECORD}{inputs.record.digest}`; the whole report is `report.html`.", ""]
     folded = [*_fold("What was found, and what to do", _details(shown))]
     folded += _fold("What could not be measured", format_gaps(inputs))
-    return "\n".join(_fitted(lines, folded)) + "\n"
+    # What fits, the first lines first: folded parts are closed all the same
+    room = MOST_BYTES
+    kept: list[str] = []
+    for line in (*lines, *folded):
+        if line.startswith(("<", RECORD)) or room > _size(line):
+            kept.append(line)
+            room -= _size(line)
+    lost = len(lines) + len(folded) - len(kept)
+    return "\n".join([*kept, *([f"{lost} more lines are in the report."] if lost else [])]) + "\n"
 
 
 def render_unverified_comment(record: AuditRecord, mistakes: Sequence[str]) -> str:
@@ -90,17 +99,21 @@ def _head(inputs: ReportInputs, standing: CommentContext) -> Iterator[str]:
     if standing.mistakes:
         yield from _disbelief(record, standing.mistakes)
         yield ""
-        yield f"It says of itself: {build_verdict_headline(record).lower()}."
+        headline = build_verdict_headline(record, inputs.signed_waivers)
+        yield f"It says of itself: {_said(_lower(headline))}."
     else:
         named = _said(f"{request.name} {request.version}")
         # Green is for what a gate would take: the file, where the audit names one.
         file_passes = (
             find_record_scope(record) is not RecordScope.ENDPOINT or request.artifact is None
         )
-        mark = MARKS[record.verdict if file_passes else _not_green(record.verdict)]
-        yield f"## {mark} {named}: {build_verdict_headline(record).lower()}"
+        green = file_passes and not list_exceptions(record)
+        mark = MARKS[record.verdict if green else _not_green(record.verdict)]
+        headline = _said(_lower(build_verdict_headline(record, inputs.signed_waivers)))
+        yield f"## {mark} {named}: {headline}"
         yield ""
-        yield " ".join(_said(item) for item in describe_verdict(inputs).sentences)
+        wording = describe_verdict(inputs)
+        yield " ".join(_said(item) for item in (*wording.sentences, *wording.reservations))
     targets = _said(", ".join(target.name for target in request.targets))
     policy = _said(f"{request.policy.name} {request.policy.version}")
     yield ""
@@ -108,6 +121,11 @@ def _head(inputs: ReportInputs, standing: CommentContext) -> Iterator[str]:
         f"Under **{policy}** on **{targets}**, budget {request.budget.value}, "
         f"assurance {record.assurance.name}."
     )
+
+
+def _lower(headline: str) -> str:
+    """Return a headline as it stands in a sentence: names keep their capitals."""
+    return headline[:1].lower() + headline[1:]
 
 
 def _not_green(verdict: Verdict) -> Verdict:
@@ -161,17 +179,15 @@ def _table(record: AuditRecord, shown: Sequence[FindingCard]) -> Iterator[str]:
             else "No rule failed, stayed open or was waived."
         )
         return
-    rows = [_row(card) for card in shown[:MOST_ROWS]]
+    rows = []
+    for card in shown[:MOST_ROWS]:
+        found = card.finding
+        where = f"{found.target}{found.name.removeprefix(found.rule)}"
+        title = _said(found.title or found.name)
+        rows.append((f"**{card.word}**", title, card.weight, _said(card.value), _said(where)))
     yield from format_grid(("Outcome", "Rule", "Weight", "Measured", "Target"), rows)
     if len(shown) > MOST_ROWS:
         yield f"\n{len(shown) - MOST_ROWS} more are in the report."
-
-
-def _row(card: FindingCard) -> tuple[str, ...]:
-    found = card.finding
-    where = f"{found.target}{found.name.removeprefix(found.rule)}"
-    title = _said(found.title or found.name)
-    return f"**{card.word}**", title, card.weight, _said(card.value), _said(where)
 
 
 def _details(shown: Sequence[FindingCard]) -> Iterator[str]:
@@ -183,18 +199,6 @@ def _fold(title: str, lines: Iterable[str]) -> list[str]:
     # Cut first: half of a comment would hide all that follows.
     quiet = [_uncalled(cut_text(line, LONGEST_LINE)) for line in lines]
     return ["<details>", f"<summary>{title}</summary>", "", *quiet, "", "</details>", ""]
-
-
-def _fitted(lines: Sequence[str], folded: Sequence[str]) -> list[str]:
-    """Return what fits, the first lines first: folded parts are closed all the same."""
-    room = MOST_BYTES
-    kept: list[str] = []
-    for line in (*lines, *folded):
-        if line.startswith(("<", RECORD)) or room > _size(line):
-            kept.append(line)
-            room -= _size(line)
-    lost = len(lines) + len(folded) - len(kept)
-    return [*kept, *([f"{lost} more lines are in the report."] if lost else [])]
 
 
 def _size(line: str) -> int:
@@ -218,7 +222,7 @@ def render_gate_page(steps: Sequence[VerificationStep], words: str, *, opens: bo
         (f"**{step.result}**", escape_markdown(step.name), escape_markdown(step.detail))
         for step in steps
     ]
-    lines = [f"# Gate: {'open' if opens else 'shut'}", "", *([words, ""] if words else [])]
+    lines = [f"# Gate: {'open' if opens else 'closed'}", "", *([words, ""] if words else [])]
     return "\n".join([*lines, *format_grid(("Result", "Step", "What was looked at"), rows)]) + "\n"
 
 
@@ -229,7 +233,7 @@ def build_gate_annotations(
     opens: bool,
     policy: SourceLocation | None = None,
 ) -> list[CiAnnotation]:
-    """Return an error for each step that keeps the gate shut, and at least one where it is.
+    """Return an error for each step that keeps the gate closed, and at least one where it is.
 
     What is wrong with the policy stands at ``policy``, where that is known, and else at ``where``.
     """
@@ -246,6 +250,6 @@ def build_gate_annotations(
     ]
     if not opens and not found:
         found.append(
-            CiAnnotation(AnnotationLevel.ERROR, "auditor gate", "The gate is shut.", where)
+            CiAnnotation(AnnotationLevel.ERROR, "auditor gate", "The gate is closed.", where)
         )
     return found

@@ -1,11 +1,17 @@
-"""Two records side by side as a page of the report's style: no network, no script."""
+"""HTML page that compares two records, without network or scripts."""
 
 from collections.abc import Mapping
 
+from auditor._time import format_moment
 from auditor.domain.readings import Unit
-from auditor.policy.comparison_result import ComparisonDirection
-from auditor.reports.figures.panel import FigurePanel, interval_ends
-from auditor.reports.formats.html import build_style, build_template_environment
+from auditor.domain.report_panels import IntervalRow, interval_ends
+from auditor.policy.record_comparison_result import ComparisonDirection
+from auditor.reports.figures.panel import FigurePanel
+from auditor.reports.formats.html import (
+    build_style,
+    build_template_environment,
+    typeset_figures,
+)
 from auditor.reports.html.comparison import (
     BOUND,
     WAYS,
@@ -15,16 +21,17 @@ from auditor.reports.html.comparison import (
     choose_tone,
     compare_verdicts,
     is_bound,
+    is_of_machine,
     list_differences,
     list_finding_changes,
     list_metric_changes,
     list_unpaired_items,
     name_check,
     summarize_comparison,
+    tabulate_declared,
 )
 from auditor.reports.html.run_details import RunFact, shorten_digest
-from auditor.reports.html.verdict import format_moment
-from auditor.reports.plots.intervals import IntervalRow, draw_interval_rows
+from auditor.reports.plots.intervals import draw_interval_rows
 from auditor.reports.plots.svg import SvgDrawing
 
 MOST_PANELS = 24
@@ -36,14 +43,20 @@ def render_comparison_html(shown: ComparisonView) -> str:
     sheet, policy = build_style()
     told = {"style": sheet, "content_security": policy}
     page = build_template_environment().get_template("compare.html.j2")
-    return page.render(**told, **build_comparison_context(shown)).rstrip() + "\n"
+    made = page.render(**told, **build_comparison_context(shown))
+    return typeset_figures(made).rstrip() + "\n"
 
 
 def build_comparison_context(shown: ComparisonView) -> Mapping[str, object]:
     """Return what ``compared.html.j2`` speaks of: the page without its frame."""
     found, rows = shown.comparison, list_metric_changes(shown)
     moved = [row for row in rows if row.moved.way is not ComparisonDirection.SAME]
-    still = [row for row in rows if row.moved.way is ComparisonDirection.SAME]
+    still = [
+        row
+        for row in rows
+        if row.moved.way is ComparisonDirection.SAME and not is_of_machine(row.moved)
+    ]
+    machine = [row for row in rows if is_of_machine(row.moved)]
     return {
         "short": shorten_digest,
         "ways": WAYS,
@@ -63,8 +76,10 @@ def build_comparison_context(shown: ComparisonView) -> Mapping[str, object]:
         "panels": [_panel(row, index) for index, row in enumerate(moved) if row.moved.change],
         "most_panels": MOST_PANELS,
         "still": [_cells(row) for row in still[:MOST_ROWS]],
-        "hidden": len(rows) - len(moved[:MOST_ROWS]) - len(still[:MOST_ROWS]),
+        "of_machine": [_cells(row)[:-2] for row in machine[:MOST_ROWS]],
+        "hidden": len(rows) - sum(len(part[:MOST_ROWS]) for part in (moved, still, machine)),
         "turned": list_finding_changes(found),
+        "declared": tabulate_declared(found),
         "differences": list_differences(found),
         "incomparable": [
             (name_check(shown.after.checks, item.check), item.target, item.reason)
@@ -89,7 +104,7 @@ def _facts(shown: ComparisonView, *, after: bool) -> tuple[RunFact, ...]:
         RunFact("Decided on", format_moment(record.finished)),
         RunFact("Record", shorten_digest(record.digest), code=True),
         RunFact(
-            "Decided by key", shorten_digest(inputs.signer) or "not named", code=bool(inputs.signer)
+            "Signed by key", shorten_digest(inputs.signer) or "not named", code=bool(inputs.signer)
         ),
     )
 

@@ -16,14 +16,16 @@ from urllib.parse import quote
 
 from auditor.domain.findings import Finding, Outcome
 from auditor.domain.json import Json
+from auditor.domain.number_text import DASH, format_coordinates, format_exact
 from auditor.domain.policies import AssuranceLevel, FrameworkControl
-from auditor.domain.readings import Gap, Measurement, Reading
+from auditor.domain.readings import Gap, Measurement
 from auditor.domain.record_scope import RecordScope, find_bound_artifact
 from auditor.domain.records import AuditRecord
 from auditor.reports.formats.attestations import build_verifier_id, list_evidence_levels
-from auditor.reports.html.control_catalogues import find_catalogue
-from auditor.reports.numbers import DASH, format_exact
-from auditor.reports.wording import OUTCOMES, format_coordinates
+from auditor.reports.html.control_names import find_catalogue
+from auditor.reports.report_formats import ReportFormat, encode_document
+from auditor.reports.waiver_text import describe_exception, list_exceptions
+from auditor.reports.wording import OUTCOMES
 
 MODEL = "model"
 ASSESSOR = "assessor"
@@ -118,35 +120,31 @@ def _claim(place: int, finding: Finding) -> dict[str, Json]:
 
 def _evidence(record: AuditRecord, place: int) -> dict[str, Json]:
     reading = record.readings[place]
+    metric = f"{reading.check}/{reading.metric}" if reading.metric else reading.check
+    where = format_coordinates(reading.params, {} if isinstance(reading, Gap) else reading.slice)
+    if isinstance(reading, Gap):
+        described = f"missing: {reading.reason.value}. {reading.detail}"
+    else:
+        said = format_exact(reading.value) if reading.value is not None else "no value"
+        if reading.low is not None and reading.high is not None:
+            said += f", between {format_exact(reading.low)} and {format_exact(reading.high)}"
+            said += f" at confidence {format_exact(reading.confidence)} ({reading.method})"
+        bound = (
+            ""
+            if reading.bound.value == "estimate"
+            else f", {reading.bound.value.replace('_', ' ')}"
+        )
+        described = said + bound + (", doubted" if reading.doubted else "")
     return {
         "bom-ref": f"reading-{place}",
-        "propertyName": _named(reading),
-        "description": _described(reading),
+        "propertyName": f"{metric}{f' ({where})' if where else ''} on {reading.target}",
+        "description": described,
         "data": [
             {"name": digest, "contents": {"url": f"evidence/{digest.removeprefix('sha256:')}"}}
             for digest in (() if isinstance(reading, Gap) else reading.evidence)
         ],
         "created": record.finished,
     }
-
-
-def _named(reading: Reading) -> str:
-    metric = f"{reading.check}/{reading.metric}" if reading.metric else reading.check
-    where = format_coordinates(reading.params, {} if isinstance(reading, Gap) else reading.slice)
-    return f"{metric}{f' ({where})' if where else ''} on {reading.target}"
-
-
-def _described(reading: Reading) -> str:
-    if isinstance(reading, Gap):
-        return f"missing: {reading.reason.value}. {reading.detail}"
-    said = format_exact(reading.value) if reading.value is not None else "no value"
-    if reading.low is not None and reading.high is not None:
-        said += f", between {format_exact(reading.low)} and {format_exact(reading.high)}"
-        said += f" at confidence {format_exact(reading.confidence)} ({reading.method})"
-    bound = (
-        "" if reading.bound.value == "estimate" else f", {reading.bound.value.replace('_', ' ')}"
-    )
-    return said + bound + (", doubted" if reading.doubted else "")
 
 
 def _decided(record: AuditRecord) -> Sequence[tuple[int, Finding]]:
@@ -181,7 +179,17 @@ MOST_METRICS = 2_000
 def render_bom(record: AuditRecord) -> Mapping[str, Json]:
     """Return the bill of materials of what was audited."""
     serial = uuid.uuid5(uuid.NAMESPACE_URL, f"urn:auditor:bom:{record.digest}")
-    datasets = _datasets(record)
+    datasets: list[Json] = [
+        {
+            "type": "data",
+            "bom-ref": f"data-{place}",
+            "name": f"{item.role} data",
+            "data": [{"type": "dataset", "name": item.role}],
+            "properties": _properties({"digest": item.digest, "rows": str(item.rows)}),
+        }
+        for place, item in enumerate(record.request.datasets)
+    ]
+    version = str(record.tool.get("version", "unknown"))
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -190,7 +198,9 @@ def render_bom(record: AuditRecord) -> Mapping[str, Json]:
         "version": 1,
         "metadata": {
             "timestamp": record.finished,
-            "tools": {"components": [_tool(record)]},
+            "tools": {
+                "components": [{"type": "application", "name": "auditor", "version": version}]
+            },
             "component": _model(record),
         },
         "components": datasets,
@@ -204,18 +214,26 @@ def render_bom(record: AuditRecord) -> Mapping[str, Json]:
 
 def _model(record: AuditRecord) -> dict[str, Json]:
     request, artifact = record.request, find_bound_artifact(record)
+    waived = list_exceptions(record)
+    measured = [item for item in record.readings if isinstance(item, Measurement)]
+    metrics = [_metric(item) for item in measured[:MOST_METRICS] if item.value is not None]
+    datasets = range(len(record.request.datasets))
     model: dict[str, Json] = {
         "type": "machine-learning-model",
         "bom-ref": MODEL,
         "name": request.name,
         "version": request.version,
-        "modelCard": _card(record),
+        "modelCard": {
+            "modelParameters": {"datasets": [{"ref": f"data-{place}"} for place in datasets]},
+            "quantitativeAnalysis": {"performanceMetrics": metrics},
+        },
         "properties": _properties(
             {
                 "artifact": None if artifact is None else artifact.digest,
                 "scope": None if artifact == request.artifact else RecordScope.ENDPOINT.value,
                 "record": record.digest,
                 "verdict": record.verdict.value,
+                "exception": describe_exception(waived) if waived else None,
                 "policy": request.policy.digest,
                 "assurance": record.assurance.name,
                 **{
@@ -227,13 +245,18 @@ def _model(record: AuditRecord) -> dict[str, Json]:
     }
     if artifact is not None:
         model["hashes"] = _root(record)
-        model["components"] = _files(record)
+        artifact = find_bound_artifact(record)
+        model["components"] = [
+            {
+                "type": "file",
+                "bom-ref": f"file-{place}",
+                "name": file.name,
+                "hashes": [{"alg": "SHA-256", "content": file.sha256}],
+                "properties": _properties({"size": str(file.size)}),
+            }
+            for place, file in enumerate(() if artifact is None else sorted(artifact.files))
+        ]
     return model
-
-
-def _tool(record: AuditRecord) -> dict[str, Json]:
-    version = str(record.tool.get("version", "unknown"))
-    return {"type": "application", "name": "auditor", "version": version}
 
 
 def _root(record: AuditRecord) -> list[Json]:
@@ -244,43 +267,6 @@ def _root(record: AuditRecord) -> list[Json]:
         return [{"alg": "SHA-256", "content": files[0].sha256}]
     joined = b"".join(bytes.fromhex(file.sha256) for file in files)
     return [{"alg": "SHA-256", "content": hashlib.sha256(joined).hexdigest()}]
-
-
-def _files(record: AuditRecord) -> list[Json]:
-    artifact = find_bound_artifact(record)
-    return [
-        {
-            "type": "file",
-            "bom-ref": f"file-{place}",
-            "name": file.name,
-            "hashes": [{"alg": "SHA-256", "content": file.sha256}],
-            "properties": _properties({"size": str(file.size)}),
-        }
-        for place, file in enumerate(() if artifact is None else sorted(artifact.files))
-    ]
-
-
-def _datasets(record: AuditRecord) -> list[Json]:
-    return [
-        {
-            "type": "data",
-            "bom-ref": f"data-{place}",
-            "name": f"{item.role} data",
-            "data": [{"type": "dataset", "name": item.role}],
-            "properties": _properties({"digest": item.digest, "rows": str(item.rows)}),
-        }
-        for place, item in enumerate(record.request.datasets)
-    ]
-
-
-def _card(record: AuditRecord) -> dict[str, Json]:
-    measured = [item for item in record.readings if isinstance(item, Measurement)]
-    metrics = [_metric(item) for item in measured[:MOST_METRICS] if item.value is not None]
-    datasets = range(len(record.request.datasets))
-    return {
-        "modelParameters": {"datasets": [{"ref": f"data-{place}"} for place in datasets]},
-        "quantitativeAnalysis": {"performanceMetrics": metrics},
-    }
 
 
 def _metric(m: Measurement) -> dict[str, Json]:
@@ -303,3 +289,13 @@ def _properties(named: Mapping[str, str | None]) -> list[Json]:
         for name, value in named.items()
         if value is not None
     ]
+
+
+FORMATS = (
+    ReportFormat(
+        "cyclonedx",
+        "bom.cdx.json",
+        lambda inputs: encode_document(render_bom(inputs.record)),
+        kept=True,
+    ),
+)

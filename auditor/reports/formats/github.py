@@ -1,4 +1,4 @@
-"""Annotations for GitHub Actions: what is not kept, each at its line, as workflow commands.
+"""GitHub Actions annotations: findings as workflow commands, each at its line.
 
 Source: docs.github.com, "Workflow commands for GitHub Actions"; a step may show ten of each kind.
 """
@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from auditor.domain.findings import Finding
+from auditor.reports.finding_locations import SourceLocation, locate_finding, locate_verdict
 from auditor.reports.formats.sarif import ALERTS, choose_level, cut_text
 from auditor.reports.html.findings import sort_worst_first
 from auditor.reports.html.verdict import explain_verdict, is_decided_by_silence
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.locations import SourceLocation, locate_finding, locate_verdict
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import OUTCOMES
 
 MOST_OF_A_KIND = 10
@@ -59,7 +58,12 @@ def build_annotations(inputs: ReportInputs) -> Sequence[CiAnnotation]:
     """Return what is not kept, and what an audit that decided nothing must say; worst first."""
     record = inputs.record
     shown = [item for item in sort_worst_first(record.findings) if item.outcome in ALERTS]
-    found = [_annotation(inputs, item) for item in shown]
+    found = []
+    for item in shown:
+        said = f"{OUTCOMES[item.outcome]} on {item.target}: {item.message}"
+        title = f"{item.name}: {item.title}"
+        kind = KINDS[choose_level(inputs, item.effect)]
+        found.append(CiAnnotation(kind, title, said, locate_finding(inputs, item)))
     if is_decided_by_silence(record):
         verdict = f"auditor: {record.verdict.value}"
         found.append(
@@ -82,13 +86,6 @@ def format_workflow_commands(found: Iterable[CiAnnotation]) -> Sequence[str]:
             rest = f"{more} more are in the job's summary and in the report."
             lines.append(CiAnnotation(kind, f"auditor: and {more} more", rest).command())
     return lines
-
-
-def _annotation(inputs: ReportInputs, finding: Finding) -> CiAnnotation:
-    said = f"{OUTCOMES[finding.outcome]} on {finding.target}: {finding.message}"
-    title = f"{finding.name}: {finding.title}"
-    kind = KINDS[choose_level(inputs, finding.effect)]
-    return CiAnnotation(kind, title, said, locate_finding(inputs, finding))
 
 
 def _data(text: str) -> str:

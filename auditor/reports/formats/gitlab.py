@@ -1,4 +1,4 @@
-"""A code quality report for GitLab: what is not kept, each at its line.
+"""GitLab code quality report: findings, each at its line.
 
 Source: docs.gitlab.com, "Code Quality", section "Code Quality report format". An empty report
 shows as clean, so that an audit that decided nothing is a finding of its own.
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from auditor.domain.findings import Finding
 from auditor.domain.json import Json
 from auditor.domain.policies import RuleEffect, Severity
+from auditor.reports.finding_locations import SourceLocation, locate_finding, locate_verdict
 from auditor.reports.formats.sarif import (
     ALERTS,
     LONGEST_MESSAGE,
@@ -20,8 +21,8 @@ from auditor.reports.formats.sarif import (
 )
 from auditor.reports.html.findings import sort_worst_first
 from auditor.reports.html.verdict import SILENCE, is_decided_by_silence
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.locations import SourceLocation, locate_finding, locate_verdict
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.report_formats import ReportFormat, encode_document
 from auditor.reports.wording import OUTCOMES
 
 REQUIRED: Mapping[Severity, str] = MappingProxyType(
@@ -71,3 +72,12 @@ def _issue(
         "severity": severity,
         "location": {"path": where.path, "lines": {"begin": where.number}},
     }
+
+
+FORMATS = (
+    ReportFormat(
+        "code-quality",
+        "code-quality.json",
+        lambda inputs: encode_document(render_code_quality(inputs)),
+    ),
+)

@@ -7,6 +7,7 @@ holds; the largest sections are left out first.
 import base64
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,9 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from auditor._resources import find_shipped_folder
+from auditor._time import format_moment
+from auditor.domain.findings import Verdict
+from auditor.domain.number_text import format_count
 from auditor.reports.doubts import suggest_doubt_cure
 from auditor.reports.formats.annex_iv import build_technical_documentation
 from auditor.reports.html.baseline_changes import compare_with_baseline
@@ -34,16 +38,22 @@ from auditor.reports.html.examples import (
 )
 from auditor.reports.html.findings import (
     MOST_CARDS,
+    MOST_DECIDING,
+    MOST_KEPT,
     FindingCard,
     build_cards,
     build_finding_references,
     count_outcomes,
+    describe_intervals,
     describe_reading,
+    list_deciding_cards,
+    merge_targets,
+    select_required,
+    sort_by_slack,
 )
 from auditor.reports.html.lineage import draw_lineage
 from auditor.reports.html.measurements import (
     MOST_ROWS,
-    MeasurementRow,
     build_figure_sections,
     build_measurement_rows,
 )
@@ -59,11 +69,10 @@ from auditor.reports.html.verdict import (
     build_decision_section,
     build_verify_command,
     describe_verdict,
-    format_moment,
     gather_open_questions,
 )
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_count
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.report_formats import ReportFormat, encode_text
 from auditor.reports.text_length import count_octets
 from auditor.reports.wording import (
     MEANINGS,
@@ -71,7 +80,6 @@ from auditor.reports.wording import (
     load_external_duties,
     load_glossary,
     mark_code,
-    prevent_unit_breaks,
     shorten_text,
     shorten_title,
 )
@@ -147,6 +155,26 @@ def _emptied(part: re.Match[str]) -> Iterator[str]:
     yield "</section>"
 
 
+FIGURES = re.compile(
+    r"<(?P<kept>style|title|code|pre)\b[^>]*>.*?</(?P=kept)>|<[^>]*>"
+    r"|(?<![\w.,:/+\-\u2013\u2212)\]])-(?=\.?\d)"
+    r"|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)"
+    r"|(?<=\d) (?=(?:%|[m\u00b5n]?s|[KMGT]?i?B|nats?|min|h)(?![\w-]))",
+    re.DOTALL,
+)
+"""A hyphen that is a minus sign, a space between a number and its unit or name, or markup."""
+TYPESET: Mapping[str, str] = {"-": "\N{MINUS SIGN}", " ": "\N{NO-BREAK SPACE}"}
+
+
+def typeset_figures(page: str) -> str:
+    """Return a page whose numbers have minus signs and stay on one line with their units.
+
+    Markup and code stay as they are: ``page`` comes from our templates, so that ``<`` and ``>`` in
+    it are markup alone.
+    """
+    return FIGURES.sub(lambda found: TYPESET.get(found[0], found[0]), page)
+
+
 PICTURES = ("galleries", "contact_sheets", "reconstructions")
 
 
@@ -156,44 +184,13 @@ def render_html(inputs: ReportInputs, *, on_paper: bool = False) -> str:
     ``on_paper`` gives each printed page the record's digest and its number.
     """
     shown, rows = build_cards(inputs), build_measurement_rows(inputs)
-    always = {**_verdict(inputs, shown), **_rest(inputs)}
-    style, policy = build_style(_running(always["record_digest"]) if on_paper else "")
-    template = build_template_environment().get_template("report.html.j2")
-
-    def page(room: PageLimits) -> str:
-        told = {**always, **_in_room(inputs, room, shown, rows)}
-        return template.render(style=style, content_security=policy, **told).rstrip() + "\n"
-
-    return fit_page(page)
-
-
-def _in_room(
-    inputs: ReportInputs,
-    room: PageLimits,
-    shown: Sequence[FindingCard],
-    rows: Sequence[MeasurementRow],
-) -> Mapping[str, object]:
-    there = shown[: room.cards]
-    return {
-        "room": room,
-        "cards": there,
-        "there": frozenset(card.anchor for card in there),
-        "more_cards": shown[room.cards :],
-        "open": gather_open_questions(shown, room.cards),
-        "beside": build_target_overview(inputs, there),
-        "measurements": rows[: room.rows],
-        "more_measurements": len(rows[room.rows :]),
-        **({} if room.pictures else dict.fromkeys(PICTURES, ())),
-    }
-
-
-def _verdict(inputs: ReportInputs, shown: Sequence[FindingCard]) -> Mapping[str, object]:
     record, found = inputs.record, build_finding_references(inputs, shown)
     counts = count_outcomes(record.findings)
-    return {
+    required = Counter(item.outcome for item in select_required(record.findings))
+    always = {
         "record": record,
         "verdict": describe_verdict(inputs),
-        "counts": [(outcome, OUTCOMES[outcome], count) for outcome, count in counts],
+        "counts": [(it, OUTCOMES[it], count, required[it]) for it, count in counts],
         "meanings": [(outcome, OUTCOMES[outcome], MEANINGS[outcome]) for outcome, _ in counts],
         "decisions": build_decision_section(inputs),
         "since": compare_with_baseline(inputs),
@@ -206,7 +203,45 @@ def _verdict(inputs: ReportInputs, shown: Sequence[FindingCard]) -> Mapping[str,
         "several_targets": len(record.request.targets) > 1,
         "registered": format_moment(record.registered),
         "finished": format_moment(record.finished),
+        **_rest(inputs),
     }
+    deciding, most = _list_deciding(inputs, shown)
+    style, policy = build_style(_running(always["record_digest"]) if on_paper else "")
+    template = build_template_environment().get_template("report.html.j2")
+
+    def page(room: PageLimits) -> str:
+        there = shown[: room.cards]
+        named = merge_targets(deciding[: room.cards])[:most]
+        told = {
+            **always,
+            "room": room,
+            "cards": there,
+            "there": frozenset(card.anchor for card in there),
+            "more_cards": shown[room.cards :],
+            "deciding": named,
+            "intervals": describe_intervals(record, [card.finding for card, _ in named]),
+            "more_deciding": len(deciding) - sum(len(targets) for _, targets in named),
+            "opened": () if record.verdict is Verdict.PASS else [card for card, _ in named],
+            "open": gather_open_questions(shown, room.cards),
+            "beside": build_target_overview(inputs, there),
+            "measurements": rows[: room.rows],
+            "more_measurements": len(rows[room.rows :]),
+            **({} if room.pictures else dict.fromkeys(PICTURES, ())),
+        }
+        made = template.render(style=style, content_security=policy, **told)
+        return typeset_figures(made).rstrip() + "\n"
+
+    return fit_page(page)
+
+
+def _list_deciding(
+    inputs: ReportInputs, shown: Sequence[FindingCard]
+) -> tuple[list[FindingCard], int]:
+    """Return the cards that decided, and how many of them stand beside the verdict at most."""
+    deciding = list_deciding_cards(shown, inputs.record.verdict)
+    if inputs.record.verdict is Verdict.PASS:
+        return sort_by_slack(inputs, deciding), MOST_KEPT
+    return deciding, MOST_DECIDING
 
 
 def _rest(inputs: ReportInputs) -> Mapping[str, object]:
@@ -254,8 +289,7 @@ def build_template_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"coded": _coded, "brief": shorten_title, "drawn": escape, "whole": _whole,
-                      "unbroken": prevent_unit_breaks}  # fmt: skip
+    found.filters |= {"coded": _coded, "brief": shorten_title, "drawn": escape, "whole": _whole}
     return found
 
 
@@ -303,3 +337,8 @@ def _running(digest: object) -> str:
         f'@page {{ @top-left {{ content: "Record {digest}" }} '
         '@top-right { content: counter(page) " / " counter(pages) } }\n'
     )
+
+
+FORMATS = (
+    ReportFormat("html", "report.html", lambda inputs: encode_text(render_html(inputs)), kept=True),
+)

@@ -15,6 +15,8 @@ from auditor.domain.waivers import Waiver
 from auditor.policy.evaluate.engine import evaluate_waivers
 from auditor.reports.html.findings import suggest_remedy
 from auditor.reports.html.verdict import SILENCE, describe_unused_waiver, is_decided_by_silence
+from auditor.reports.report_formats import ReportFormat
+from auditor.reports.waiver_text import describe_exception, list_exceptions
 from auditor.reports.wording import OUTCOMES, escape_invisible
 
 SKIPPED = frozenset({Outcome.WAIVED, Outcome.NOT_APPLICABLE})
@@ -26,14 +28,19 @@ NOWHERE = "no target"
 def render_junit(record: AuditRecord, waivers: Sequence[Waiver] = ()) -> bytes:
     """Return ``junit.xml``; characters that XML cannot hold are written out.
 
-    A waiver that waived nothing is a property of its own, ``warning``, of each suite.
+    A waiver that waived nothing is a property of its own, ``warning``, of each suite; that a pass
+    rests on waivers is the property ``exception``.
     """
     idle = [describe_unused_waiver(used) for used in evaluate_waivers(record, waivers) if used.idle]
-    policy = record.request.policy.name
+    policy, waived = record.request.policy.name, list_exceptions(record)
+    exception = describe_exception(waived) if waived else ""
     root = Element("testsuites", name=escape_invisible(f"auditor: {policy}"))
-    for target in _targets(record):
+    # Every target that was asked for or found, or one suite of none: none looks green
+    asked = [target.name for target in record.request.targets]
+    found = [item.target for item in record.findings]
+    for target in list(dict.fromkeys([*asked, *found])) or [NOWHERE]:
         mine = [item for item in record.findings if item.target == target]
-        root.append(_suite(record, target, mine, idle))
+        root.append(_suite(record, target, mine, idle, exception))
     for name in SEEN:
         total = sum(int(suite.get(name, "0")) for suite in root)
         root.set(name, str(total))
@@ -42,15 +49,12 @@ def render_junit(record: AuditRecord, waivers: Sequence[Waiver] = ()) -> bytes:
     return written + b"\n"
 
 
-def _targets(record: AuditRecord) -> Sequence[str]:
-    """Return every target that was asked for or found, or one suite of none: none looks green."""
-    asked = [target.name for target in record.request.targets]
-    found = [item.target for item in record.findings]
-    return list(dict.fromkeys([*asked, *found])) or [NOWHERE]
-
-
 def _suite(
-    record: AuditRecord, target: str, findings: Sequence[Finding], warnings: Sequence[str]
+    record: AuditRecord,
+    target: str,
+    findings: Sequence[Finding],
+    warnings: Sequence[str],
+    exception: str,
 ) -> Element:
     suite = Element(
         "testsuite",
@@ -64,12 +68,16 @@ def _suite(
         ("record", record.digest),
         ("policy", record.request.policy.digest),
         ("assurance", record.assurance.name),
+        *((("exception", escape_invisible(exception)),) if exception else ()),
         *(("warning", escape_invisible(text)) for text in warnings),
     ):
         SubElement(properties, "property", name=name, value=value)
     cases = [_case(record, item) for item in findings]
     if is_decided_by_silence(record):
-        cases.append(_silence(record, target))
+        # Make an error of an audit that judged nothing: an empty suite would look green
+        case = Element("testcase", name="verdict", classname=_class(record, target), time="0")
+        SubElement(case, "error", message=SILENCE, type="inconclusive")
+        cases.append(case)
     suite.extend(cases)
     suite.set("tests", str(len(cases)))
     for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -102,16 +110,19 @@ def _class(record: AuditRecord, target: str) -> str:
     return escape_invisible(f"{record.request.name}@{record.request.version} on {target}")
 
 
-def _silence(record: AuditRecord, target: str) -> Element:
-    """Make an error of an audit that judged nothing: an empty suite would look green."""
-    case = Element("testcase", name="verdict", classname=_class(record, target), time="0")
-    SubElement(case, "error", message=SILENCE, type="inconclusive")
-    return case
-
-
 def _explain(element: Element, record: AuditRecord, finding: Finding) -> None:
     controls = ", ".join(f"{item.framework} {item.ref}" for item in finding.controls)
-    evidence = f"Evidence for: {controls}" if controls else ""
+    evidence = f"Touches: {controls}" if controls else ""
     helps = suggest_remedy(record, finding)
     parts = [finding.message, "" if helps in finding.message else helps, evidence]
     element.text = escape_invisible("\n".join(part for part in parts if part))
+
+
+FORMATS = (
+    ReportFormat(
+        "junit",
+        "junit.xml",
+        lambda inputs: render_junit(inputs.record, inputs.waivers),
+        kept=True,
+    ),
+)

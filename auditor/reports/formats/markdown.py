@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from auditor.reports.explanation_types import SuggestedCure
+from auditor.domain.explanations import SuggestedCure
 from auditor.reports.html.baseline_changes import (
-    BaselineChanges,
     FigureShift,
     compare_with_baseline,
 )
@@ -20,9 +19,10 @@ from auditor.reports.html.verdict import (
     build_verify_command,
     describe_verdict,
 )
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.report_formats import ReportFormat, encode_text
 from auditor.reports.text_length import fit_lines
-from auditor.reports.wording import escape_invisible
+from auditor.reports.wording import escape_invisible, shorten_title
 
 MARKS = re.compile(r"([\\`*_\[\]|~<>&$])")
 PICTOGRAM = re.compile(r":(?=(?!\d\d:)[\w+\\-]+:)")
@@ -41,10 +41,36 @@ def render_markdown(inputs: ReportInputs) -> str:
     verdict = describe_verdict(inputs)
     shown = build_cards(inputs)
     lines = [f"# {verdict.headline}", "", *(escape_markdown(item) for item in verdict.sentences)]
+    lines += ["", *(f"- {escape_markdown(item)}" for item in verdict.reservations)]
     lines += ["", *(_fact(fact) for fact in verdict.facts), ""]
     lines += _beside(inputs, shown)
-    lines += _risks(inputs, shown)
-    lines += ["## Findings", "", *_table(shown[:MOST_FINDINGS])]
+    # Say how declared risks stand, where there are any
+    found = build_finding_references(inputs, shown, 0)
+    rows = build_risk_rows(inputs, found)
+    if not rows:
+        risks = []
+    else:
+        risks_table = build_risks_table(rows)
+        cells = [[escape_markdown(cell.text) for cell in row] for row in risks_table.rows]
+        risks_lines = [f"## Risks ({len(rows)})", "", *format_grid(risks_table.header, cells), ""]
+        hidden = f"{risks_table.more} more are in the file of risks among the evidence."
+        risks = [*risks_lines, hidden, ""] if risks_table.more else risks_lines
+    lines += risks
+    table_shown = shown[:MOST_FINDINGS]
+    if not table_shown:
+        table = ["No rule was judged."]
+    else:
+        table = [
+            "| Outcome | Rule | Required | Weight | Measured | Target |",
+            "|---|---|---|---|---|---|",
+        ]
+        table += [
+            f"| **{card.word}** | {escape_markdown(card.finding.title)} "
+            f"| {escape_markdown(shorten_title(card.limit))} | {card.weight} "
+            f"| {escape_markdown(card.value)} | {escape_markdown(card.finding.target)} |"
+            for card in table_shown
+        ]
+    lines += ["## Findings", "", *table]
     for card in shown[:MOST_FINDINGS]:
         if card.bad:
             lines += ["", *format_card(card)]
@@ -74,18 +100,6 @@ def _fact(fact: RunFact) -> str:
     return f"- {fact.name}: {escape_markdown(fact.text)}{digest}"
 
 
-def _table(shown: Sequence[FindingCard]) -> list[str]:
-    if not shown:
-        return ["No rule was judged."]
-    rows = ["| Outcome | Rule | Weight | Measured | Target |", "|---|---|---|---|---|"]
-    rows += [
-        f"| **{card.word}** | {escape_markdown(card.finding.title)} | {card.weight} "
-        f"| {escape_markdown(card.value)} | {escape_markdown(card.finding.target)} |"
-        for card in shown
-    ]
-    return rows
-
-
 def _beside(inputs: ReportInputs, shown: Sequence[FindingCard]) -> list[str]:
     """Set targets side by side, where there is more than one."""
     beside = build_target_overview(inputs, shown)
@@ -110,19 +124,6 @@ def _beside(inputs: ReportInputs, shown: Sequence[FindingCard]) -> list[str]:
     return lines
 
 
-def _risks(inputs: ReportInputs, shown: Sequence[FindingCard]) -> list[str]:
-    """Say how declared risks stand, where there are any."""
-    found = build_finding_references(inputs, shown, 0)
-    rows = build_risk_rows(inputs, found)
-    if not rows:
-        return []
-    table = build_risks_table(rows)
-    cells = [[escape_markdown(cell.text) for cell in row] for row in table.rows]
-    lines = [f"## Risks ({len(rows)})", "", *format_grid(table.header, cells), ""]
-    hidden = f"{table.more} more are in the file of risks among the evidence."
-    return [*lines, hidden, ""] if table.more else lines
-
-
 def _since(inputs: ReportInputs) -> list[str]:
     """Say what moved since the baseline, or why that cannot be told, where there is one."""
     found = compare_with_baseline(inputs)
@@ -136,18 +137,7 @@ def _since(inputs: ReportInputs) -> list[str]:
     if found.moved:
         header = ("Way", "Figure", "Measure", "Target", "Before", "After")
         lines += ["", *format_grid(header, map(_moved, found.moved[:MOST_MOVED]))]
-    told = _beside_what_moved(found)
-    return [*lines, "", *(f"- {escape_markdown(text)}" for text in told)] if told else lines
-
-
-def _moved(shift: FigureShift) -> list[str]:
-    row, target = shift.row, shift.row.moved.after.target
-    cells = (shift.way, row.title, row.measure, target, row.before, row.after)
-    return [escape_inline(cell) for cell in cells]
-
-
-def _beside_what_moved(found: BaselineChanges) -> list[str]:
-    """Say what came out otherwise, what differs, and what was not compared, as lines of a list."""
+    # Say what came out otherwise, what differs, and what was not compared, as lines of a list
     hidden = max(0, len(found.moved) - MOST_MOVED) + found.more
     told = [f"{hidden} more figures moved."] if hidden else []
     told += [
@@ -160,7 +150,14 @@ def _beside_what_moved(found: BaselineChanges) -> list[str]:
     hidden = max(0, len(found.apart) - MOST_MOVED) + found.more_apart
     told += [f"{hidden} more checks were not compared."] if hidden else []
     names = ", ".join(name.lower() for name, _, _ in found.differences)
-    return [*told, f"What else differs: {names}."] if names else told
+    told = [*told, f"Other differences: {names}."] if names else told
+    return [*lines, "", *(f"- {escape_markdown(text)}" for text in told)] if told else lines
+
+
+def _moved(shift: FigureShift) -> list[str]:
+    row, target = shift.row, shift.row.moved.after.target
+    cells = (shift.way, row.title, row.measure, target, row.before, row.after)
+    return [escape_inline(cell) for cell in cells]
 
 
 def _decisions(inputs: ReportInputs) -> list[str]:
@@ -204,12 +201,12 @@ def format_card(card: FindingCard) -> list[str]:
     """Say what was asked and found, and what to do, under a heading."""
     lines = [f"### {card.word}: {escape_markdown(card.finding.title)}", ""]
     lines += [escape_markdown(card.headline), ""]
-    lines += [f"- Asked: {escape_markdown(card.asked)}"]
+    lines += [f"- Required: {escape_markdown(card.asked)}"]
     lines += [f"- Found: {escape_markdown(sentence)}" for sentence in card.found]
     if card.would_decide:
         lines.append(f"- {escape_markdown(card.would_decide)}")
     if card.controls:
-        lines.append(f"- Evidence for: {escape_markdown('; '.join(card.controls))}")
+        lines.append(f"- Touches: {escape_markdown('; '.join(card.controls))}")
     if card.story is not None:
         told = [text for part in card.story.parts for text in part.told]
         lines += [f"- {escape_markdown(text)}" for text in told]
@@ -244,3 +241,13 @@ def _gap(row: GapRow) -> list[str]:
 
 def _sentence(text: str) -> str:
     return f"{text.rstrip('.')}." if text else ""
+
+
+FORMATS = (
+    ReportFormat(
+        "markdown",
+        "summary.md",
+        lambda inputs: encode_text(render_markdown(inputs)),
+        kept=True,
+    ),
+)

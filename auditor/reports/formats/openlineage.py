@@ -1,4 +1,4 @@
-"""The audit as an OpenLineage event: what ran on which data, and what came of each rule.
+"""OpenLineage event of an audit: its inputs, outputs, and the outcome of each rule.
 
 Source: https://openlineage.io/spec/2-0-2/OpenLineage.json and its facets. The run completes where
 the verdict is pass and fails otherwise: what listens to such events acts on ``COMPLETE``, and an
@@ -7,16 +7,17 @@ model and the policy pose as such, each by its digest as version.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_exact
 from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import DatasetRef
-from auditor.reports.numbers import format_exact
+from auditor.reports.report_formats import ReportFormat, encode_document
 
 SPEC = "https://openlineage.io/spec"
 NAMESPACE = "auditor"
@@ -35,10 +36,29 @@ def render_openlineage(record: AuditRecord) -> Mapping[str, Json]:
     """Return the one terminal event of the audit's run."""
     producer = f"urn:auditor:producer:{quote(str(record.tool.get('version', 'unknown')), safe='')}"
     run = uuid.uuid5(uuid.NAMESPACE_URL, f"urn:auditor:run:{record.digest}")
+    of_run = {
+        "processing_engine": {
+            **_facet(producer, "ProcessingEngineRunFacet", "1-1-1"),
+            "version": str(record.tool.get("version", "unknown")),
+            "name": "auditor",
+        },
+        "test": {
+            **_facet(producer, "TestRunFacet", "1-0-1"),
+            "tests": [{**_test(record, item), "status": STATUS[item.outcome],
+                       "type": item.measure} for item in record.findings],
+        },
+    }  # fmt: skip
+    request = record.request
+    named = [(f"policy/{request.policy.name}", request.policy.digest)]
+    if request.artifact is not None:
+        named.insert(0, (f"model/{request.name}", request.artifact.digest))
+    inputs: list[Json] = [
+        {**_dataset(name, digest, producer), "inputFacets": {}} for name, digest in named
+    ]
     return {
         "eventType": "COMPLETE" if record.verdict is Verdict.PASS else "FAIL",
         "eventTime": record.finished,
-        "run": {"runId": str(run), "facets": _of_run(record, producer)},
+        "run": {"runId": str(run), "facets": of_run},
         "job": {
             "namespace": NAMESPACE,
             "name": f"audit {record.request.name}",
@@ -51,39 +71,13 @@ def render_openlineage(record: AuditRecord) -> Mapping[str, Json]:
                 }
             },
         },
-        "inputs": _inputs(record, producer),
+        "inputs": inputs + [_data(record, item, producer) for item in request.datasets],
         "outputs": [
             {**_dataset(f"record/{record.id}", record.digest, producer), "outputFacets": {}}
         ],
         "producer": producer,
         "schemaURL": f"{SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent",
     }
-
-
-def _of_run(record: AuditRecord, producer: str) -> dict[str, Json]:
-    return {
-        "processing_engine": {
-            **_facet(producer, "ProcessingEngineRunFacet", "1-1-1"),
-            "version": str(record.tool.get("version", "unknown")),
-            "name": "auditor",
-        },
-        "test": {
-            **_facet(producer, "TestRunFacet", "1-0-1"),
-            "tests": [{**_test(record, item), "status": STATUS[item.outcome],
-                       "type": item.measure} for item in record.findings],
-        },
-    }  # fmt: skip
-
-
-def _inputs(record: AuditRecord, producer: str) -> list[Json]:
-    request = record.request
-    named = [(f"policy/{request.policy.name}", request.policy.digest)]
-    if request.artifact is not None:
-        named.insert(0, (f"model/{request.name}", request.artifact.digest))
-    inputs: list[Json] = [
-        {**_dataset(name, digest, producer), "inputFacets": {}} for name, digest in named
-    ]
-    return inputs + [_data(record, item, producer) for item in request.datasets]
 
 
 def _data(record: AuditRecord, item: DatasetRef, producer: str) -> dict[str, Json]:
@@ -94,26 +88,25 @@ def _data(record: AuditRecord, item: DatasetRef, producer: str) -> dict[str, Jso
             "columnMetrics": {},
         }
     }
-    asserted = _assertions(record) if item.role == "evaluation" else []
+    asserted = (
+        [
+            {
+                **_test(record, item),
+                "assertion": item.measure,
+                "success": STATUS[item.outcome] == "pass",
+            }
+            for item in record.findings
+            if item.measure.startswith("data.") and item.outcome is not Outcome.NOT_APPLICABLE
+        ]
+        if item.role == "evaluation"
+        else []
+    )
     if asserted:
         facets["dataQualityAssertions"] = {
             **_facet(producer, "DataQualityAssertionsDatasetFacet", "1-1-0"),
             "assertions": asserted,
         }
     return {**_dataset(f"data/{item.role}", item.digest, producer), "inputFacets": facets}
-
-
-def _assertions(record: AuditRecord) -> Sequence[Json]:
-    """Return what rules ask of the data themselves, where they are applicable."""
-    return [
-        {
-            **_test(record, item),
-            "assertion": item.measure,
-            "success": STATUS[item.outcome] == "pass",
-        }
-        for item in record.findings
-        if item.measure.startswith("data.") and item.outcome is not Outcome.NOT_APPLICABLE
-    ]
 
 
 def _test(record: AuditRecord, finding: Finding) -> dict[str, Json]:
@@ -144,3 +137,12 @@ def _facet(producer: str, name: str, version: str) -> dict[str, Json]:
         "_producer": producer,
         "_schemaURL": f"{SPEC}/facets/{version}/{name}.json#/$defs/{name}",
     }
+
+
+FORMATS = (
+    ReportFormat(
+        "openlineage",
+        "openlineage.json",
+        lambda inputs: encode_document(render_openlineage(inputs.record)),
+    ),
+)

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from auditor._scratch import scratch_folder
+from auditor._resources import scratch_folder
 from auditor.errors import BrowserMissingError
 
 BROWSERS = (

@@ -13,6 +13,7 @@ from auditor.domain.json import Json
 from auditor.domain.lineage import LineageActivity, LineageEdge, LineageEntity
 from auditor.domain.provenance import build_provenance
 from auditor.domain.records import AuditRecord
+from auditor.reports.report_formats import ReportFormat, encode_document
 
 NODE = re.compile(r"[a-z][a-z0-9-]*:[0-9a-f]{64}")
 PREFIXES: Mapping[str, str] = MappingProxyType(
@@ -54,7 +55,21 @@ def build_prov_document(
     deeds = tuple(activities)
     done = frozenset(item.id for item in deeds)
     for index, edge in enumerate(sorted(set(edges)), start=1):
-        _relate(document, edge, f"_:r{index}", done)
+        source, source_role, target, target_role = RELATIONS.get(edge.relation, INFLUENCE)
+        ends = (_section(edge.source, done), _section(edge.destination, done))
+        relation = edge.relation
+        if relation not in RELATIONS or ends != (source, target):
+            # What PROV does not let these two be to each other is still an influence.
+            relation, (_, source_role, _, target_role) = "wasInfluencedBy", INFLUENCE
+        for node in (edge.source, edge.destination):
+            _place(document, node, done)
+        body: dict[str, Json] = {
+            source_role: _name(edge.source),
+            target_role: _name(edge.destination),
+        }
+        if relation in WITH_ROLE:
+            body["prov:role"] = edge.role
+        document.setdefault(relation, {})[f"_:r{index}"] = body
     for entity in entities:
         _place(document, entity.id, done).update(_told(entity))
     for deed in deeds:
@@ -77,21 +92,6 @@ def _told(entity: LineageEntity) -> Iterator[tuple[str, Json]]:
         yield "prov:location", entity.uri
 
 
-def _relate(document: Document, edge: LineageEdge, key: str, done: frozenset[str]) -> None:
-    source, source_role, target, target_role = RELATIONS.get(edge.relation, INFLUENCE)
-    ends = (_section(edge.source, done), _section(edge.destination, done))
-    relation = edge.relation
-    if relation not in RELATIONS or ends != (source, target):
-        # What PROV does not let these two be to each other is still an influence.
-        relation, (_, source_role, _, target_role) = "wasInfluencedBy", INFLUENCE
-    for node in (edge.source, edge.destination):
-        _place(document, node, done)
-    body: dict[str, Json] = {source_role: _name(edge.source), target_role: _name(edge.destination)}
-    if relation in WITH_ROLE:
-        body["prov:role"] = edge.role
-    document.setdefault(relation, {})[key] = body
-
-
 def _section(node: str, done: frozenset[str]) -> str:
     if node in done:
         return "activity"
@@ -108,3 +108,13 @@ def _name(node: str) -> str:
     if NODE.fullmatch(node) and not node.startswith("key:"):
         return f"sha256:{node.partition(':')[2]}"
     return f"auditor:{quote(node, safe='')}"
+
+
+FORMATS = (
+    ReportFormat(
+        "prov",
+        "prov.json",
+        lambda inputs: encode_document(render_prov(inputs.record)),
+        kept=True,
+    ),
+)

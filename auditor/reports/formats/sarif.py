@@ -23,19 +23,26 @@ from auditor.domain.findings import Finding, Outcome
 from auditor.domain.json import Json, encode_canonical
 from auditor.domain.policies import EnforcementMode, Rule, RuleEffect, Severity
 from auditor.domain.readings import Gap
-from auditor.domain.records import AuditRecord
+from auditor.reports.finding_locations import (
+    SourceLocation,
+    locate_concern,
+    locate_finding,
+    locate_verdict,
+)
 from auditor.reports.formats.markdown import escape_markdown
-from auditor.reports.html.control_catalogues import find_catalogue, format_control_chip
+from auditor.reports.html.control_names import find_catalogue, format_control_chip
 from auditor.reports.html.findings import sort_worst_first
 from auditor.reports.html.verdict import (
     SILENCE,
     build_sarif_suppression,
     describe_unused_waiver,
+    find_verdict_expiry,
     is_decided_by_silence,
     list_waiver_uses,
 )
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.locations import SourceLocation, locate_concern, locate_finding, locate_verdict
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.report_formats import ReportFormat, encode_document
+from auditor.reports.waiver_text import describe_exceptions
 from auditor.reports.wording import (
     EFFECTS,
     OUTCOMES,
@@ -95,16 +102,27 @@ def build_rule_descriptor(inputs: ReportInputs, finding: Finding) -> dict[str, J
     if inputs.policy.mode is EnforcementMode.ENFORCE:
         # Where it stands, code scanning shuts the gate by it, whatever the level.
         about["security-severity"] = SECURITY[finding.severity]
+    said = _asks(inputs, rule, finding)
+    parts = [escape_markdown(said), *_marked(finding)]
+    plain = f"{said} {finding.remediation}".strip()
     descriptor: dict[str, Json] = {
         "id": finding.rule,
         "name": cut_text(title, LONGEST_NAME),
         "shortDescription": {"text": cut_text(title, LONGEST_DESCRIPTION)},
         "fullDescription": {"text": cut_text(_asks(inputs, rule, finding), LONGEST_DESCRIPTION)},
-        "help": _help(inputs, rule, finding),
+        "help": {
+            "text": cut_text(plain, LONGEST_HELP),
+            "markdown": cut_text("\n\n".join(parts), LONGEST_HELP),
+        },
         "defaultConfiguration": {"level": level},
         "properties": about,
     }
-    sources = [_source(control.framework) for control in finding.controls]
+    sources = []
+    for control in finding.controls:
+        found = find_catalogue(control.framework)
+        sources.append(
+            found.source if found is not None and found.source.startswith("https://") else ""
+        )
     if any(sources):
         descriptor["helpUri"] = next(filter(None, sources))
     return descriptor
@@ -135,16 +153,6 @@ def _asks(inputs: ReportInputs, rule: Rule | None, finding: Finding) -> str:
     return f"{describe_rule(inputs, rule)}. {rule.rationale}".strip()
 
 
-def _help(inputs: ReportInputs, rule: Rule | None, finding: Finding) -> dict[str, Json]:
-    said = _asks(inputs, rule, finding)
-    parts = [escape_markdown(said), *_marked(finding)]
-    plain = f"{said} {finding.remediation}".strip()
-    return {
-        "text": cut_text(plain, LONGEST_HELP),
-        "markdown": cut_text("\n\n".join(parts), LONGEST_HELP),
-    }
-
-
 def _marked(finding: Finding) -> Iterator[str]:
     weight = f"{EFFECTS[finding.effect]}, {SEVERITIES[finding.severity]}"
     yield f"**Weight:** {weight}. **Measured by:** `{finding.measure.replace('`', '')}`"
@@ -154,18 +162,13 @@ def _marked(finding: Finding) -> Iterator[str]:
         listed = "\n".join(
             f"- {escape_markdown(format_control_chip(it))}" for it in finding.controls
         )
-        yield f"**Evidence for:**\n\n{listed}"
+        yield f"**Touches:**\n\n{listed}"
 
 
 def _tags(finding: Finding) -> Iterator[str]:
     named = ["machine-learning", finding.measure.partition("/")[0].partition(".")[0]]
     cited = (f"{control.framework}:{control.ref}" for control in finding.controls)
     yield from list(dict.fromkeys(filter(None, [*named, *cited])))[:MOST_TAGS]
-
-
-def _source(framework: str) -> str:
-    found = find_catalogue(framework)
-    return found.source if found is not None and found.source.startswith("https://") else ""
 
 
 VERDICT = "auditor.verdict"
@@ -219,50 +222,66 @@ def _log(inputs: ReportInputs, findings: Sequence[Finding], most: int) -> Mappin
     told = [(MORE, TOO_MANY)] if len(ordered) < len(findings) else []
     told += [(VERDICT, SILENCE)] if is_decided_by_silence(record) else []
     for rule, text in told:
-        results.append(_made_up(inputs, rule, text, len(rules)))
+        # Make a result that no finding is: an audit that judged nothing would look green without
+        results.append(
+            {
+                "ruleId": rule,
+                "ruleIndex": len(rules),
+                "kind": "fail",
+                "level": "error",
+                "message": {"text": text},
+                "locations": [{"physicalLocation": _place(locate_verdict(inputs))}],
+                "partialFingerprints": _prints(inputs, rule, ""),
+            }
+        )
         rules.append(build_synthetic_rule(rule, text))
     version = str(record.tool.get("version", "unknown"))
+    # Name the analysis, by model and policy, before the last slash, and the run behind it. So
+    # neither another model nor another policy closes these alerts.
+    model, policy = (
+        quote(name, safe="") for name in (record.request.name, record.request.policy.name)
+    )
     run: dict[str, Json] = {
         "tool": {"driver": {"name": "auditor", "version": version, "rules": rules}},
-        "automationDetails": {"id": _category(record)},
+        "automationDetails": {"id": f"auditor/{model}/{policy}/{record.id}"},
         "invocations": [_invocation(inputs)],
         "results": results,
         "columnKind": "unicodeCodePoints",
-        "properties": _about(record),
+        "properties": {
+            "verdict": record.verdict.value,
+            **_describe_end(inputs),
+            "recordDigest": record.digest,
+            "policyDigest": record.request.policy.digest,
+            "assurance": record.assurance.name,
+        },
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _category(record: AuditRecord) -> str:
-    """Name the analysis, by model and policy, before the last slash, and the run behind it.
-
-    So neither another model nor another policy closes these alerts.
-    """
-    model, policy = (
-        quote(name, safe="") for name in (record.request.name, record.request.policy.name)
-    )
-    return f"auditor/{model}/{policy}/{record.id}"
-
-
-def _about(record: AuditRecord) -> dict[str, Json]:
-    return {
-        "verdict": record.verdict.value,
-        "recordDigest": record.digest,
-        "policyDigest": record.request.policy.digest,
-        "assurance": record.assurance.name,
-    }
+def _describe_end(inputs: ReportInputs) -> dict[str, Json]:
+    """Say that a pass rests on waivers, and until when it counts."""
+    exception = describe_exceptions(inputs.record, inputs.signed_waivers)
+    until = find_verdict_expiry(inputs) if exception else ""
+    return {"exception": exception, "validUntil": until} if exception else {}
 
 
 def _result(inputs: ReportInputs, finding: Finding, index: int) -> dict[str, Json]:
     kind = KINDS[finding.outcome]
     where = f"{finding.target}{finding.name.removeprefix(finding.rule)}"
+    named = f"{inputs.record.request.name}@{finding.target}/{finding.measure}"
+    logical = {"name": finding.measure, "fullyQualifiedName": named, "kind": "resource"}
     result: dict[str, Json] = {
         "ruleId": finding.rule,
         "ruleIndex": index,
         "kind": kind,
         "level": choose_level(inputs, finding.effect) if kind == "fail" else "none",
         "message": _message(f"{OUTCOMES[finding.outcome]} on {where}: {finding.message}"),
-        "locations": [_located(inputs, finding)],
+        "locations": [
+            {
+                "physicalLocation": _place(locate_finding(inputs, finding)),
+                "logicalLocations": [logical],
+            }
+        ],
         "partialFingerprints": _prints(inputs, finding.name, finding.target),
         "properties": {
             "outcome": finding.outcome.value,
@@ -277,19 +296,6 @@ def _result(inputs: ReportInputs, finding: Finding, index: int) -> dict[str, Jso
     if finding.outcome is Outcome.WAIVED:
         result["suppressions"] = [build_sarif_suppression(inputs, finding)]
     return result
-
-
-def _made_up(inputs: ReportInputs, rule: str, text: str, index: int) -> dict[str, Json]:
-    """Make a result that no finding is: an audit that judged nothing would look green without."""
-    return {
-        "ruleId": rule,
-        "ruleIndex": index,
-        "kind": "fail",
-        "level": "error",
-        "message": {"text": text},
-        "locations": [{"physicalLocation": _place(locate_verdict(inputs))}],
-        "partialFingerprints": _prints(inputs, rule, ""),
-    }
 
 
 def _message(text: str) -> dict[str, Json]:
@@ -309,15 +315,6 @@ def _place(where: SourceLocation) -> dict[str, Json]:
         ends = {"endLine": where.number, "endColumn": where.line.width + 1}
         region = {**region, "startColumn": 1, **ends}
     return {"artifactLocation": {"uri": quote(where.path)}, "region": region}
-
-
-def _located(inputs: ReportInputs, finding: Finding) -> dict[str, Json]:
-    named = f"{inputs.record.request.name}@{finding.target}/{finding.measure}"
-    logical = {"name": finding.measure, "fullyQualifiedName": named, "kind": "resource"}
-    return {
-        "physicalLocation": _place(locate_finding(inputs, finding)),
-        "logicalLocations": [logical],
-    }
 
 
 def _invocation(inputs: ReportInputs) -> dict[str, Json]:
@@ -343,3 +340,18 @@ def _invocation(inputs: ReportInputs) -> dict[str, Json]:
             if used.idle
         ],
     }
+
+
+FORMATS = (
+    ReportFormat(
+        "sarif",
+        "results.sarif",
+        lambda inputs: encode_document(render_sarif(inputs)),
+        kept=True,
+    ),
+    ReportFormat(
+        "code-scanning",
+        "code-scanning.sarif",
+        lambda inputs: encode_document(render_code_scanning(inputs)),
+    ),
+)

@@ -1,19 +1,20 @@
-"""What moved since the baseline, as the report tells it: from what two records sign, nothing else.
+"""Changes since the baseline in the report, from two signed records alone.
 
 No evidence of the baseline is at hand in a record's folder, so that nothing is compared row by row.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from auditor._time import format_moment
 from auditor.domain.baselines import load_compared_record
+from auditor.domain.number_text import format_percent
 from auditor.domain.readings import Unit
 from auditor.domain.records import AuditRecord
+from auditor.domain.report_panels import interval_ends
 from auditor.errors import AuditorError
-from auditor.policy.compare import RecordSide, compare_records
-from auditor.policy.comparison_result import ComparisonDirection, RecordComparison
-from auditor.reports.figures.panel import interval_ends
+from auditor.policy.record_comparison import RecordSide, compare_records
+from auditor.policy.record_comparison_result import ComparisonDirection
 from auditor.reports.html.comparison import (
     BOUND,
     WAYS,
@@ -29,11 +30,9 @@ from auditor.reports.html.comparison import (
     summarize_comparison,
 )
 from auditor.reports.html.run_details import shorten_digest
-from auditor.reports.html.verdict import format_moment
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_percent
 from auditor.reports.plots.intervals import draw_change_strip
 from auditor.reports.plots.svg import SvgDrawing
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import VERDICTS
 
 MOST_MOVED, MOST_LINES = 20, 50
@@ -111,7 +110,7 @@ def _against(inputs: ReportInputs, before: AuditRecord) -> BaselineChanges:
         turned=list_finding_changes(found)[:MOST_LINES],
         more_turned=max(0, len(list_finding_changes(found)) - MOST_LINES),
         apart=list_skipped_checks(found)[:MOST_LINES],
-        more_apart=max(0, len(found.incomparable) - MOST_LINES),
+        more_apart=max(0, len(list_skipped_checks(found)) - MOST_LINES),
         differences=list_differences(found),
         lists=tuple(
             (name, len(all_), all_[:MOST_LINES]) for name, all_ in list_unpaired_items(shown)
@@ -121,7 +120,15 @@ def _against(inputs: ReportInputs, before: AuditRecord) -> BaselineChanges:
         return replace(around, why="the two records have no figure in common")
     moved = tuple(item for item in found.moved if item.way is not ComparisonDirection.SAME)
     rows = list_metric_changes(replace(shown, comparison=replace(found, moved=moved)))
-    return _with_figures(around, found, rows)
+    ranked = sorted(rows, key=_clearest_first)
+    bound = (BOUND,) if is_bound(ranked) else ()
+    return replace(
+        around,
+        sentences=(*around.sentences, *summarize_comparison(found)),
+        notes=(*bound, RESTS),
+        moved=tuple(_shift(row, index) for index, row in enumerate(ranked[:MOST_MOVED])),
+        more=max(0, len(ranked) - MOST_MOVED),
+    )
 
 
 def _named(inputs: ReportInputs, before: AuditRecord) -> BaselineChanges:
@@ -134,20 +141,6 @@ def _named(inputs: ReportInputs, before: AuditRecord) -> BaselineChanges:
         f"{shorten_digest(str(inputs.record.request.baseline))})."
     )
     return BaselineChanges(title=f"Since {name}", sentences=(told,))
-
-
-def _with_figures(
-    around: BaselineChanges, found: RecordComparison, rows: Sequence[MetricChangeRow]
-) -> BaselineChanges:
-    moved = sorted(rows, key=_clearest_first)
-    bound = (BOUND,) if is_bound(moved) else ()
-    return replace(
-        around,
-        sentences=(*around.sentences, *summarize_comparison(found)),
-        notes=(*bound, RESTS),
-        moved=tuple(_shift(row, index) for index, row in enumerate(moved[:MOST_MOVED])),
-        more=max(0, len(moved) - MOST_MOVED),
-    )
 
 
 def _clearest_first(row: MetricChangeRow) -> tuple[int, float]:

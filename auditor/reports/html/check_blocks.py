@@ -15,7 +15,9 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image
 
+from auditor.domain.checks import Check
 from auditor.domain.evidence import Item
+from auditor.domain.number_text import format_measurement, format_number
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.records import CheckObservation
 from auditor.domain.report_blocks import (
@@ -24,25 +26,26 @@ from auditor.domain.report_blocks import (
     BlockNumber,
     BlockParagraph,
     BlockTable,
+    BuildBlock,
     ChartBar,
     ChartPoint,
     CheckOrigin,
     LineChart,
     ReportBlock,
-    find_block_builder,
+    ReportSection,
     validate_block,
 )
+from auditor.domain.report_panels import BlockPanel, IntervalRow
 from auditor.errors import AuditorError, BrokenCheckError
-from auditor.reports.figures.panel import FigurePanel
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_measurement, format_number
-from auditor.reports.plots.intervals import IntervalRow, draw_interval_rows
+from auditor.policy.check_parameters import make_check
+from auditor.reports.figures.panel import FigurePanel, to_figure_panel
+from auditor.reports.plots.intervals import draw_interval_rows
 from auditor.reports.plots.line_plots import LineAxes, LinePoint, draw_line_plot
+from auditor.reports.rendering_inputs import ReportInputs, is_ours
 from auditor.reports.wording import check_title, escape_invisible
 
 BLOCKS = frozenset({"report.html", "summary.md"})
 """Files that show blocks, or name them."""
-OURS = "auditor.checks."
 NOBODY = CheckOrigin("a package that is not known here", "")
 
 
@@ -71,17 +74,43 @@ class BlockSource:
 
 
 def list_block_sources(inputs: ReportInputs) -> Iterator[BlockSource]:
-    """Yield what has a block, in the record's order."""
+    """Yield what has a block of its own, in the record's order."""
     for seen in inputs.record.observations:
         check = inputs.checks.get(seen.check)
         title, origin = check_title(inputs, seen.check), inputs.origins.get(seen.check)
         if check is None:
             yield BlockSource(seen, title, None, "this check is not installed here")
-        elif find_block_builder(check) is not None:
-            ours = origin is None and check.__module__.startswith(OURS)
-            yield BlockSource(
-                seen, title, None if ours else origin or NOBODY, _absent(inputs, seen)
-            )
+        elif check.block is not None and _section(inputs, check) is ReportSection.OWN:
+            named = None if is_ours(inputs, check) else origin or NOBODY
+            yield BlockSource(seen, title, named, _absent(inputs, seen))
+
+
+def list_placed_checks(inputs: ReportInputs, section: ReportSection) -> list[type[Check]]:
+    """Return the checks of ours whose blocks stand in a section, in their order."""
+    placed = [check for check in inputs.checks.values() if _section(inputs, check) is section]
+    return sorted(placed, key=lambda check: (check.place.order, check.id))
+
+
+def _section(inputs: ReportInputs, check: type[Check]) -> ReportSection:
+    """Return where a check's block stands: of what others show nothing else may depend."""
+    return check.place.section if is_ours(inputs, check) else ReportSection.OWN
+
+
+def bind_block(inputs: ReportInputs, check: type[Check], of: Measurement) -> BuildBlock | None:
+    """Return the block of a check of ours that measured, with the parameters that it had.
+
+    Those of another version that do not fit give way to the check's defaults.
+    """
+    seen = (s for s in inputs.record.observations if (s.target, s.check) == (of.target, of.check))
+    params = next((item.params for item in seen), {})
+    try:
+        return make_check(check, params).block
+    except AuditorError:
+        return check().block
+
+
+def no_evidence(_: str) -> None:
+    """Give no evidence: what stands between the figures of others is made of readings alone."""
 
 
 def list_third_party_packages(inputs: ReportInputs) -> tuple[str, ...]:
@@ -115,9 +144,9 @@ def request_block(inputs: ReportInputs, seen: CheckObservation) -> ReportBlock:
 
     Raises ``BrokenCheckError`` where it is none, and whatever the check raises.
     """
-    draw = find_block_builder(inputs.checks[seen.check])
+    draw = inputs.checks[seen.check].block
     if not callable(draw):
-        raise BrokenCheckError("its `block` is no function", cure="Make it a static method.")
+        raise BrokenCheckError("its `block` is not a function", cure="Make it a static method.")
 
     def read(name: str) -> "Item | None":
         if name.startswith(SHOWN_WITH_LEAVE) and not inputs.show_examples:
@@ -172,7 +201,7 @@ def build_png_uri(raw: bytes) -> str:
             bare = _pixels(found)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise BrokenCheckError(
-            f"a picture is no PNG file that can be read: {error}", cure="Give a PNG file."
+            f"a picture is not a PNG file that can be read: {error}", cure="Give a PNG file."
         ) from None
     buffer = io.BytesIO()
     bare.save(buffer, format="PNG", optimize=True)
@@ -229,9 +258,13 @@ def split_block(
             continue
         found += _beside(panels)
         panels = []
-        found.append(
-            BlockSegment(part.text) if isinstance(part, BlockParagraph) else _picture(part, leave)
-        )
+        match part:
+            case BlockParagraph():
+                found.append(BlockSegment(part.text))
+            case BlockImage():
+                found.append(_picture(part, leave))
+            case BlockPanel():
+                found.append(BlockSegment(panels=(to_figure_panel(part, target, f"{key}-{at}"),)))
     return (*found, *_beside(panels))
 
 
@@ -248,22 +281,51 @@ def _picture(part: BlockImage, leave: bool) -> BlockSegment:  # noqa: FBT001 -- 
 def _panel(part: BlockTable | BarChart | LineChart, target: str, key: str) -> FigurePanel:
     match part:
         case BlockTable():
-            return _table(part, target)
+            return FigurePanel(
+                title=part.caption,
+                target=target,
+                caption="",
+                header=part.columns,
+                rows=tuple(tuple(map(_cell, row)) for row in part.rows),
+                wide=len(part.columns) >= WIDE_FROM,
+            )
         case BarChart():
-            return _bars(part, target, key)
+            drawn = [
+                IntervalRow(escape_invisible(bar.label), bar.value, *_reach(bar, bar.value))
+                for bar in part.bars
+            ]
+            # "per second" at each tick would leave room for one of them; the caption says it once.
+            unit = Unit.NONE if part.unit is Unit.PER_SECOND else part.unit
+            rows = [(bar.label, *_words(bar, bar.value, part.unit)) for bar in part.bars]
+            return FigurePanel(
+                title=part.title,
+                target=target,
+                caption="".join(_reference(part)),
+                drawing=draw_interval_rows(key, part.title, drawn, unit, ideal=part.reference),
+                header=_known(("", part.name, "Interval"), rows),
+                rows=tuple(_known(row, rows) for row in rows),
+            )
         case LineChart():
-            return _line(part, target, key)
-
-
-def _table(table: BlockTable, target: str) -> FigurePanel:
-    return FigurePanel(
-        title=table.caption,
-        target=target,
-        caption="",
-        header=table.columns,
-        rows=tuple(tuple(map(_cell, row)) for row in table.rows),
-        wide=len(table.columns) >= WIDE_FROM,
-    )
+            spots = [LinePoint(point.x, point.y, *_reach(point, point.y)) for point in part.points]
+            scales = LineAxes(
+                escape_invisible(part.x_name),
+                part.x_unit,
+                escape_invisible(part.y_name),
+                part.y_unit,
+            )
+            banded = any(point.low is not None for point in part.points)
+            line_rows = [
+                (format_number(point.x, part.x_unit), *_words(point, point.y, part.y_unit))
+                for point in part.points
+            ]
+            return FigurePanel(
+                title=part.title,
+                target=target,
+                caption="The band is the interval of each point." if banded else "",
+                drawing=draw_line_plot(key, part.title, scales, spots),
+                header=_known((part.x_name, part.y_name, "Interval"), line_rows),
+                rows=tuple(_known(row, line_rows) for row in line_rows),
+            )
 
 
 def _cell(cell: str | BlockNumber) -> str:
@@ -273,49 +335,11 @@ def _cell(cell: str | BlockNumber) -> str:
     return f"{value} ({interval})" if interval else value
 
 
-def _bars(bars: BarChart, target: str, key: str) -> FigurePanel:
-    drawn = [
-        IntervalRow(escape_invisible(bar.label), bar.value, *_reach(bar, bar.value))
-        for bar in bars.bars
-    ]
-    # "per second" at each tick would leave room for one of them; the caption says it once.
-    unit = Unit.NONE if bars.unit is Unit.PER_SECOND else bars.unit
-    rows = [(bar.label, *_words(bar, bar.value, bars.unit)) for bar in bars.bars]
-    return FigurePanel(
-        title=bars.title,
-        target=target,
-        caption="".join(_reference(bars)),
-        drawing=draw_interval_rows(key, bars.title, drawn, unit, ideal=bars.reference),
-        header=_known(("", bars.name, "Interval"), rows),
-        rows=tuple(_known(row, rows) for row in rows),
-    )
-
-
 def _reference(bars: BarChart) -> Iterator[str]:
     yield f"{bars.name}{', per second' if bars.unit is Unit.PER_SECOND else ''}."
     if bars.reference is not None:
         at = format_number(bars.reference, bars.unit)
         yield f" The broken line: {bars.reference_name or 'reference'}, {at}."
-
-
-def _line(line: LineChart, target: str, key: str) -> FigurePanel:
-    spots = [LinePoint(point.x, point.y, *_reach(point, point.y)) for point in line.points]
-    scales = LineAxes(
-        escape_invisible(line.x_name), line.x_unit, escape_invisible(line.y_name), line.y_unit
-    )
-    banded = any(point.low is not None for point in line.points)
-    rows = [
-        (format_number(point.x, line.x_unit), *_words(point, point.y, line.y_unit))
-        for point in line.points
-    ]
-    return FigurePanel(
-        title=line.title,
-        target=target,
-        caption="The band is the interval of each point." if banded else "",
-        drawing=draw_line_plot(key, line.title, scales, spots),
-        header=_known((line.x_name, line.y_name, "Interval"), rows),
-        rows=tuple(_known(row, rows) for row in rows),
-    )
 
 
 def _known(row: Cells, rows: Sequence[Cells]) -> tuple[str, ...]:

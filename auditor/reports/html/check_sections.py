@@ -1,6 +1,6 @@
-"""The section of the report that checks draw themselves: each block, or why it is not shown."""
+"""Report section of the blocks that checks draw, or why a block is not shown."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -14,7 +14,7 @@ from auditor.reports.html.check_blocks import (
     request_block,
     split_block,
 )
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.text_length import count_octets
 
 MOST_BYTES, MOST_BYTES_OF_ALL = 120_000, 240_000
@@ -55,20 +55,21 @@ def render_blocks(inputs: ReportInputs, write: Callable[[BlockPage], str]) -> Bl
 
     Whatever a block does wrong is said in its place. Returns ``None`` where there is nothing.
     """
-    found = tuple(_drawn(inputs, write))
-    drawn = tuple(item for item in found if not item.of.absent)
-    absent = tuple(item for item in found if item.of.absent)
-    shown = absent[:MOST_LINES]
-    return BlockSection(drawn, shown, len(absent) - len(shown)) if found else None
-
-
-def _drawn(inputs: ReportInputs, write: Callable[[BlockPage], str]) -> Iterator[RenderedBlock]:
+    made = []
     left = MOST_BYTES_OF_ALL
     for place, item in enumerate(list_block_sources(inputs)):
         if item.absent:
-            yield RenderedBlock(item)
+            made.append(RenderedBlock(item))
             continue
-        written, trouble = _written(inputs, item, f"block-{place}", write)
+        written_place = f"block-{place}"
+        try:
+            block = request_block(inputs, item.seen)
+            parts = split_block(block, item.seen.target, written_place, leave=inputs.show_examples)
+            written, trouble = write(BlockPage(block, parts, written_place)), ""
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- what ends the program, or panics, leaves no report
+            written, trouble = "", describe_block_error(error)
         size = count_octets(written)
         if size > min(left, MOST_BYTES):
             room = "all blocks" if size <= MOST_BYTES else "a block"
@@ -76,22 +77,14 @@ def _drawn(inputs: ReportInputs, write: Callable[[BlockPage], str]) -> Iterator[
             trouble = f"it would take {size} bytes, and {room} may take {most}"
         else:
             left -= size
-        yield (
+        made.append(
             RenderedBlock(item, trouble=trouble) if trouble else RenderedBlock(item, _safe(written))
         )
-
-
-def _written(
-    inputs: ReportInputs, item: BlockSource, place: str, write: Callable[[BlockPage], str]
-) -> tuple[str, str]:
-    try:
-        block = request_block(inputs, item.seen)
-        parts = split_block(block, item.seen.target, place, leave=inputs.show_examples)
-        return write(BlockPage(block, parts, place)), ""
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 -- what ends the program, or panics, leaves no report
-        return "", describe_block_error(error)
+    found = tuple(made)
+    drawn = tuple(item for item in found if not item.of.absent)
+    absent = tuple(item for item in found if item.of.absent)
+    shown = absent[:MOST_LINES]
+    return BlockSection(drawn, shown, len(absent) - len(shown)) if found else None
 
 
 def _safe(written: str) -> Markup:

@@ -7,8 +7,18 @@ from types import MappingProxyType
 from auditor.domain.checks import Check
 from auditor.domain.findings import Verdict
 from auditor.domain.json import Json
-from auditor.domain.readings import BoundKind, ConfidenceInterval, Gap, Measurement, Unit
-from auditor.policy.comparison_result import (
+from auditor.domain.name_suggestions import format_name_list
+from auditor.domain.number_text import (
+    MOST_DIGITS,
+    find_scale,
+    format_coordinates,
+    format_counted,
+    format_measurement,
+    format_percent,
+)
+from auditor.domain.readings import FAR, BoundKind, ConfidenceInterval, Gap, Measurement, Unit
+from auditor.domain.report_panels import BOUNDS
+from auditor.policy.record_comparison_result import (
     ChangeBasis,
     ComparisonConclusion,
     ComparisonDirection,
@@ -17,16 +27,8 @@ from auditor.policy.comparison_result import (
     RecordComparison,
 )
 from auditor.reports.html.run_details import shorten_digest
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import MOST_DIGITS, find_scale, format_measurement, format_percent
-from auditor.reports.wording import (
-    BOUNDS,
-    OUTCOMES,
-    REASONS,
-    format_coordinates,
-    gap_name,
-    metric_title,
-)
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.wording import OUTCOMES, REASONS, gap_name, metric_title
 
 WAYS: Mapping[ComparisonDirection, str] = MappingProxyType(
     {
@@ -42,9 +44,13 @@ BASES: Mapping[ChangeBasis, str] = MappingProxyType(
         ChangeBasis.INTERVALS: "compared by both intervals",
         ChangeBasis.EXACT: "exact figures, compared as they are",
         ChangeBasis.DOUBTED: "doubted, so that no change of it counts",
-        ChangeBasis.MOMENT: "of the moment of the run, so that no change of it counts",
+        ChangeBasis.MOMENT: "depends on the machine, so that no change of it counts as worse",
     }
 )
+NOT_COMPARABLE = "Figures that depend on a changed setting are not comparable."
+DECLARED = "Declarations that changed"
+OF_MACHINE = "Depends on the machine"
+SHOWN_NAMES = 4
 SIGNIFICANT = 2
 """Digits of an interval's width that are shown."""
 NOTHING = "\N{EN DASH}"
@@ -62,6 +68,11 @@ class ComparisonView:
     after: ReportInputs
     taken: tuple[str, ...] = ()
     unverified: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the comparison, and what of it was verified and recomputed."""
+        told: dict[str, Json] = {**self.comparison.to_json(), "verified": not self.unverified}
+        return {**told, "not_recomputed": list(self.taken)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,11 @@ class MetricChangeRow:
         return f"{m.check}/{m.metric}" + (f" ({self.where})" if self.where else "")
 
 
+def is_of_machine(moved: MetricChange) -> bool:
+    """Whether a figure depends on the machine and the moment, and both runs are near enough."""
+    return moved.basis is ChangeBasis.MOMENT and moved.way is ComparisonDirection.SAME
+
+
 def list_metric_changes(shown: ComparisonView) -> tuple[MetricChangeRow, ...]:
     """Return every figure that both records have, the worse first."""
     return tuple(_row(shown.after, item) for item in shown.comparison.moved)
@@ -95,13 +111,16 @@ def list_metric_changes(shown: ComparisonView) -> tuple[MetricChangeRow, ...]:
 
 def _row(inputs: ReportInputs, moved: MetricChange) -> MetricChangeRow:
     m = moved.after
+    far = moved.basis is ChangeBasis.MOMENT and moved.way is not ComparisonDirection.SAME
     return MetricChangeRow(
         moved,
         metric_title(inputs, m.check, m.metric),
         format_coordinates(m.params, m.slice),
         _figure(moved.before),
         _figure(m),
-        format_change(moved.change, m.unit, largest_size(moved)),
+        f"more than {FAR:g} times apart"
+        if far
+        else format_change(moved.change, m.unit, largest_size(moved)),
         BASES[moved.basis],
     )
 
@@ -151,13 +170,19 @@ def build_headline(comparison: RecordComparison) -> str:
             return f"The verdict changed from {before} to {after}; no figure got worse"
         case ComparisonConclusion.RULES:
             return "A required rule is not kept any more; no figure got worse"
+        case ComparisonConclusion.DECLARED:
+            named = format_name_list([item.name for item in comparison.declared], SHOWN_NAMES)
+            return f"Declarations changed ({named}); nothing comparable got worse"
         case ComparisonConclusion.NOTHING:
             return "Nothing got worse beyond its interval"
 
 
 def choose_tone(comparison: RecordComparison) -> Verdict:
     """Return the verdict in whose colour a comparison is shown: never a pass for what has none."""
-    return Verdict.FAIL if comparison.got_worse else comparison.verdicts[1]
+    after = comparison.verdicts[1]
+    if comparison.got_worse:
+        return Verdict.FAIL
+    return Verdict.INCONCLUSIVE if comparison.declared and after is Verdict.PASS else after
 
 
 def compare_verdicts(comparison: RecordComparison) -> str:
@@ -186,10 +211,22 @@ def summarize_comparison(comparison: RecordComparison) -> tuple[str, ...]:
         f"each on its own at {confidence}, and {comparison.proven} after correction for all "
         f"{comparison.compared} (Holm)."
     )
+    machine = sum(item.basis is ChangeBasis.MOMENT for item in comparison.moved)
+    timed = f"{format_counted(machine, 'figure')} of the machine and the moment cannot get worse."
     third = (
         f"{lost} required {'rule that was kept is' if lost == 1 else 'rules that were kept are'}"
     )
-    return (first, second, *([f"{third} not kept any more."] if lost else []))
+    last = [f"{third} not kept any more."] if lost else []
+    return (
+        *_summarize_declared(comparison), first, second, *([timed] if machine else []), *last
+    )  # fmt: skip
+
+
+def _summarize_declared(comparison: RecordComparison) -> tuple[str, ...]:
+    if not comparison.declared:
+        return ()
+    named = format_name_list(list_declared(comparison), SHOWN_NAMES)
+    return (f"Declarations changed: {named}. {NOT_COMPARABLE}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,19 +242,33 @@ class FindingChangeRow:
 
 def list_finding_changes(comparison: RecordComparison) -> tuple[FindingChangeRow, ...]:
     """Return the findings that came out otherwise."""
-    return tuple(_turned(item) for item in comparison.findings if item.changed)
+    found = []
+    for item in comparison.findings:
+        if item.changed:
+            old, new = (NOTHING if it is None else OUTCOMES[it] for it in (item.before, item.after))
+            other = item.asked_before and item.asked_after and item.asked_before != item.asked_after
+            note = f"asked {item.asked_before} before, {item.asked_after} now" if other else ""
+            slice_ = item.slice
+            place = ", ".join(
+                [item.target, *[f"{name} = {value}" for name, value in slice_.items()]]
+            )
+            found.append(FindingChangeRow(item, place, old, new, note))
+    return tuple(found)
 
 
-def _turned(item: FindingChange) -> FindingChangeRow:
-    old, new = (NOTHING if it is None else OUTCOMES[it] for it in (item.before, item.after))
-    other = item.asked_before and item.asked_after and item.asked_before != item.asked_after
-    note = f"asked {item.asked_before} before, {item.asked_after} now" if other else ""
-    place = ", ".join([item.target, *_parts(item.slice)])
-    return FindingChangeRow(item, place, old, new, note)
+def list_declared(comparison: RecordComparison) -> tuple[str, ...]:
+    """Name each declaration that changed, with both values."""
+    return tuple(
+        f"{item.name} {_short(item.before)} \N{RIGHTWARDS ARROW} {_short(item.after)}"
+        for item in comparison.declared
+    )
 
 
-def _parts(slice_: Mapping[str, Json]) -> list[str]:
-    return [f"{name} = {value}" for name, value in slice_.items()]
+def tabulate_declared(comparison: RecordComparison) -> tuple[tuple[str, str, str], ...]:
+    """Return each declaration that changed, with both values, digests shortened."""
+    return tuple(
+        (item.name, _short(item.before), _short(item.after)) for item in comparison.declared
+    )
 
 
 def list_differences(comparison: RecordComparison) -> tuple[tuple[str, str, str], ...]:
@@ -276,14 +327,18 @@ def name_check(checks: Mapping[str, type[Check]], check: str) -> str:
 
 BOUND = (
     "Figures under attack are bounds. That one moved says that this attack found more or less "
-    "than before; it is no estimate of how much the model itself changed."
+    "than before; it is not an estimate of how much the model itself changed."
 )
 
 
 def list_skipped_checks(comparison: RecordComparison) -> tuple[str, ...]:
-    """Name the checks that were not compared, and say why."""
+    """Name the checks that are not comparable, those of one reason together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for item in comparison.incomparable:
+        found.setdefault((item.target, item.reason), []).append(item.check)
     return tuple(
-        f"{item.check} on {item.target}: {item.reason}" for item in comparison.incomparable
+        f"{', '.join(checks)} on {target}: {_short(reason)}"
+        for (target, reason), checks in found.items()
     )
 
 

@@ -1,33 +1,30 @@
 """Report rows for the compliance frameworks and legal basis that a policy cites."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from types import MappingProxyType
 
 from auditor.domain.findings import Finding, Outcome
 from auditor.domain.policies import UNREAD, FrameworkControl, LegalBasis, explain_legal_doubt
 from auditor.domain.readings import Measurement
-from auditor.reports.html.control_catalogues import (
+from auditor.reports.declarations import list_switched_off
+from auditor.reports.html.control_names import (
     PinnedCatalogue,
     find_catalogue,
     format_control_reference,
 )
 from auditor.reports.html.coverage import ControlCoverage, fold_control_coverage
 from auditor.reports.html.findings import FindingReference, TableCell
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.html.judged_data import FAIRNESS, describe_contradiction
+from auditor.reports.rendering_inputs import ReportInputs
 
 MOST_FINDINGS = 8
-EXPLAINED: Mapping[ControlCoverage, Outcome] = MappingProxyType(
-    {ControlCoverage.NOT_APPLICABLE: Outcome.NOT_APPLICABLE}
-)
-"""Findings whose message says why a control is in a state; elsewhere, who waived a rule is said."""
 
 
 @dataclass(frozen=True, slots=True)
 class ControlRow:
-    """One control, how far it is evidenced and why so, and the findings about it."""
+    """One control, how far it is touched and why so, and the findings about it."""
 
     name: str
     about: str
@@ -81,7 +78,8 @@ def _framework(
     pinned = find_catalogue(name) or PinnedCatalogue(name, "", "", {})
     order = {ref: place for place, ref in enumerate(pinned.controls)}
     cited = sorted(controls, key=lambda item: (order.get(item.ref, len(order)), item.ref))
-    rows = tuple(_row(inputs, item, pinned, controls[item]) for item in cited)
+    off = list_switched_off(inputs.record, inputs.policy)
+    rows = tuple(_row(inputs, item, pinned, controls[item], off) for item in cited)
     counted = Counter(row.evidenced for row in rows)
     refs = {item.ref for item in cited}
     return ControlFramework(
@@ -102,32 +100,58 @@ def _row(
     control: FrameworkControl,
     pinned: PinnedCatalogue,
     found: Sequence[FindingReference],
+    off: Mapping[str, Sequence[str]],
 ) -> ControlRow:
-    state = _state(inputs, [item.finding for item in found])
-    told = EXPLAINED.get(state, Outcome.WAIVED)
-    said = [item.finding.message for item in found if item.finding.outcome is told]
+    # Fold findings; what rests on a figure that cannot be believed is evidence only in part
+    state_found = [item.finding for item in found]
+    if not state_found:
+        state = ControlCoverage.NONE
+    else:
+        state = fold_control_coverage([item.outcome for item in state_found])
+        readings = inputs.record.readings
+        deciding = [readings[item.readings[0]] for item in state_found if item.readings]
+        doubted = any(isinstance(item, Measurement) and item.doubted for item in deciding)
+        state = ControlCoverage.PART if doubted and state is ControlCoverage.WHOLE else state
+    causes = [off[item.rule] for item in state_found if item.rule in off]
+    if state is ControlCoverage.NOT_APPLICABLE and causes:
+        state = ControlCoverage.UNEXAMINED
+    said = _explain(inputs, state, state_found, causes)
     return ControlRow(
         name=format_control_reference(control),
         about=pinned.controls.get(control.ref, ""),
         evidenced=state,
-        reasons=tuple(dict.fromkeys(said))[:MOST_FINDINGS],
+        reasons=tuple(dict.fromkeys(filter(None, said)))[:MOST_FINDINGS],
         cells=tuple(
-            TableCell(item.name, item.anchor, item.finding.outcome)
+            TableCell(_name_cause(item), item.anchor, item.finding.outcome)
             for item in found[:MOST_FINDINGS]
         ),
         more=max(0, len(found) - MOST_FINDINGS),
     )
 
 
-def _state(inputs: ReportInputs, found: Sequence[Finding]) -> ControlCoverage:
-    """Fold findings; what rests on a figure that cannot be believed is evidence only in part."""
-    if not found:
-        return ControlCoverage.NONE
-    state = fold_control_coverage([item.outcome for item in found])
-    readings = inputs.record.readings
-    deciding = [readings[item.readings[0]] for item in found if item.readings]
-    doubted = any(isinstance(item, Measurement) and item.doubted for item in deciding)
-    return ControlCoverage.PART if doubted and state is ControlCoverage.WHOLE else state
+def _name_cause(item: FindingReference) -> str:
+    """Say what was measured before the title of the rule, which is free text."""
+    if item.asked == item.finding.title:
+        return item.name
+    return f"{item.asked} (rule: {item.name})"
+
+
+def _explain(
+    inputs: ReportInputs,
+    state: ControlCoverage,
+    findings: Sequence[Finding],
+    causes: Sequence[Sequence[str]],
+) -> Iterator[str]:
+    """Say why a control is not examined or not applicable, or who waived a rule about it."""
+    if state is ControlCoverage.UNEXAMINED:
+        for declared in causes:
+            yield f"The author of the audit file declared {' and '.join(declared)}."
+        if any(item.measure.startswith(FAIRNESS) for item in findings):
+            yield describe_contradiction(inputs)
+        return
+    told = state is ControlCoverage.NOT_APPLICABLE
+    outcome = Outcome.NOT_APPLICABLE if told else Outcome.WAIVED
+    yield from (item.message for item in findings if item.outcome is outcome)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from auditor.domain.findings import Finding, Outcome
+from auditor.domain.number_text import format_number
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.records import AuditRecord
-from auditor.reports.html.control_catalogues import format_control_name
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_number
-from auditor.reports.wording import REASONS, gap_name
+from auditor.domain.tasks import FILLED, LEAST_FILLED
+from auditor.reports.html.control_names import format_control_name
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.wording import REASONS, check_title, gap_name
+
+MOST_FIGURES = 3
+"""Of one check that a gap names one by one; of more it says how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +52,21 @@ def build_gap_rows(
     grouped: dict[tuple[str, ...], list[Gap]] = {}
     gaps = inputs.record.readings if chosen is None else chosen
     for gap in (item for item in gaps if isinstance(item, Gap)):
-        grouped.setdefault(_alike(gap), []).append(gap)
+        why = gap.target if gap.reason is GapReason.OVER_BUDGET else gap.detail
+        grouped.setdefault((gap.reason.value, why, gap.cure), []).append(gap)
     return tuple(_row(inputs, alike) for alike in grouped.values())
 
 
-def _alike(gap: Gap) -> tuple[str, ...]:
-    why = gap.target if gap.reason is GapReason.OVER_BUDGET else gap.detail
-    return gap.reason.value, why, gap.cure
-
-
 def _row(inputs: ReportInputs, gaps: Sequence[Gap]) -> GapRow:
+    named: dict[str, dict[str, None]] = {}
+    for gap in gaps:
+        named.setdefault(gap.check, {})[gap_name(inputs, gap)] = None
     where: dict[str, dict[str, None]] = {}
     for gap in gaps:
-        where.setdefault(gap_name(inputs, gap), {})[gap.target] = None
+        many = len(named[gap.check])
+        counted = f"{check_title(inputs, gap.check)}: {many} figures"
+        name = gap_name(inputs, gap) if many <= MOST_FIGURES else counted
+        where.setdefault(name, {})[gap.target] = None
     same = len({tuple(targets) for targets in where.values()}) == 1
     return GapRow(
         names=tuple(where) if same else tuple(f"{n} on {', '.join(t)}" for n, t in where.items()),
@@ -79,11 +85,15 @@ def _details(told: Mapping[str, str]) -> tuple[str, ...]:
 
 
 class ControlCoverage(StrEnum):
-    """How far the audit's figures speak to a control; never whether it is met."""
+    """How far the audit's figures speak to a control; never whether it is met.
 
-    WHOLE = "Evidenced"
-    PART = "Partially evidenced"
+    It is not examined where a declaration of the audit file switches off all rules about it.
+    """
+
+    WHOLE = "Touched"
+    PART = "Touched in part"
     NONE = "Not evidenced"
+    UNEXAMINED = "Not examined"
     NOT_APPLICABLE = "Not applicable"
     WAIVED = "Waived"
 
@@ -135,28 +145,45 @@ MOST_NAMED = 12
 
 
 def find_suspicion(record: AuditRecord, reading: Reading) -> str:
-    """Say what a reading suspects of the order of the classes or of the scores, or nothing."""
+    """Say what a reading suspects of the classes, the scores or the ranges, or nothing."""
     if not isinstance(reading, Measurement):
         return ""
+    filled = reading.details.get(FILLED)
+    if isinstance(filled, int | float):
+        return describe_fill(filled)
     other = reading.details.get("other_order")
     if not isinstance(other, Mapping):
-        return _contradiction(reading)
+        rows = reading.details.get("decided_otherwise")
+        if not isinstance(rows, int | float) or not rows:
+            return ""
+        return (
+            f"In {rows:,.0f} of {reading.n:,} rows the prediction is not the one that the scores "
+            "make: check task.positive, task.threshold and the order of data.evaluation.scores."
+        )
     accuracy, classes = other.get("accuracy"), other.get("classes")
     if not isinstance(accuracy, int | float) or not isinstance(classes, Sequence):
         return ""
+    order_classes = [str(name) for name in classes]
+    if len(order_classes) == 2:  # noqa: PLR2004 -- they can only be swapped
+        order = "the other way round"
+    elif len(order_classes) > MOST_NAMED:
+        order = "in another order"
+    else:
+        order = f"in the order {', '.join(order_classes)}"
     return (
-        f"Were the classes {_order([str(name) for name in classes])}, accuracy would be "
+        f"Were the classes {order}, accuracy would be "
         f"{format_number(round(accuracy, 3), Unit.SHARE)}: check {_where(record, reading.target)}."
     )
 
 
-def _contradiction(reading: Measurement) -> str:
-    rows = reading.details.get("decided_otherwise")
-    if not isinstance(rows, int | float) or not rows:
+def describe_fill(filled: float) -> str:
+    """Say that the rows fill a small share of the declared ranges, or nothing."""
+    if not 0 <= filled < LEAST_FILLED:
         return ""
+    share = format_number(float(f"{filled:.2g}"), Unit.SHARE)
     return (
-        f"In {rows:,.0f} of {reading.n:,} rows the prediction is not the one that the scores make: "
-        "check task.positive, task.threshold and the order of data.evaluation.scores."
+        f"The evaluation rows fill {share} of the declared ranges. Every eps is a share of these "
+        "ranges and means more than it seems: check input.domain or input.features."
     )
 
 
@@ -164,14 +191,6 @@ def list_suspicions(record: AuditRecord) -> tuple[str, ...]:
     """Return what all readings of a record suspect, each once."""
     said = (find_suspicion(record, reading) for reading in record.readings)
     return tuple(dict.fromkeys(text for text in said if text))
-
-
-def _order(classes: Sequence[str]) -> str:
-    if len(classes) == 2:  # noqa: PLR2004 -- they can only be swapped
-        return "the other way round"
-    if len(classes) > MOST_NAMED:
-        return "in another order"
-    return f"in the order {', '.join(classes)}"
 
 
 def _where(record: AuditRecord, target: str) -> str:

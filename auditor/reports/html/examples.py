@@ -16,9 +16,9 @@ from PIL import Image
 
 from auditor.domain.evidence import Item
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_change_size, format_scalar
 from auditor.domain.records import CheckObservation
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_change_size, format_scalar
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import check_title, list_word_changes
 
 MOST_PIXELS = 96
@@ -68,7 +68,13 @@ def build_picture_triples(
     found: list[PictureTriple] = []
     left = room
     for a, b in zip(clean, adversarial, strict=True):
-        triple = _triple((a - low) / width, (b - low) / width)
+        triple_clean = (a - low) / width
+        triple_adversarial = (b - low) / width
+        change = triple_adversarial - triple_clean
+        most = float(np.abs(change).max())
+        times = 1.0 if most == 0 else max(1.0, float(np.floor(0.5 / most)))
+        grey = np.clip(0.5 + change * times, 0.0, 1.0)
+        triple = PictureTriple(_png(triple_clean), _png(triple_adversarial), _png(grey), times)
         left -= triple.weight
         if found and left < 0:
             break
@@ -95,14 +101,6 @@ def build_heat_map(places: NDArray[np.float64]) -> str:
     """Return a data URI of ``[h, w]`` amounts: black where there is none, white at the most."""
     most = float(places.max(initial=0.0))
     return _png((places / most if most > 0 else places)[..., np.newaxis])
-
-
-def _triple(clean: NDArray[np.float64], adversarial: NDArray[np.float64]) -> PictureTriple:
-    change = adversarial - clean
-    most = float(np.abs(change).max())
-    times = 1.0 if most == 0 else max(1.0, float(np.floor(0.5 / most)))
-    grey = np.clip(0.5 + change * times, 0.0, 1.0)
-    return PictureTriple(_png(clean), _png(adversarial), _png(grey), times)
 
 
 def _png(pixels: NDArray[np.float64]) -> str:
@@ -216,18 +214,14 @@ def _done(inputs: ReportInputs, seen: CheckObservation) -> str:
     return CHANGED_OTHERWISE if bound else CORRUPTED
 
 
-def _norm(inputs: ReportInputs, seen: CheckObservation) -> str:
-    settings = inputs.evidence(seen, "settings")
-    return str(settings.get("norm", "")) if isinstance(settings, Mapping) else ""
-
-
 def _budgets(inputs: ReportInputs, seen: CheckObservation, count: int) -> tuple[str, ...]:
     """Say how far each example was changed: the size that was found, or what was done."""
     sizes = _listed(inputs.evidence(seen, "example_eps"), count)
     if not sizes:
         told = _words(inputs.evidence(seen, "example_budget"), count)
         return tuple(text.replace("_", " ") for text in told)
-    norm = _norm(inputs, seen)
+    settings = inputs.evidence(seen, "settings")
+    norm = str(settings.get("norm", "")) if isinstance(settings, Mapping) else ""
     said = [
         f"a change of {format_change_size(norm, float(size))}"
         if isinstance(size, int | float)
@@ -311,7 +305,8 @@ def _listed(item: "Item | None", count: int) -> Sequence[Any]:
     return () if item is None else [item] * count
 
 
-CLUSTER_CHECK = "fairness.clusters"
+SHEET = "sheet"
+"""The item that lists rows cluster by cluster."""
 MOST_SHEET_BYTES = 400_000
 """Of all contact sheets together."""
 
@@ -346,41 +341,38 @@ def build_contact_sheets(inputs: ReportInputs) -> tuple[ContactSheet, ...]:
     """Return a sheet for each confirmed cluster; nothing without leave to show examples."""
     if not inputs.show_examples:
         return ()
-    seen = [item for item in inputs.record.observations if item.check == CLUSTER_CHECK]
+    seen = [item for item in inputs.record.observations if SHEET in item.evidence]
     room = MOST_SHEET_BYTES // max(1, len(seen))
     return tuple(sheet for item in seen for sheet in _sheets(inputs, item, room))
 
 
 def _sheets(inputs: ReportInputs, seen: CheckObservation, room: int) -> Iterator[ContactSheet]:
-    listed = inputs.evidence(seen, "sheet")
+    listed = inputs.evidence(seen, SHEET)
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         return
     entries = [item for item in listed if isinstance(item, Mapping)]
-    shown = list(_shown_sheets(inputs, seen, entries, room))
-    names = [format_scalar(entry.get("cluster")) for entry in entries]
-    for name in dict.fromkeys(names):
-        prints = tuple(one for one, of in zip(shown, names, strict=True) if of == name)
-        yield ContactSheet(name, seen.target, prints)
-
-
-def _shown_sheets(
-    inputs: ReportInputs, seen: CheckObservation, entries: Sequence[Mapping[str, Json]], room: int
-) -> Iterator[SheetRow]:
-    names = ("task", "labels", "decided", "sheet_inputs", "sheet_texts")
-    task, labels, decided, rows, texts = (inputs.evidence(seen, name) for name in names)
+    shown = []
+    sheets_names = ("task", "labels", "decided", "sheet_inputs", "sheet_texts")
+    task, labels, decided, rows, texts = (inputs.evidence(seen, name) for name in sheets_names)
     classes = task.get("classes") if isinstance(task, Mapping) else None
     pictures = convert_to_pictures(rows) if isinstance(rows, np.ndarray) else None
     drawn = () if pictures is None else build_pictures(pictures, room)
     for at, entry in enumerate(entries):
         said = texts[at] if isinstance(texts, Sequence) and at < len(texts) else ""
-        yield SheetRow(
-            row=format_scalar(entry.get("row")),
-            wrong=entry.get("wrong") is True,
-            label=_class(classes, labels, entry.get("place")),
-            decision=_class(classes, decided, entry.get("place")),
-            picture=drawn[at] if at < len(drawn) else "",
-            text=said if isinstance(said, str) else "",
+        shown.append(
+            SheetRow(
+                row=format_scalar(entry.get("row")),
+                wrong=entry.get("wrong") is True,
+                label=_class(classes, labels, entry.get("place")),
+                decision=_class(classes, decided, entry.get("place")),
+                picture=drawn[at] if at < len(drawn) else "",
+                text=said if isinstance(said, str) else "",
+            )
         )
+    names = [format_scalar(entry.get("cluster")) for entry in entries]
+    for name in dict.fromkeys(names):
+        prints = tuple(one for one, of in zip(shown, names, strict=True) if of == name)
+        yield ContactSheet(name, seen.target, prints)
 
 
 def _class(names: Json, codes: "Item | None", place: Json) -> str:
@@ -392,7 +384,8 @@ def _class(names: Json, codes: "Item | None", place: Json) -> str:
     return format_scalar(names[code]) if 0 <= code < len(names) else ""
 
 
-INVERSION_CHECK = "privacy.inversion"
+MADE = "shown_made"
+"""The item that holds rows as attacks made them up."""
 MOST_RECONSTRUCTION_BYTES = 300_000
 """Of all sheets together."""
 WORDS = {
@@ -425,7 +418,7 @@ def build_reconstruction_sheets(inputs: ReportInputs) -> tuple[ReconstructionShe
     """Return a sheet for each attack; nothing without leave to show examples."""
     if not inputs.show_examples:
         return ()
-    seen = [item for item in inputs.record.observations if item.check == INVERSION_CHECK]
+    seen = [item for item in inputs.record.observations if MADE in item.evidence]
     room = MOST_RECONSTRUCTION_BYTES // max(1, len(seen))
     return tuple(sheet for item in seen for sheet in _sheets_reconstructions(inputs, item, room))
 
@@ -433,7 +426,7 @@ def build_reconstruction_sheets(inputs: ReportInputs) -> tuple[ReconstructionShe
 def _sheets_reconstructions(
     inputs: ReportInputs, seen: CheckObservation, room: int
 ) -> Iterator[ReconstructionSheet]:
-    names = ("shown_made", "shown_means", "shown_members", "shown_classes", "cells")
+    names = (MADE, "shown_means", "shown_members", "shown_classes", "cells")
     made, means, members, labels, cells = (inputs.evidence(seen, name) for name in names)
     if not isinstance(made, np.ndarray) or not isinstance(means, np.ndarray):
         return
@@ -449,7 +442,13 @@ def _sheets_reconstructions(
             for label, trio in zip(said, drawn, strict=False)
         ]
         if shown:
-            yield ReconstructionSheet(_name(cell), seen.target, tuple(shown))
+            told = cell if isinstance(cell, Mapping) else {}
+            prior = str(told.get("prior", ""))
+            yield ReconstructionSheet(
+                f"by {told.get('attack', 'an attack')}, {WORDS.get(prior, prior)}",
+                seen.target,
+                tuple(shown),
+            )
 
 
 def _drawn(
@@ -465,9 +464,3 @@ def _drawn(
 
 def _listed_reconstructions(item: "Item | None") -> Sequence[Json]:
     return item if isinstance(item, Sequence) and not isinstance(item, str) else ()
-
-
-def _name(cell: Json) -> str:
-    told = cell if isinstance(cell, Mapping) else {}
-    prior = str(told.get("prior", ""))
-    return f"by {told.get('attack', 'an attack')}, {WORDS.get(prior, prior)}"

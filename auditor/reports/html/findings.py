@@ -4,34 +4,46 @@ A policy's remedy appears only where a measurement calls for it. Table cells tha
 are the same in HTML and Markdown.
 """
 
+import math
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
+from shlex import quote
 
-from auditor.domain.findings import Finding, Outcome
+from auditor.domain.checks import Check
+from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.json import Json
-from auditor.domain.policies import MetricLimits, Rule, RuleEffect
-from auditor.domain.readings import Gap, Measurement, Reading
-from auditor.domain.records import AuditRecord
-from auditor.policy.evaluate.limits import LimitComparison, build_figure_range, compare_with_limits
-from auditor.policy.evaluate.messages import describe_required_answer
-from auditor.reports.doubts import ASTRAY, explain_doubt, suggest_doubt_cure
-from auditor.reports.explanation_types import FindingExplanation
-from auditor.reports.explanations import build_explanations
-from auditor.reports.figures.fairness import name_worst_slice
-from auditor.reports.html.control_catalogues import format_control_chip
-from auditor.reports.html.coverage import find_suspicion
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import (
+from auditor.domain.number_text import (
     DASH,
     FigureText,
     describe_extreme_groups,
     format_count,
     format_measurement,
+    format_number,
+    format_percent,
     format_scalar,
 )
+from auditor.domain.policies import MetricLimits, Rule, RuleEffect
+from auditor.domain.readings import Gap, Measurement, Reading
+from auditor.domain.records import AuditRecord
+from auditor.policy.evaluate.limits import (
+    LimitComparison,
+    build_figure_range,
+    compare_with_limits,
+    foretell_outcome,
+)
+from auditor.policy.evaluate.messages import describe_required_answer
+from auditor.reports.declarations import list_switched_off
+from auditor.reports.doubts import ASTRAY, explain_doubt, suggest_doubt_cure
+from auditor.reports.explanations import FindingExplanation, build_explanations
+from auditor.reports.html.control_names import format_control_chip
+from auditor.reports.html.coverage import find_suspicion
 from auditor.reports.plots.intervals import draw_gauge
 from auditor.reports.plots.svg import SvgDrawing
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.signer_text import describe_model_signer
 from auditor.reports.wording import (
     EFFECTS,
     MEANINGS,
@@ -46,14 +58,20 @@ from auditor.reports.wording import (
     gap_name,
     list_limit_values,
 )
+from auditor.trust.verification_result import IssueCode
 
 GOOD = frozenset({Outcome.PASSED, Outcome.NOT_APPLICABLE})
+CLEAN = "clean_accuracy"
 TERMS = "policy/"
 """Begins the measure of findings about the policy's own terms, which no check answers."""
 
 
-def suggest_remedy(record: AuditRecord, finding: Finding) -> str:
+def suggest_remedy(
+    record: AuditRecord, finding: Finding, limits: MetricLimits | None = None
+) -> str:
     """Return what would help a finding, or nothing where there is nothing to mend.
+
+    With the rule's ``limits`` it says which way more rows would decide.
 
     Where nothing was measured, or too little, there is no fault to mend yet: the cure of the Gap
     stands instead, how to run a check that was left out, what would let a doubted figure be
@@ -65,36 +83,59 @@ def suggest_remedy(record: AuditRecord, finding: Finding) -> str:
     if isinstance(deciding, Gap):
         return deciding.cure
     if isinstance(deciding, Measurement) and finding.outcome is Outcome.UNKNOWN:
-        more = explain_missing_evidence(finding.would_decide)
+        then = foretell_outcome(deciding, limits)
+        more = explain_missing_evidence(finding.would_decide, then)
         return suggest_doubt_cure(record, deciding) or more or finding.remediation
     silent = finding.outcome is Outcome.UNKNOWN and deciding is None
     if silent and not finding.measure.startswith(TERMS):
-        return _run_it(record, finding)
-    return finding.remediation
+        check, only = finding.measure.partition("/")[0], record.request.only
+        if only and check not in only:
+            return f"Audit again without --only, or with --only {check} too: the check was not run."
+        return ""
+    return suggest_signing(record, deciding) or finding.remediation
 
 
-def explain_missing_evidence(needed: Mapping[str, Json] | None) -> str:
-    """Say what would turn an unknown into an answer."""
+OTHER_KEY = (
+    "The signature is by another key than `model.key`. If you trust the signer, set `model.key` to "
+    "its public key (`auditor sign` prints the path of yours); else sign the file again."
+)
+
+
+def suggest_signing(record: AuditRecord, deciding: Measurement | None) -> str:
+    """Return what to do about an artifact without a signature, or with that of another key."""
+    artifact, found = record.request.artifact, None if deciding is None else deciding.details
+    issues = () if found is None else found.get("findings")
+    listed = issues if isinstance(issues, Sequence) and not isinstance(issues, str) else ()
+    codes = [item.get("code") for item in listed if isinstance(item, Mapping)]
+    if codes == [IssueCode.KEY]:
+        return OTHER_KEY
+    if artifact is None or not artifact.files or codes != [IssueCode.UNSIGNED]:
+        return ""
+    main = next((it for it in artifact.files if it.name.endswith(".onnx")), artifact.files[0])
+    named = (it.path for it in record.request.inputs if it.file.sha256 == main.sha256)
+    path = next(named, main.name)
+    signature = str(PurePath(path).with_suffix(".sig"))
+    return (
+        f"Run `auditor sign {quote(path)} --out {quote(signature)}`, set `model.signature: "
+        f"{signature}` and `model.key` to the public key in the audit file, and audit again."
+    )
+
+
+def explain_missing_evidence(needed: Mapping[str, Json] | None, then: str = "") -> str:
+    """Say what would turn an unknown into an answer, and what the rule would ``then`` do."""
     if not needed:
         return ""
     rows = needed.get("rows")
     if isinstance(rows, int | float) and not isinstance(rows, bool):
-        return (
-            f"About {format_count(round(rows))} rows would decide it, if the figure stays where it "
-            "is."
+        said = (
+            f"About {format_count(round(rows))} rows would decide it if the figure stays the same"
         )
+        return f"{said}; the rule would then {then}." if then else f"{said}."
     if "needs" in needed:
         return f"What would decide it: {format_scalar(needed['needs']).rstrip('.')}."
     return "; ".join(
         f"{name.replace('_', ' ')}: {format_scalar(value)}" for name, value in needed.items()
     )
-
-
-def _run_it(record: AuditRecord, finding: Finding) -> str:
-    check, only = finding.measure.partition("/")[0], record.request.only
-    if only and check not in only:
-        return f"Audit again without --only, or with --only {check} too: the check was not run."
-    return ""
 
 
 EMPTY: tuple[Json, ...] = (None, "", [], (), {})
@@ -121,18 +162,15 @@ def describe_spending(inputs: ReportInputs, finding: Finding, readings: Sequence
         for name, value in sorted(seen.params.items())
         if value not in EMPTY
     ]
-    return ", ".join([budget, *settings, *_effort(readings)])
-
-
-def _effort(readings: Sequence[Reading]) -> list[str]:
     deciding = readings[0] if readings else None
     details = deciding.details if isinstance(deciding, Measurement) else {}
     counted = {name: details.get(name) for name in ("queries", "passes", "phantoms")}
-    return [
+    effort = [
         f"{name} {SPENT[name]} {format_scalar(number)}"
         for name, number in counted.items()
         if number
     ]
+    return ", ".join([budget, *settings, *effort])
 
 
 def _listed(value: Json) -> str:
@@ -152,35 +190,34 @@ EXACT = {
 SILENCE = "there is no figure, and silence proves nothing"
 SHORT = "the audit itself falls short of what the policy asks"
 """Said of findings about the policy's own terms, which no rule of its list stands for."""
-DOUBTED = "the figure is doubted, and a doubted figure never keeps a rule"
+DOUBTED = "the figure is doubted, and no worst case of it is known to meet the requirement"
 ASTRAY_REASON = "the figure is doubted, and the limit that it breaks lies where it may be astray"
+
+DESPITE_DOUBT = "the figure is doubted, but even its worst case keeps the limit"
 
 
 def describe_certainty(finding: Finding, rule: Rule | None, deciding: Measurement | None) -> str:
     """Say the outcome and why it is no other one."""
-    return f"{OUTCOMES[finding.outcome]}: {_because(finding.outcome, rule, deciding)}."
-
-
-def _because(outcome: Outcome, rule: Rule | None, deciding: Measurement | None) -> str:
+    outcome = finding.outcome
     if outcome is Outcome.UNKNOWN and deciding is None:
-        return SHORT if rule is None else SILENCE
-    if outcome is Outcome.UNKNOWN and deciding is not None and deciding.doubted:
-        return _of_doubt(rule, deciding)
-    if rule is not None and rule.require is not None:
-        return CONDITION.get(outcome, MEANINGS[outcome])
-    if deciding is not None and deciding.low is None and deciding.high is None:
-        return EXACT.get(outcome, MEANINGS[outcome])
-    return MEANINGS[outcome]
-
-
-def _of_doubt(rule: Rule | None, deciding: Measurement) -> str:
-    span, limits = build_figure_range(deciding), None if rule is None else rule.limits
-    broken = (
-        span is not None
-        and limits is not None
-        and compare_with_limits(span, limits) is LimitComparison.BREAKS
-    )
-    return ASTRAY_REASON if broken else DOUBTED
+        because = SHORT if rule is None else SILENCE
+    elif outcome is Outcome.UNKNOWN and deciding is not None and deciding.doubted:
+        span, limits = build_figure_range(deciding), None if rule is None else rule.limits
+        broken = (
+            span is not None
+            and limits is not None
+            and compare_with_limits(span, limits) is LimitComparison.BREAKS
+        )
+        because = ASTRAY_REASON if broken else DOUBTED
+    elif outcome is Outcome.PASSED and deciding is not None and deciding.doubted:
+        because = DESPITE_DOUBT
+    elif rule is not None and rule.require is not None:
+        because = CONDITION.get(outcome, MEANINGS[outcome])
+    elif deciding is not None and deciding.low is None and deciding.high is None:
+        because = EXACT.get(outcome, MEANINGS[outcome])
+    else:
+        because = MEANINGS[outcome]
+    return f"{OUTCOMES[finding.outcome]}: {because}."
 
 
 MOST_CARDS = 120
@@ -198,12 +235,14 @@ class FindingCard:
     word: str
     sureness: str
     weight: str
+    limit: str
     headline: str
     asked: str
     condition: str
     rationale: str
     found: tuple[str, ...]
     value: str
+    interval: str
     drawing: SvgDrawing | None
     would_decide: str
     spent: str
@@ -212,6 +251,12 @@ class FindingCard:
     controls: tuple[str, ...]
     evidence: tuple[str, ...]
     story: FindingExplanation | None = None
+
+    @property
+    def limit_beside(self) -> str:
+        """The limit, where the title does not hold it already."""
+        held = re.search(rf"{re.escape(self.limit)}(?![.,]?\d)", self.finding.title)
+        return "" if held else self.limit
 
     @property
     def bad(self) -> bool:
@@ -237,8 +282,9 @@ def build_cards(inputs: ReportInputs) -> tuple[FindingCard, ...]:
     """Return a card for each finding, worst first."""
     ordered = sort_worst_first(inputs.record.findings)
     told = build_explanations(inputs, ordered[:MOST_CARDS])
+    off = list_switched_off(inputs.record, inputs.policy)
     return tuple(
-        replace(_card(inputs, item, place), story=told.get(place))
+        replace(_card(inputs, item, place, off.get(item.rule, ())), story=told.get(place))
         for place, item in enumerate(ordered, start=1)
     )
 
@@ -249,37 +295,70 @@ def count_outcomes(findings: Sequence[Finding]) -> tuple[tuple[Outcome, int], ..
     return tuple((outcome, counted[outcome]) for outcome in OUTCOMES if counted[outcome])
 
 
-def _card(inputs: ReportInputs, finding: Finding, place: int) -> FindingCard:
+def _card(inputs: ReportInputs, finding: Finding, place: int, causes: Sequence[str]) -> FindingCard:
     rule = inputs.rule(finding.rule)
     limits = None if rule is None else rule.limits
     readings = [inputs.record.readings[index] for index in finding.readings]
     measured = [item for item in readings if isinstance(item, Measurement)]
     deciding = measured[0] if measured else None
     words = None if deciding is None else format_measurement(deciding, list_limit_values(limits))
-    helps = suggest_remedy(inputs.record, finding)
+    helps = suggest_remedy(inputs.record, finding, limits)
+    check = finding.measure.split("/", 1)[0] if rule is None else rule.check
+    needed = finding.would_decide
+    then = "" if deciding is None else foretell_outcome(deciding, limits)
+    text = explain_missing_evidence(needed, then)
+    told = needed is not None and helps and needed.get("needs") == helps.rstrip(".")
+    said = [describe_reading(inputs, item, limits) for item in readings[:MOST_READINGS]]
+    hidden = len(readings) - len(said)
     return FindingCard(
         anchor=f"finding-{place}",
         finding=finding,
         word=OUTCOMES[finding.outcome],
         sureness=describe_certainty(finding, rule, deciding),
         weight=f"{EFFECTS[finding.effect]}, {SEVERITIES[finding.severity]}",
-        headline=_headline(inputs, finding, limits, words),
+        limit=describe_limit(finding, rule, inputs.checks),
+        headline=_idle(causes)
+        if finding.outcome is Outcome.NOT_APPLICABLE
+        else _headline(inputs, finding, limits, words),
         asked=f"{finding.measure}: {finding.limits}"
         if rule is None
         else describe_rule(inputs, rule),
         condition=_condition(rule),
         rationale="" if rule is None else rule.rationale,
-        found=_found(inputs, readings, limits),
+        found=(
+            (*said, f"{hidden} more readings are in the table of measurements.")
+            if hidden
+            else tuple(said)
+        ),
         value=_short(finding, deciding, words),
+        interval="" if words is None else words.interval,
         drawing=_drawing(place, deciding, limits, words),
-        would_decide=_would_decide(finding, helps),
+        would_decide="" if told or text == helps else text,
         spent=describe_spending(inputs, finding, readings),
-        where=_where(inputs, finding, rule),
+        where=f"{check_title(inputs, check)}, on target {finding.target}",
         worst_rows=_worst_rows(deciding),
         controls=tuple(format_control_chip(control) for control in finding.controls),
         remedy=helps,
         evidence=tuple(sorted({item for m in measured for item in m.evidence})),
     )
+
+
+def describe_limit(finding: Finding, rule: Rule | None, checks: Mapping[str, type[Check]]) -> str:
+    """Say what a rule asks in the unit that the check declares, whatever the rule's title says."""
+    if rule is None or rule.limits is None:
+        return describe_required_answer(None if rule is None else rule.require) or finding.limits
+    check = checks.get(rule.check)
+    metric = None if check is None else check.emits.get(rule.metric)
+    return finding.limits if metric is None else format_limits(rule.limits, metric.unit)
+
+
+def describe_intervals(record: AuditRecord, findings: Iterable[Finding]) -> str:
+    """Name the confidence of the intervals that decide findings; nothing where none has one."""
+    deciding = (record.readings[item.readings[0]] for item in findings if item.readings)
+    measured = (item for item in deciding if isinstance(item, Measurement) and item.low is not None)
+    levels = sorted({item.confidence for item in measured if item.confidence is not None})
+    named = " and ".join(map(format_percent, levels))
+    return f"{named} intervals" if named else ""
 
 
 def _condition(rule: Rule | None) -> str:
@@ -288,26 +367,54 @@ def _condition(rule: Rule | None) -> str:
     return rule.require
 
 
-def _would_decide(finding: Finding, helps: str) -> str:
-    # What a Gap says would help, or how many rows, may be the card's remedy already.
-    needed = finding.would_decide
-    text = explain_missing_evidence(needed)
-    told = needed is not None and helps and needed.get("needs") == helps.rstrip(".")
-    return "" if told or text == helps else text
-
-
 def _headline(
     inputs: ReportInputs, finding: Finding, limits: MetricLimits | None, words: FigureText | None
 ) -> str:
     deciding = inputs.record.readings[finding.readings[0]] if finding.readings else None
-    told = finding.outcome in {Outcome.WAIVED, Outcome.NOT_APPLICABLE}
-    if told or words is None or not isinstance(deciding, Measurement):
+    waived = finding.outcome is Outcome.WAIVED
+    if waived or words is None or not isinstance(deciding, Measurement):
         return finding.message
-    said = explain_bound(inputs, deciding, words.value)
+    interval = f" ({words.interval})" if words.interval else ""
+    said = explain_bound(inputs, deciding, f"{words.value}{interval}")
     if limits is None:
-        return f"{said}."
-    asked = format_limits(limits, deciding.unit)
-    return f"{said}; the rule asks for {asked}.{describe_extreme_groups(deciding)}"
+        return f"{said}.{_signer(inputs, deciding)}"
+    required = format_limits(limits, deciding.unit)
+    more = f"{_describe_attacked_rows(inputs, deciding)}{describe_extreme_groups(deciding)}"
+    return f"{said}; required: {required}.{more}{_describe_open_doubt(inputs, finding, deciding)}"
+
+
+def _describe_attacked_rows(inputs: ReportInputs, found: Measurement) -> str:
+    """Say of how many rows a figure under attack is, and how many were right without it."""
+    for other in inputs.record.readings:
+        if (
+            isinstance(other, Measurement)
+            and found.metric == "robust_accuracy"
+            and (other.check, other.target, other.metric) == (found.check, found.target, CLEAN)
+            and other.n == found.n
+            and other.slice == found.slice
+        ):
+            right = format_measurement(other).value
+            return f" Without an attack, {right} of these {found.n:,} rows are right."
+    return ""
+
+
+def _describe_open_doubt(inputs: ReportInputs, finding: Finding, found: Measurement) -> str:
+    """Say why a figure that may lie within the limit decides nothing; empty of other figures."""
+    if finding.outcome is not Outcome.UNKNOWN or not found.doubted:
+        return ""
+    doubt = explain_doubt(inputs.record, found).rstrip(".")
+    return f" Undecided, because the figure is doubted{f': {doubt}' if doubt else ''}."
+
+
+def _signer(inputs: ReportInputs, found: Measurement) -> str:
+    said = describe_model_signer(inputs.record, inputs.policy, found)
+    return f" {said}." if said else ""
+
+
+def _idle(causes: Sequence[str]) -> str:
+    declared = " and ".join(causes)
+    because = f": the audit file declares {declared}" if declared else " to this model or its data"
+    return f"The rule does not apply{because}."
 
 
 def _drawing(
@@ -318,18 +425,6 @@ def _drawing(
     return draw_gauge(f"gauge-{place}", deciding, limits, words)
 
 
-def _found(
-    inputs: ReportInputs, readings: Sequence[Reading], limits: MetricLimits | None
-) -> tuple[str, ...]:
-    said = [describe_reading(inputs, item, limits) for item in readings[:MOST_READINGS]]
-    hidden = len(readings) - len(said)
-    return (
-        (*said, f"{hidden} more readings are in the table of measurements.")
-        if hidden
-        else (tuple(said))
-    )
-
-
 def describe_reading(
     inputs: ReportInputs, reading: Reading, limits: MetricLimits | None = None
 ) -> str:
@@ -337,13 +432,29 @@ def describe_reading(
     if isinstance(reading, Gap):
         return f"No figure: {gap_name(inputs, reading)} {_because_cards(reading)}"
     words = format_measurement(reading, list_limit_values(limits))
-    said = explain_bound(inputs, reading, words.whole) + "." + name_worst_slice(reading)
-    said += describe_extreme_groups(reading)
+    # Say whose figure the worst slice's is, or nothing of other figures
+    place = reading.details.get("slice") if reading.metric == "worst_slice_error" else None
+    told = place.items() if isinstance(place, Mapping) else ()
+    name = " and ".join(f"{name}: {format_scalar(level)}" for name, level in told)
+    said = (
+        explain_bound(inputs, reading, words.whole)
+        + "."
+        + (f" The slice is {name}." if name else "")
+    )
+    said += describe_extreme_groups(reading) + _signer(inputs, reading)
     if reading.doubted:
         doubt = explain_doubt(inputs.record, reading)
         where = ASTRAY[reading.astray] if reading.astray else ""
-        said += f" It is doubted{where} and cannot keep a rule{f': {doubt}' if doubt else ''}."
+        worst = reading.worst_case
+        only = "" if worst is None else f" unless the limit lies beyond {_worst(reading, worst)}"
+        said += (
+            f" It is doubted{where} and cannot keep a rule{only}{f': {doubt}' if doubt else ''}."
+        )
     return f"{said} {find_suspicion(inputs.record, reading)}".rstrip()
+
+
+def _worst(reading: Measurement, worst: float) -> str:
+    return f"{format_number(worst, reading.unit)}, its worst case"
 
 
 def _because_cards(gap: Gap) -> str:
@@ -353,13 +464,8 @@ def _because_cards(gap: Gap) -> str:
 
 def _short(finding: Finding, deciding: Measurement | None, words: FigureText | None) -> str:
     if deciding is None or words is None:
-        return "not asked" if finding.outcome is Outcome.NOT_APPLICABLE else "no figure"
+        return DASH if finding.outcome is Outcome.NOT_APPLICABLE else "no figure"
     return describe_bound(deciding) + words.value
-
-
-def _where(inputs: ReportInputs, finding: Finding, rule: Rule | None) -> str:
-    check = finding.measure.split("/", 1)[0] if rule is None else rule.check
-    return f"{check_title(inputs, check)}, on target {finding.target}"
 
 
 def _worst_rows(deciding: Measurement | None) -> str:
@@ -373,6 +479,55 @@ def _row_name(row: Json) -> str:
     if not isinstance(row, Mapping):
         return format_scalar(row)
     return f"{row.get('id', '?')} ({row.get('before', '?')} became {row.get('after', '?')})"
+
+
+DECIDING = {Verdict.FAIL: Outcome.FAILED, Verdict.INCONCLUSIVE: Outcome.UNKNOWN}
+MOST_DECIDING, MOST_KEPT = 3, 8
+"""Rules that stand beside a verdict, and beside a pass; all others are in its table."""
+
+
+def is_deciding(finding: Finding, verdict: Verdict) -> bool:
+    """Whether it is of a required rule that kept the verdict from being a pass."""
+    return finding.effect is RuleEffect.DENY and finding.outcome is DECIDING.get(verdict)
+
+
+def list_deciding_cards(cards: Sequence[FindingCard], verdict: Verdict) -> list[FindingCard]:
+    """Return the cards of the rules that decided: all that a pass rests on, the weakest first."""
+    if verdict is Verdict.PASS:
+        required = (card for card in cards if card.finding.effect is RuleEffect.DENY)
+        return [card for card in required if card.finding.outcome is not Outcome.NOT_APPLICABLE]
+    return [card for card in cards if is_deciding(card.finding, verdict)]
+
+
+def sort_by_slack(inputs: ReportInputs, cards: Sequence[FindingCard]) -> list[FindingCard]:
+    """Order the rules of a pass: waived ones, then the nearest to their limit, relative to it."""
+
+    def key(card: FindingCard) -> tuple[bool, float]:
+        return card.finding.outcome is not Outcome.WAIVED, _find_slack(inputs, card.finding)
+
+    return sorted(cards, key=key)
+
+
+def _find_slack(inputs: ReportInputs, finding: Finding) -> float:
+    """Return how far an interval is from the limit of its rule, as a share of the limit."""
+    rule = inputs.rule(finding.rule)
+    reading = inputs.record.readings[finding.readings[0]] if finding.readings else None
+    span = build_figure_range(reading) if isinstance(reading, Measurement) else None
+    if span is None or rule is None or rule.limits is None:
+        return math.inf
+    least, most = rule.limits.least, rule.limits.most
+    ends = [(span.low - least) / abs(least)] if least else []
+    ends += [(most - span.high) / abs(most)] if most else []
+    return min(ends, default=math.inf)
+
+
+def merge_targets(cards: Sequence[FindingCard]) -> list[tuple[FindingCard, tuple[str, ...]]]:
+    """Return one card of each rule that reads alike on several targets, with these targets."""
+    alike: dict[tuple[str, str, str, Outcome], list[FindingCard]] = {}
+    for card in cards:
+        of = card.finding
+        alike.setdefault((of.name, card.headline, card.remedy, of.outcome), []).append(card)
+    return [(same[0], tuple(card.finding.target for card in same)) for same in alike.values()]
 
 
 def select_required(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -421,29 +576,20 @@ def build_finding_references(
 ) -> tuple[FindingReference, ...]:
     """Return every finding of the cards, worst first; only the first ``most`` cards are shown."""
     several = len(inputs.record.request.targets) > 1
-    return tuple(
-        FindingReference(
-            finding=card.finding,
-            word=OUTCOMES[card.finding.outcome],
-            where=f", on {card.finding.target}" if several else "",
-            value=card.value,
-            interval=_interval(inputs, card.finding),
-            asked=card.asked,
-            anchor=card.anchor if place < most else "",
+    found = []
+    for place, card in enumerate(shown):
+        found.append(
+            FindingReference(
+                finding=card.finding,
+                word=OUTCOMES[card.finding.outcome],
+                where=f", on {card.finding.target}" if several else "",
+                value=card.value,
+                interval=card.interval,
+                asked=card.asked,
+                anchor=card.anchor if place < most else "",
+            )
         )
-        for place, card in enumerate(shown)
-    )
-
-
-def _interval(inputs: ReportInputs, finding: Finding) -> str:
-    """Return the interval of the deciding figure, where it is one."""
-    readings = inputs.record.readings
-    deciding = readings[finding.readings[0]] if finding.readings else None
-    rule = inputs.rule(finding.rule)
-    limits = list_limit_values(None if rule is None else rule.limits)
-    return (
-        format_measurement(deciding, limits).interval if isinstance(deciding, Measurement) else ""
-    )
+    return tuple(found)
 
 
 def group_by_rule(found: Sequence[FindingReference]) -> Mapping[str, tuple[FindingReference, ...]]:
@@ -455,7 +601,7 @@ def group_by_rule(found: Sequence[FindingReference]) -> Mapping[str, tuple[Findi
 
 
 def build_findings_table(found: Sequence[FindingReference], most: int) -> ReportTable | None:
-    """Return findings as a table of outcome, figure and what was asked, or nothing without any."""
+    """Return findings as a table of outcome, figure and requirement, or nothing without any."""
     if not found:
         return None
     rows = tuple(
@@ -469,5 +615,5 @@ def build_findings_table(found: Sequence[FindingReference], most: int) -> Report
         for item in found[:most]
     )
     return ReportTable(
-        ("Rule", "Outcome", "Measured", "Interval", "Asked"), rows, len(found) - len(rows)
+        ("Rule", "Outcome", "Measured", "Interval", "Required"), rows, len(found) - len(rows)
     )

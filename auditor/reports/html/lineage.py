@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from auditor.domain.json import digest_json
-from auditor.domain.lineage import LineageEdge
 from auditor.domain.provenance import build_provenance
 from auditor.domain.records import AuditRecord
 from auditor.reports.lineage_trace import (
@@ -76,7 +75,11 @@ def draw_lineage(record: AuditRecord) -> SvgDrawing | None:
         return None
     stated = build_provenance(record)
     run = stated.activities[0]
-    root = next(edge.source for edge in stated.edges if _made_by(edge, run.id))
+    root = next(
+        edge.source
+        for edge in stated.edges
+        if (edge.relation, edge.destination) == ("wasGeneratedBy", run.id)
+    )
     trace = LineageTrace.of((root,), stated.edges, stated.entities, stated.activities)
     done = GraphBox(run.id, RAN, run.kind.capitalize(), run.ended, f"{run.id}, ended {run.ended}")
     came = f"Record: {record.verdict.value}"
@@ -85,10 +88,6 @@ def draw_lineage(record: AuditRecord) -> SvgDrawing | None:
     boxes = [_box(trace, group) for group in groups]
     shown = [*boxes, done, made]
     return draw_layered_graph(KEY, TITLE, HEADS, shown, _arrows(groups, boxes, run.id, root))
-
-
-def _made_by(edge: LineageEdge, run: str) -> bool:
-    return (edge.relation, edge.destination) == ("wasGeneratedBy", run)
 
 
 def _groups(trace: LineageTrace, run: str, root: str) -> Iterator[_NodeGroup]:
@@ -142,7 +141,7 @@ def _box(trace: LineageTrace, group: _NodeGroup) -> GraphBox:
         return GraphBox(
             node, group.column, f"{name} {called}".strip(), shorten_node_id(node), whole
         )
-    together = digest_json(sorted(group.nodes)).removeprefix("sha256:")
+    together = digest_json(sorted(group.nodes)).hex
     kind = parse_node_kind(group.nodes[0])
     words = f"{len(group.nodes)} together {together[:SHORT]}…"
     whole = f"{len(group.nodes)} of kind {kind}; the list of their ids has the digest {together}"
@@ -207,15 +206,14 @@ def build_tree_lines(trace: LineageTrace) -> Iterator[TreeLine]:
         )
         if not again:
             opened.add(node)
-            waiting.extend(reversed(list(_branches(trace, node, branch.below))))
-
-
-def _branches(trace: LineageTrace, node: str, below: str) -> Iterator[_TreeBranch]:
-    groups = list(_groups_tree(trace, node))
-    for place, (role, nodes) in enumerate(groups):
-        last = place == len(groups) - 1
-        stem, onward = ("└─ ", "   ") if last else ("├─ ", "│  ")
-        yield _TreeBranch(role, nodes, below + stem, below + onward)
+            branches = []
+            below = branch.below
+            groups = list(_groups_tree(trace, node))
+            for place, (role, nodes) in enumerate(groups):
+                last = place == len(groups) - 1
+                stem, onward = ("└─ ", "   ") if last else ("├─ ", "│  ")
+                branches.append(_TreeBranch(role, nodes, below + stem, below + onward))
+            waiting.extend(reversed(branches))
 
 
 def _groups_tree(trace: LineageTrace, node: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -2,37 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
+from auditor.domain.number_text import format_coordinates, format_measurement
 from auditor.domain.readings import Measurement
+from auditor.domain.report_blocks import ReportSection
+from auditor.domain.report_panels import BlockPanel
 from auditor.reports.figures.attack_costs import build_attack_log
-from auditor.reports.figures.data import (
-    area_panels,
-    copy_panels,
-    leak_panels,
-    population_panels,
-    suspect_panels,
-)
-from auditor.reports.figures.fairness import group_panels, slice_panels
-from auditor.reports.figures.panel import FigureLog, FigurePanel, FigureSection
-from auditor.reports.figures.privacy import (
-    column_panels,
-    fidelity_panels,
-    membership_panels,
-    obfuscation_panels,
-    poison_panels,
-    proximity_panels,
-    scan_panels,
-)
-from auditor.reports.figures.quality import (
-    confidence_sequence_panels,
-    drift_panels,
-    group_line_panels,
-    latency_panels,
-    period_panels,
-    reliability_panels,
-)
+from auditor.reports.figures.panel import FigureLog, FigurePanel, FigureSection, to_figure_panel
 from auditor.reports.figures.robustness import (
     attack_panels,
     breaking_size_panels,
@@ -41,51 +19,27 @@ from auditor.reports.figures.robustness import (
     move_panels,
     subgroup_panels,
 )
-from auditor.reports.html.run_details import shorten_digest
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_measurement
-from auditor.reports.wording import (
-    describe_bound,
-    format_coordinates,
-    list_limit_values,
-    metric_title,
+from auditor.reports.html.check_blocks import (
+    bind_block,
+    list_placed_checks,
+    no_evidence,
 )
+from auditor.reports.html.run_details import shorten_digest
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.wording import describe_bound, list_limit_values, metric_title
 
+SECTIONS = [section for section in ReportSection if section is not ReportSection.OWN]
 MOST_PANELS = 24
 """In one section: a record of many targets has more to draw than anybody reads."""
 Draw = Callable[[ReportInputs, Sequence[Measurement], str], Iterator[FigurePanel]]
 
-SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
+KINDS: Mapping[ReportSection, tuple[Draw, ...]] = MappingProxyType(
     {
-        "In daily use": (
-            reliability_panels,
-            group_panels,
-            group_line_panels,
-            latency_panels,
-        ),
-        "Where it is worse": (slice_panels,),
-        "Over time": (period_panels, confidence_sequence_panels, drift_panels),
-        "Under attack": (attack_panels, breaking_size_panels, subgroup_panels, move_panels),
-        "What it gives away": (
-            membership_panels,
-            obfuscation_panels,
-            column_panels,
-            fidelity_panels,
-            proximity_panels,
-        ),
-        "Under noise, faults and other views": (grid_panels, budget_panels),
-        "If the training data were poisoned": (poison_panels,),
-        "The data": (
-            population_panels,
-            suspect_panels,
-            scan_panels,
-            leak_panels,
-            copy_panels,
-            area_panels,
-        ),
+        ReportSection.ATTACK: (attack_panels, breaking_size_panels, subgroup_panels, move_panels),
+        ReportSection.NOISE: (grid_panels, budget_panels),
     }
 )
-ATTACK = "Under attack"
+"""What is drawn of the figures of several checks together, by their metrics."""
 FOUND = (
     "Each mark of an attack is the most accuracy that the model can have against inputs changed "
     "by up to that budget: so many wrong answers were found, and a stronger attack may find more. "
@@ -105,17 +59,40 @@ MASKED = (
 def build_figure_sections(inputs: ReportInputs) -> tuple[FigureSection, ...]:
     """Return every plot that the record's readings give, by question and target by target."""
     found = []
-    for place, (title, draws) in enumerate(SECTIONS.items()):
+    for place, section in enumerate(SECTIONS):
         panels: list[FigurePanel] = []
         for index, measured in enumerate(_by_target(inputs)):
-            for step, draw in enumerate(draws):
-                panels.extend(draw(inputs, measured, f"plot-{place}-{index}-{step}"))
+            key = f"plot-{place}-{index}"
+            panels += _blocks(inputs, section, measured, f"{key}-block")
+            for step, draw in enumerate(KINDS.get(section, ())):
+                panels += draw(inputs, measured, f"{key}-{step}")
         if panels:
-            logs = tuple(_logs(inputs)) if title == ATTACK else ()
-            lead = tuple(_lead(inputs)) if title == ATTACK else ()
+            attack = section is ReportSection.ATTACK
+            logs = tuple(_logs(inputs)) if attack else ()
+            lead = tuple(_lead(inputs)) if attack else ()
             shown = tuple(panels[:MOST_PANELS])
-            found.append(FigureSection(title=title, lead=lead, panels=shown, logs=logs))
+            found.append(FigureSection(title=section.value, lead=lead, panels=shown, logs=logs))
     return tuple(found)
+
+
+def _blocks(
+    inputs: ReportInputs, section: ReportSection, measured: Sequence[Measurement], key: str
+) -> Iterator[FigurePanel]:
+    """Yield the panels of the checks whose blocks stand in a section, of one target's figures."""
+    for check in list_placed_checks(inputs, section):
+        mine = [m for m in measured if m.check == check.id]
+        if not mine or check.block is None or (check.place.once and not _first(inputs, mine[0])):
+            continue
+        draw = bind_block(inputs, check, mine[0])
+        for at, part in enumerate(draw(mine, no_evidence).parts if draw else ()):
+            if isinstance(part, BlockPanel):
+                yield to_figure_panel(part, mine[0].target, f"{key}-{check.place.order}-{at}")
+
+
+def _first(inputs: ReportInputs, of: Measurement) -> bool:
+    """Whether the first figure of a check is of the same target as this one."""
+    first = (m for m in inputs.record.readings if isinstance(m, Measurement))
+    return next(m for m in first if m.check == of.check).target == of.target
 
 
 def _lead(inputs: ReportInputs) -> Iterator[str]:
@@ -144,7 +121,7 @@ def _by_target(inputs: ReportInputs) -> Iterator[list[Measurement]]:
 
 SAME = "as above"
 """Figures of one check rest on the same evidence, which is listed once in a row of them."""
-MOST_ROWS = 1_000
+MOST_ROWS, MOST_EVIDENCE = 1_000, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,30 +141,35 @@ class MeasurementRow:
 
 def build_measurement_rows(inputs: ReportInputs) -> tuple[MeasurementRow, ...]:
     """Return every measurement, in the record's order."""
-    limits = _limits(inputs)
-    rows = [
-        _row(inputs, item, limits[index])
-        for index, item in enumerate(inputs.record.readings)
-        if isinstance(item, Measurement)
-    ]
-    above = ["", *(row.evidence for row in rows)]
-    return tuple(
-        replace(row, evidence=SAME) if row.evidence and row.evidence == before else row
-        for row, before in zip(rows, above, strict=False)
-    )
-
-
-def _limits(inputs: ReportInputs) -> Mapping[int, tuple[float, ...]]:
-    """Return the limits by which each reading was judged: rounding must not cross one."""
-    found: defaultdict[int, tuple[float, ...]] = defaultdict(tuple)
+    # The limits by which each reading was judged: rounding must not cross one
+    limits: defaultdict[int, tuple[float, ...]] = defaultdict(tuple)
     for finding in inputs.record.findings:
         rule = inputs.rule(finding.rule)
         for index in finding.readings:
-            found[index] += () if rule is None else list_limit_values(rule.limits)
-    return found
+            limits[index] += () if rule is None else list_limit_values(rule.limits)
+    found = {
+        index: item
+        for index, item in enumerate(inputs.record.readings)
+        if isinstance(item, Measurement)
+    }
+    above = [(), *(item.evidence for item in found.values())]
+    return tuple(
+        _row(inputs, item, limits[index], _list_evidence(item, before))
+        for (index, item), before in zip(found.items(), above, strict=False)
+    )
 
 
-def _row(inputs: ReportInputs, m: Measurement, limits: tuple[float, ...]) -> MeasurementRow:
+def _list_evidence(m: Measurement, above: tuple[str, ...]) -> str:
+    if m.evidence and m.evidence == above:
+        return SAME
+    hidden = len(m.evidence) - MOST_EVIDENCE
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return ", ".join(shorten_digest(item) for item in m.evidence[:MOST_EVIDENCE]) + more
+
+
+def _row(
+    inputs: ReportInputs, m: Measurement, limits: tuple[float, ...], evidence: str
+) -> MeasurementRow:
     words = format_measurement(m, limits)
     return MeasurementRow(
         measure=f"{m.check}/{m.metric}",
@@ -198,5 +180,5 @@ def _row(inputs: ReportInputs, m: Measurement, limits: tuple[float, ...]) -> Mea
         interval=words.interval or "exact",
         sure=words.sure,
         remark="doubted" if m.doubted else "",
-        evidence=", ".join(shorten_digest(item) for item in m.evidence),
+        evidence=evidence,
     )

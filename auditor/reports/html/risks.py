@@ -1,21 +1,23 @@
-"""Declared risks beside what the rules that evidence them found; the open ones first."""
+"""Report rows of declared risks beside the findings of their rules, open ones first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from auditor.domain.ai_system import SystemRisk
 from auditor.domain.findings import Outcome
 from auditor.reports.html.findings import FindingReference, ReportTable, TableCell, group_by_rule
-from auditor.reports.inputs import ReportInputs
+from auditor.reports.html.unjudged import list_unjudged_figures
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import SEVERITIES
 
 BAD = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.WAIVED})
 """Leave to break a rule holds a hazard down no more than breaking it does."""
 MOST_FINDINGS = 8
 MOST_RISKS = 100
-ABSENT = "is no rule of this policy"
+ABSENT = "is not a rule of this policy"
 SILENT = "No rule evidences it"
+UNJUDGED = "figures that no rule judges are worse (see Limits of this verdict)"
 
 
 class RiskStatus(IntEnum):
@@ -30,11 +32,15 @@ class RiskStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RiskRow:
-    """A risk with the findings that evidence it; ``absent`` are rules that the policy lacks."""
+    """A risk with the findings that evidence it; ``absent`` are rules that the policy lacks.
+
+    ``unjudged``: checks of the same families have bad figures that no rule judges.
+    """
 
     risk: SystemRisk
     findings: tuple[FindingReference, ...]
     absent: tuple[str, ...]
+    unjudged: bool = False
 
     @property
     def bad(self) -> int:
@@ -60,13 +66,13 @@ class RiskRow:
     def acceptance(self) -> str:
         """Who accepts what is left, and since when."""
         accepted = self.risk.accepted
-        return "nobody" if accepted is None else f"{accepted.by}, on {accepted.on}"
+        return "not accepted" if accepted is None else f"{accepted.by}, on {accepted.on}"
 
     @property
     def said(self) -> str:
         """Say how the risk stands, in a sentence."""
         found = self._found
-        return found if self.risk.accepted else f"{found}; nobody accepts what is left"
+        return found if self.risk.accepted else f"{found}; what is left is not accepted"
 
     @property
     def _found(self) -> str:
@@ -76,16 +82,17 @@ class RiskRow:
             return "; ".join(self._open)
         if not any(_was_asked(item) for item in self.findings):
             return "No rule about it was asked here"
-        if any(item.finding.outcome is Outcome.WITHSTOOD for item in self.findings):
-            return "Every rule about it is kept, as far as these attacks can tell"
-        return "Every rule about it is kept"
+        withstood = any(item.finding.outcome is Outcome.WITHSTOOD for item in self.findings)
+        kept = "Every rule about it is kept"
+        told = f"{kept}, as far as these attacks can tell" if withstood else kept
+        return f"{told}, but {UNJUDGED}" if self.unjudged else told
 
     @property
     def _open(self) -> list[str]:
         outcomes = [item.finding.outcome for item in self.findings]
         counted = {
             "failed": outcomes.count(Outcome.FAILED),
-            "not decided": outcomes.count(Outcome.UNKNOWN),
+            "undecided": outcomes.count(Outcome.UNKNOWN),
             "waived": outcomes.count(Outcome.WAIVED),
             "not in this policy": len(self.absent),
         }
@@ -110,13 +117,18 @@ def build_risk_rows(inputs: ReportInputs, found: Sequence[FindingReference]) -> 
         return ()
     grouped = group_by_rule(found)
     order = {severity: place for place, severity in enumerate(SEVERITIES)}
-    rows = [_row(item, grouped) for item in paper.risks]
+    bad = {check.partition(".")[0] for check, _ in list_unjudged_figures(inputs)}
+    rows = [_row(item, grouped, bad) for item in paper.risks]
     return tuple(sorted(rows, key=lambda row: (row.standing, order[row.risk.severity])))
 
 
-def _row(risk: SystemRisk, grouped: Mapping[str, tuple[FindingReference, ...]]) -> RiskRow:
+def _row(
+    risk: SystemRisk, grouped: Mapping[str, tuple[FindingReference, ...]], bad: Collection[str]
+) -> RiskRow:
     findings = tuple(item for rule in risk.rules for item in grouped.get(rule, ()))
-    return RiskRow(risk, findings, tuple(rule for rule in risk.rules if rule not in grouped))
+    absent = tuple(rule for rule in risk.rules if rule not in grouped)
+    families = {item.finding.measure.partition(".")[0] for item in findings}
+    return RiskRow(risk, findings, absent, unjudged=not families.isdisjoint(bad))
 
 
 def build_risks_table(rows: Sequence[RiskRow]) -> ReportTable:

@@ -1,17 +1,23 @@
 """Run details of the report: model, data, targets, hardware, tool version, and provenance."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.evidence_levels import TargetEvidence, assess_evidence, read_operator_counts
+from auditor.domain.export_origin import ExportOrigin
 from auditor.domain.json import Json
+from auditor.domain.number_text import find_scale, format_count, format_duration, format_scalar
 from auditor.domain.readings import Unit
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import EvidenceLevel, ModelInterface, TargetSpec
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import find_scale, format_count, format_scalar
+from auditor.reports.rendering_inputs import ReportInputs
 
 MOST_KINDS = 12
+SHIPPED = ("cpu",)
+"""Names of targets that every audit file has; all others are free text."""
+CALLED = "which the audit file calls"
 LEVELS: Mapping[EvidenceLevel, str] = {
     EvidenceLevel.VERIFIED: "verified on target",
     EvidenceLevel.MEASURED: "measured",
@@ -140,36 +146,53 @@ def build_request_facts(inputs: ReportInputs) -> tuple[RunFact, ...]:
         RunFact("Tags", ", ".join(request.tags) or "none"),
         RunFact("Artifact", _artifact_digest(inputs), code=True),
     ]
+    if request.exported is not None:
+        facts.append(RunFact("Origin, stated by the owner", describe_export(request.exported)))
     if request.artifact is not None:
         facts += [
-            RunFact(f"File {file.name}", f"{format_size(file)}, sha256:{file.sha256}", code=True)
+            RunFact(f"File {file.name}", f"{format_size(file)}, {file.digest}", code=True)
             for file in request.artifact.files
         ]
-    facts += _request_details(inputs)
-    return (*facts, *(RunFact(f"Tool, {item.name}", item.text) for item in _flattened(record.tool)))
-
-
-def _request_details(inputs: ReportInputs) -> list[RunFact]:
-    request, record = inputs.record.request, inputs.record
-    facts = [
+    request_details = [
         RunFact(f"Data, {item.role}", f"{item.rows:,} rows, {item.digest}", code=True)
         for item in request.datasets
     ]
-    facts += [
+    request_details += [
         RunFact(
             "Policy", f"{request.policy.name} {request.policy.version}, {request.policy.digest}"
         ),
         RunFact("Audit file", request.audit_file, code=True),
         RunFact("Request", request.digest, code=True),
         RunFact("Seed", str(request.seed)),
-        RunFact("Budget", request.budget.value),
+        RunFact("Budget", format_budget(request)),
         RunFact("Checks", ", ".join(request.only) if request.only else "every one that can answer"),
         RunFact("Confidence of the intervals", f"{record.confidence * 100:g} %"),
     ]
     if request.claims:
         claims = ", ".join(f"{key} = {_flat(value)}" for key, value in request.claims.items())
-        facts.append(RunFact("Claims of the owner", claims))
-    return facts
+        request_details.append(RunFact("Claims of the owner", claims))
+    facts += request_details
+    return (*facts, *(RunFact(f"Tool, {item.name}", item.text) for item in _flattened(record.tool)))
+
+
+def format_budget(request: AuditRequest) -> str:
+    """Write a budget, and the time that the audit was allowed in place of it."""
+    if request.max_minutes is None:
+        return request.budget.value
+    return f"{request.budget.value}, at most {format_duration(request.seconds)} of target time"
+
+
+def describe_export(origin: ExportOrigin) -> str:
+    """Say what an artifact was exported from, and how its answers compare with the original's."""
+    found = origin.difference
+    agree = ""
+    if found.equal is not None:
+        agree = f"decisions agree on {found.equal:,} of {found.rows:,} rows, "
+    return (
+        f"Exported from {origin.original} ({origin.library} {origin.library_version}) by "
+        f"{origin.exporter} {origin.exporter_version}; {agree}largest "
+        f"difference of {found.of} {found.largest:.2g} on {found.rows:,} rows"
+    )
 
 
 def build_target_facts(inputs: ReportInputs) -> tuple[TargetFacts, ...]:
@@ -177,14 +200,49 @@ def build_target_facts(inputs: ReportInputs) -> tuple[TargetFacts, ...]:
     return tuple(_target(inputs, spec) for spec in inputs.record.request.targets)
 
 
-def describe_target(inputs: ReportInputs, spec: TargetSpec) -> str:
-    """Name a target, its processor, and what may be said of where it ran."""
-    found = inputs.record.fingerprints.get(spec.name)
-    facts = {} if found is None else {f.name: f.text for f in _flattened(found.identity_facts)}
-    told = ", ".join(
-        item for item in (_processor(facts), name_evidence_level(inputs, spec)) if item
-    )
-    return f"{spec.name} ({told})"
+def describe_targets(inputs: ReportInputs) -> str:
+    """Name the targets, their processors, and what may be said of where they ran."""
+    if inputs.record.request.predictions_only:
+        return "no model ran: predictions were given"
+    alike: dict[str, list[str]] = {}
+    for spec in inputs.record.request.targets:
+        found = inputs.record.fingerprints.get(spec.name)
+        facts = {} if found is None else {f.name: f.text for f in _flattened(found.identity_facts)}
+        told = (_processor(facts), name_evidence_level(inputs, spec))
+        alike.setdefault(", ".join(filter(None, told)), []).append(spec.name)
+    named = {told: ", ".join(map(_quote_target, names)) for told, names in alike.items()}
+    return "; ".join(f"{names} ({told})" for told, names in named.items())
+
+
+def _quote_target(name: str) -> str:
+    return name if name in SHIPPED else f"“{name}”"
+
+
+def name_places(record: AuditRecord) -> tuple[str, ...]:
+    """Name what the audit ran on: machines, with the free names that the audit file gives them."""
+    alike: dict[str, list[str]] = {}
+    for spec in record.request.targets:
+        alike.setdefault(_name_machine(record, spec), []).append(spec.name)
+    return tuple(_name_place(machine, names) for machine, names in alike.items())
+
+
+def list_free_names(record: AuditRecord) -> tuple[str, ...]:
+    """Return the same where a name is the audit file's own, and not that of a shipped target."""
+    return tuple(text for text in name_places(record) if CALLED in text)
+
+
+def _name_place(machine: str, names: Sequence[str]) -> str:
+    if list(names) == list(SHIPPED):
+        return f"{names[0]} ({machine})" if machine else names[0]
+    quoted = " and ".join(f"“{name}”" for name in names)
+    return f"{machine or 'a target'}, {CALLED} {quoted}"
+
+
+def _name_machine(record: AuditRecord, spec: TargetSpec) -> str:
+    """Name the processor and the runtime of a target, or of each half of a cascade."""
+    found = record.fingerprints.get(spec.name)
+    said = () if found is None else describe_machines(found.identity_facts, name_chip)
+    return " and ".join(filter(None, said))
 
 
 def build_edge_rows(inputs: ReportInputs) -> tuple[LineageEdgeRow, ...]:
@@ -204,8 +262,14 @@ def _artifact_digest(inputs: ReportInputs) -> str:
     request = inputs.record.request
     if request.artifact is not None:
         return request.artifact.digest
-    served = any(target.endpoints for target in request.targets)
-    return f"none: only {'a served model' if served else 'predictions'} audited"
+    return f"none: only {describe_answering_model(request)} audited"
+
+
+def describe_answering_model(request: AuditRequest) -> str:
+    """Say what answers in an audit that names no file."""
+    if any(place.callable for target in request.targets for place in target.places):
+        return "a Python function"
+    return "a served model" if any(it.brings_model for it in request.targets) else "predictions"
 
 
 def _target(inputs: ReportInputs, spec: TargetSpec) -> TargetFacts:
@@ -227,6 +291,9 @@ def _target(inputs: ReportInputs, spec: TargetSpec) -> TargetFacts:
 
 def _declared(spec: TargetSpec) -> str:
     """Say what the audit file asked for: a served model, two halves, or a runtime."""
+    if spec.callable is not None:
+        source = "" if spec.callable.source is None else f", source {spec.callable.source}"
+        return f"the Python function {spec.callable.function}{source}"
     if spec.endpoint is not None:
         model = f", model {spec.endpoint.model}" if spec.endpoint.model else ""
         return f"a served model at {spec.endpoint.url} ({spec.endpoint.protocol.value}{model})"
@@ -241,14 +308,17 @@ def _declared(spec: TargetSpec) -> str:
     return f"{spec.runtime} with {spec.provider}, {threads}{played}{fallback}"
 
 
-def describe_machines(facts: Mapping[str, Json]) -> Iterator[str]:
+def describe_machines(
+    facts: Mapping[str, Json], write: Callable[[Mapping[str, Json]], str] | None = None
+) -> Iterator[str]:
     """Say processor, system and runtime of a target, or of each half of a cascade."""
+    write = write or _machine
     halves = [(name, facts.get(name)) for name in ("edge", "cloud")]
     inner = [(name, half) for name, half in halves if isinstance(half, Mapping)]
     if not inner:
-        yield _machine(facts)
+        yield write(facts)
     for name, half in inner:
-        said = _machine(half)
+        said = write(half)
         yield f"{name.capitalize()}: {said}" if said else ""
 
 
@@ -262,9 +332,15 @@ def _machine(facts: Mapping[str, Json]) -> str:
     return f"{said}. " if said else ""
 
 
+def name_chip(facts: Mapping[str, Json]) -> str:
+    """Name processor and runtime in a few words, as far as the facts do."""
+    known = {fact.name: fact.text for fact in _flattened(facts)}
+    runtime = " ".join(known[key] for key in ("runtime, name", "runtime, version") if key in known)
+    return ", ".join(filter(None, (_processor(known), runtime)))
+
+
 def _processor(known: Mapping[str, str]) -> str:
-    played = known.get("machine, cpu, emulated", "")
-    return f"{played} (emulated)" if played else known.get("machine, cpu, model", "")
+    return known.get("machine, cpu, emulated") or known.get("machine, cpu, model", "")
 
 
 def _interface(found: ModelInterface) -> str:

@@ -1,14 +1,16 @@
-"""Which readings are compared between targets: the same figure, at the same place, on each."""
+"""Pairs of the same reading on different targets, for the comparison in the report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from auditor.domain.number_text import format_change_size, format_coordinates
 from auditor.domain.readings import Gap, Measurement, Unit
-from auditor.reports.figures.panel import first_coordinate, interval_ends, series_name
+from auditor.domain.report_blocks import Headline, HeadlineKind
+from auditor.domain.report_panels import first_coordinate, interval_ends
+from auditor.reports.figures.panel import series_name
 from auditor.reports.figures.robustness import LEAST, MOST
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_change_size
-from auditor.reports.wording import REASONS, format_coordinates, metric_title
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.wording import REASONS, metric_title
 
 Key = tuple[str, str, tuple[tuple[str, object], ...]]
 
@@ -41,30 +43,38 @@ class TargetComparison:
 def list_target_comparisons(inputs: ReportInputs) -> Iterator[TargetComparison]:
     """Yield what a change of chip may move, each that at least one target has."""
     for item in (
-        find_plain_metric(inputs, "quality.accuracy", "accuracy", "Accuracy"),
-        find_plain_metric(inputs, "quality.calibration", "debiased_l2", "Calibration error"),
+        find_headline(inputs, HeadlineKind.QUALITY),
+        find_headline(inputs, HeadlineKind.CERTAINTY),
         find_worst_gap(inputs),
         find_robust_accuracy(inputs),
-        find_plain_metric(
-            inputs, "hardware.parity", "flip_rate", "Decisions that differ from the reference"
-        ),
+        find_headline(inputs, HeadlineKind.SAMENESS),
     ):
         if item is not None:
             yield item
 
 
-def find_plain_metric(
-    inputs: ReportInputs, check: str, metric: str, title: str, place: str = ""
-) -> TargetComparison | None:
-    """Return a metric of the whole sample that has no coordinates."""
-    return _of(inputs, (check, metric, ()), title, place)
+def find_headline(inputs: ReportInputs, kind: HeadlineKind) -> TargetComparison | None:
+    """Return the first figure of a kind that any target has, of the whole sample."""
+    for check, metric, headline in _headlines(inputs, kind):
+        found = _of(inputs, (check, metric, ()), headline.title, headline.place)
+        if found is not None:
+            return found
+    return None
+
+
+def _headlines(inputs: ReportInputs, kind: HeadlineKind) -> Iterator[tuple[str, str, Headline]]:
+    for name, check in sorted(inputs.checks.items()):
+        for metric, headline in check.headlines.items():
+            if headline.kind is kind:
+                yield name, metric, headline
 
 
 def find_worst_gap(inputs: ReportInputs) -> TargetComparison | None:
     """Return the gap between groups that is widest on any target, the same one on each."""
+    told = {(check, metric): it for check, metric, it in _headlines(inputs, HeadlineKind.GROUPS)}
     key = _chosen(
         inputs,
-        lambda m: m.check == "fairness.groups" and m.metric.endswith("_gap"),
+        lambda m: (m.check, m.metric) in told,
         lambda group: (max((interval_ends(m) or (0.0,))[0] for m in group),),
     )
     if key is None:
@@ -72,7 +82,7 @@ def find_worst_gap(inputs: ReportInputs) -> TargetComparison | None:
     check, metric, where = key
     what = metric_title(inputs, check, metric).lower()
     column = dict(where).get("group_column")
-    return _of(inputs, key, "Widest gap between groups", f"{what}{f' by {column}' * bool(column)}")
+    return _of(inputs, key, told[check, metric].title, f"{what}{f' by {column}' * bool(column)}")
 
 
 def find_robust_accuracy(inputs: ReportInputs) -> TargetComparison | None:
@@ -98,19 +108,15 @@ def find_robust_accuracy(inputs: ReportInputs) -> TargetComparison | None:
     check, _, where = attacked
     places = dict(where)
     eps, norm = places.get("eps"), str(places.get("norm", ""))
-    at = _where(where)
+    at = format_coordinates(
+        {name: v for name, v in where if isinstance(v, bool | int | float | str)}
+    )
     if isinstance(eps, int | float) and norm:
         at = f"a change of {format_change_size(norm, eps)}"
     return _of(
         inputs, attacked, "Accuracy under attack",
         ", ".join(part for part in (at, series_name(inputs, check)) if part),
     )  # fmt: skip
-
-
-def _where(where: Sequence[tuple[str, object]]) -> str:
-    return format_coordinates(
-        {name: v for name, v in where if isinstance(v, bool | int | float | str)}
-    )
 
 
 def _key(m: Measurement) -> Key:
@@ -153,17 +159,16 @@ def _of(inputs: ReportInputs, key: Key, title: str, place: str = "") -> TargetCo
     known = inputs.metric(check, metric)
     unit = next(iter(found.values())).unit
     names = [spec.name for spec in inputs.record.request.targets]
-    missing = {name: _why(inputs, name, check, metric) for name in names if name not in found}
+    missing = {}
+    for name in names:
+        if name not in found:
+            gaps = [
+                item
+                for item in inputs.record.readings
+                if isinstance(item, Gap) and item.target == name and item.check == check
+                if item.metric in {"", metric}
+            ]
+            missing[name] = REASONS[gaps[0].reason] if gaps else "not measured here"
     return TargetComparison(
         title, place, unit, bool(known and known.higher_is_better), found, missing
     )
-
-
-def _why(inputs: ReportInputs, target: str, check: str, metric: str) -> str:
-    gaps = [
-        item
-        for item in inputs.record.readings
-        if isinstance(item, Gap) and item.target == target and item.check == check
-        if item.metric in {"", metric}
-    ]
-    return REASONS[gaps[0].reason] if gaps else "not measured here"

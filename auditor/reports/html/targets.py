@@ -1,40 +1,43 @@
 """Comparison of targets in the report: rule matrix, cost, latency, and metrics by chip."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.number_text import format_measurement
 from auditor.domain.policies import RuleEffect
-from auditor.domain.readings import Measurement
+from auditor.domain.readings import Measurement, Unit
 from auditor.domain.record_scope import find_unbound_targets
-from auditor.domain.targets import EvidenceLevel
-from auditor.reports.figures.panel import (
-    FigurePanel,
+from auditor.domain.report_blocks import HeadlineKind
+from auditor.domain.report_panels import (
+    BOUNDS,
     Row,
     format_figure_cells,
     interval_ends,
     list_doubts,
 )
+from auditor.domain.targets import EvidenceLevel
+from auditor.reports.figures.panel import FigurePanel
 from auditor.reports.html.findings import FindingCard
 from auditor.reports.html.run_details import list_untimed_targets, name_evidence_level
 from auditor.reports.html.target_readings import (
     TargetComparison,
-    find_plain_metric,
+    find_headline,
     find_robust_accuracy,
     find_worst_gap,
     list_target_comparisons,
 )
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_measurement
 from auditor.reports.plots.intervals import TargetDot, TargetLane, draw_target_plot
 from auditor.reports.plots.line_plots import FrontAxes, FrontPoint, draw_pareto_front
-from auditor.reports.wording import BOUNDS, EFFECTS, describe_bound
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.waiver_text import describe_target_exception, select_exceptions
+from auditor.reports.wording import EFFECTS, describe_bound
 
 MOST_RULES = 100
 WORDS: Mapping[Verdict, str] = {
-    Verdict.PASS: "may be deployed",
-    Verdict.FAIL: "may not be deployed",
-    Verdict.INCONCLUSIVE: "not decided",
+    Verdict.PASS: "approved",
+    Verdict.FAIL: "not approved",
+    Verdict.INCONCLUSIVE: "undecided",
 }
 AS_OUTCOMES: Mapping[Verdict, Outcome] = {
     Verdict.PASS: Outcome.PASSED,
@@ -55,17 +58,24 @@ class MatrixColumn:
     verdict: Verdict
     level: str
     bound: bool = True
+    exception: str = ""
 
     @property
     def word(self) -> str:
         """The verdict in words: of the file, or of the endpoint that answered in its place."""
         endpoint = self.verdict is Verdict.PASS and not self.bound
-        return "endpoint only" if endpoint else WORDS[self.verdict]
+        only = "endpoint only" if endpoint else ""
+        return "; ".join(filter(None, (only, self.exception))) or WORDS[self.verdict]
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome whose icon and tone the verdict takes."""
-        return AS_OUTCOMES[self.verdict]
+        """The outcome whose tone the verdict takes: a pass that rests on waivers not a pass's."""
+        return Outcome.UNKNOWN if self.exception else AS_OUTCOMES[self.verdict]
+
+    @property
+    def icon(self) -> str:
+        """The icon of the verdict."""
+        return (Outcome.WAIVED if self.exception else self.outcome).value
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,17 @@ def fold_target_verdicts(inputs: ReportInputs) -> Mapping[str, Verdict]:
     }
 
 
+def list_target_exceptions(inputs: ReportInputs) -> Mapping[str, str]:
+    """Return the targets whose own pass rests on waivers, with the words for that."""
+    found = {
+        name: describe_target_exception(
+            select_exceptions(verdict, (it for it in inputs.record.findings if it.target == name))
+        )
+        for name, verdict in fold_target_verdicts(inputs).items()
+    }
+    return {name: words for name, words in found.items() if words}
+
+
 def build_matrix(inputs: ReportInputs, shown: Sequence[FindingCard]) -> RuleMatrix | None:
     """Arrange cards, which come worst first; nothing where there is but one target or no rule."""
     specs = {spec.name: spec for spec in inputs.record.request.targets}
@@ -108,8 +129,15 @@ def build_matrix(inputs: ReportInputs, shown: Sequence[FindingCard]) -> RuleMatr
     unbound = frozenset[str]()
     if inputs.record.request.artifact is not None:
         unbound = frozenset(find_unbound_targets(inputs.record))
+    waived = list_target_exceptions(inputs)
     columns = tuple(
-        MatrixColumn(n, told[n], name_evidence_level(inputs, specs[n]), n not in unbound)
+        MatrixColumn(
+            n,
+            told[n],
+            name_evidence_level(inputs, specs[n]),
+            n not in unbound,
+            waived.get(n, ""),
+        )
         for n in names
     )
     by_rule: dict[str, dict[str, FindingCard]] = {}
@@ -151,7 +179,7 @@ def name_cheapest_target(
 
 
 def _answer(paid: Mapping[str, Measurement], cost: TargetComparison, *, alone: bool) -> str:
-    first = min(paid, key=lambda name: (_value(paid[name]), name))
+    first = min(paid, key=lambda name: ((interval_ends(paid[name]) or (float("inf"),))[0], name))
     words = format_measurement(paid[first])
     interval = f" ({words.interval})" if words.interval else ""
     place = f" {cost.place}" if cost.place else ""
@@ -188,10 +216,6 @@ def _why(
     return ", and ".join(said)
 
 
-def _value(m: Measurement) -> float:
-    return (interval_ends(m) or (float("inf"),))[0]
-
-
 def _overlap(one: Measurement, other: Measurement) -> bool:
     a, b = interval_ends(one), interval_ends(other)
     return a is not None and b is not None and a[1] <= b[2] and b[1] <= a[2]
@@ -213,9 +237,8 @@ def _is(names: Sequence[str]) -> str:
 
 TWO = 2
 HALF = "only the edge of a cascade is timed"
-MONEY = "in the currency of the declared price"
 CHOICE_TITLE = "Cost against what it gives"
-YES, NO, NEITHER = "on it", "beaten", "cannot be compared"
+YES, NO, NEITHER = "yes", "no: another is better", "cannot be compared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,15 +258,12 @@ def weigh_targets(inputs: ReportInputs, key: str) -> TargetChoice:
     names = [spec.name for spec in inputs.record.request.targets]
     told = fold_target_verdicts(inputs)
     halves = {spec.name for spec in inputs.record.request.targets if spec.cascade is not None}
-    price = find_plain_metric(
-        inputs, "hardware.cost", "price_per_million_rows", "Price of a million rows", MONEY
-    )
-    median = find_plain_metric(inputs, "hardware.latency", "p50", "Median time a row (p50)")
-    tail = find_plain_metric(
-        inputs, "hardware.latency", "p99", "Time that 99 of 100 rows keep (p99)"
-    )
-    price, median, tail = (_of_wholes(item, halves) for item in (price, median, tail))
-    cost = _cost(price, median)
+    timed = (HeadlineKind.PRICE, HeadlineKind.TIME, HeadlineKind.TAIL)
+    price, median, tail = (_of_wholes(find_headline(inputs, kind), halves) for kind in timed)
+    if price is None or median is None:
+        cost = price or median
+    else:
+        cost = price if len(price.found) >= len(median.found) else median
     gains = [
         item for item in (find_robust_accuracy(inputs), find_worst_gap(inputs)) if item is not None
     ]
@@ -251,12 +271,17 @@ def weigh_targets(inputs: ReportInputs, key: str) -> TargetChoice:
     front = _front(names, cost, [item for item in weighed if item is not cost])
     untimed = list_untimed_targets(inputs)
     passing = [name for name in names if told[name] is Verdict.PASS]
+    waived = list_target_exceptions(inputs)
+    excepted = "".join(f" {name} is {words}." for name, words in waived.items())
     return TargetChoice(
-        sentence=name_cheapest_target(passing, cost, untimed),
+        sentence=name_cheapest_target(passing, cost, untimed) + excepted,
         lead=_lead(front, weighed),
         places="; ".join(f"{item.title}: {item.place}" for item in weighed if item.place),
-        header=("Target", "Verdict", "Pareto front", *(item.title for item in weighed)),
-        rows=tuple(_row(name, told, weighed, front, untimed) for name in names),
+        header=("Target", "Verdict", "Best trade-off", *(item.title for item in weighed)),
+        rows=tuple(
+            _row(name, waived.get(name) or WORDS[told[name]], weighed, front, untimed)
+            for name in names
+        ),
         panel=_panel(inputs, key, cost, gains, front),
     )
 
@@ -268,15 +293,6 @@ def _of_wholes(item: TargetComparison | None, halves: set[str]) -> TargetCompari
     found = {name: m for name, m in item.found.items() if name not in halves}
     lost = dict.fromkeys(item.found.keys() & halves, HALF)
     return replace(item, found=found, missing={**item.missing, **lost}) if found else None
-
-
-def _cost(
-    price: TargetComparison | None, median: TargetComparison | None
-) -> TargetComparison | None:
-    """Take the price where as many targets have one as have times, else the median time."""
-    if price is None or median is None:
-        return price or median
-    return price if len(price.found) >= len(median.found) else median
 
 
 def _front(
@@ -317,32 +333,32 @@ def _beats(other: Sequence[float], mine: Sequence[float]) -> bool:
 def _lead(front: Mapping[str, bool], weighed: Sequence[TargetComparison]) -> str:
     if not front:
         return (
-            "There is no Pareto front: fewer than two targets have figures of cost and time that "
-            "can be believed."
+            "No trade-off can be weighed: fewer than two targets have figures of cost and time "
+            "that can be believed."
         )
     told = ", ".join(item.title[0].lower() + item.title[1:] for item in weighed)
     return (
-        "A target is on the Pareto front if no other is at least as good in every figure and "
+        "A target is a best trade-off if no other is at least as good in every figure and "
         f"better in one. Weighed are, by their values: {told}."
     )
 
 
 def _row(
     name: str,
-    told: Mapping[str, Verdict],
+    verdict: str,
     weighed: Sequence[TargetComparison],
     front: Mapping[str, bool],
     untimed: Mapping[str, EvidenceLevel],
 ) -> Row:
     place = NEITHER if name not in front else YES if front[name] else NO
     cells = (_cell(item, name, untimed.get(name)) for item in weighed)
-    return name, WORDS[told[name]], place, *cells
+    return name, verdict, place, *cells
 
 
 def _cell(item: TargetComparison, name: str, level: EvidenceLevel | None) -> str:
     m = item.found.get(name)
     if m is None:
-        timed = item.title.startswith(("Price", "Median time", "Time that"))
+        timed = item.unit is Unit.SECOND or item.title.startswith("Price")
         never = f"never timed ({level.value})" if timed and level is not None else ""
         return never or f"no figure: {item.missing[name]}"
     words = format_measurement(m)
@@ -357,9 +373,15 @@ def _panel(
     gains: Sequence[TargetComparison],
     front: Mapping[str, bool],
 ) -> FigurePanel | None:
-    accuracy = find_plain_metric(inputs, "quality.accuracy", "accuracy", "Accuracy")
+    accuracy = find_headline(inputs, HeadlineKind.QUALITY)
     for gain in (*(item for item in gains if item.higher), accuracy):
-        spots = list(_spots(cost, gain, front))
+        spots = []
+        for name, best in front.items():
+            paid, got = (None if item is None else item.sure(name) for item in (cost, gain))
+            if isinstance(paid, Measurement) and isinstance(got, Measurement):
+                a, b = interval_ends(paid), interval_ends(got)
+                if a is not None and b is not None:
+                    spots.append(FrontPoint(name, a, b, best))
         if cost is not None and gain is not None and len(spots) >= TWO:
             scales = FrontAxes(cost.title, cost.unit, gain.title, gain.unit)
             return FigurePanel(
@@ -370,17 +392,6 @@ def _panel(
                 drawing=draw_pareto_front(key, CHOICE_TITLE, scales, spots),
             )
     return None
-
-
-def _spots(
-    cost: TargetComparison | None, gain: TargetComparison | None, front: Mapping[str, bool]
-) -> Iterator[FrontPoint]:
-    for name, best in front.items():
-        paid, got = (None if item is None else item.sure(name) for item in (cost, gain))
-        if isinstance(paid, Measurement) and isinstance(got, Measurement):
-            a, b = interval_ends(paid), interval_ends(got)
-            if a is not None and b is not None:
-                yield FrontPoint(name, a, b, best)
 
 
 MOST_TARGETS = 12
@@ -407,13 +418,12 @@ def build_chip_panel(inputs: ReportInputs, key: str) -> FigurePanel | None:
     hidden = len(names) - len(shown)
     more = (f"{hidden} more targets are in the table only.",) if hidden else ()
     flips = any(item.title.startswith("Decisions") for item in found)
+    drawn = [item for item in found if any(name in item.found for name in shown)]
     return FigurePanel(
         title=CHIP_TITLE,
         target="",
         caption=CAPTION,
-        drawing=draw_target_plot(
-            key, CHIP_TITLE, [_lane(item, shown, played) for item in _drawn(found, shown)]
-        ),
+        drawing=draw_target_plot(key, CHIP_TITLE, [_lane(item, shown, played) for item in drawn]),
         header=HEADER,
         rows=tuple(_row_chips(item, name) for item in found for name in names),
         notes=(
@@ -424,23 +434,19 @@ def build_chip_panel(inputs: ReportInputs, key: str) -> FigurePanel | None:
     )
 
 
-def _drawn(found: Sequence[TargetComparison], names: Sequence[str]) -> list[TargetComparison]:
-    return [item for item in found if any(name in item.found for name in names)]
-
-
 def _lane(item: TargetComparison, names: Sequence[str], played: Collection[str]) -> TargetLane:
     better = "more is better" if item.higher else "less is better"
-    dots = tuple(_dot(item, name, played=name in played) for name in names)
+    made = []
+    for name in names:
+        m = item.found.get(name)
+        found = None if m is None else interval_ends(m)
+        if m is None or found is None:
+            made.append(TargetDot(name, words=item.missing.get(name) or "no figure"))
+        else:
+            made.append(TargetDot(name, *found, played=name in played, doubted=m.doubted))
+    dots = tuple(made)
     bounds = {BOUNDS[m.bound].strip() for m in item.found.values()} - {""}
     return TargetLane(", ".join([item.title, *bounds]), item.place, item.unit, better, dots)
-
-
-def _dot(item: TargetComparison, name: str, *, played: bool) -> TargetDot:
-    m = item.found.get(name)
-    found = None if m is None else interval_ends(m)
-    if m is None or found is None:
-        return TargetDot(name, words=f"no figure: {item.missing.get(name, '')}")
-    return TargetDot(name, *found, played=played, doubted=m.doubted)
 
 
 def _row_chips(item: TargetComparison, name: str) -> Row:

@@ -4,37 +4,72 @@ The attempt number is part of the verdict, so that the last of many audits is no
 only one.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from auditor._time import format_moment
 from auditor.domain.baselines import list_rules_kept_by_baseline, load_compared_record
+from auditor.domain.budgets import Budget
 from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.json import Json
-from auditor.domain.policies import EnforcementMode
+from auditor.domain.number_text import format_count, format_counted, format_scalar
+from auditor.domain.policies import EnforcementMode, RuleEffect
+from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.errors import AuditorError
 from auditor.policy.evaluate.engine import WaiverStatus, WaiverUse, evaluate_waivers
+from auditor.policy.pack_names import NOT_THE_PACK, explain_pack_name, name_policy
+from auditor.reports.declarations import ListedStatement, describe_attack_space
 from auditor.reports.html.coverage import list_suspicions
 from auditor.reports.html.findings import FindingCard, select_required
-from auditor.reports.html.run_details import SHORT, RunFact, describe_target, shorten_digest
-from auditor.reports.inputs import ReportInputs
-from auditor.reports.numbers import format_count
+from auditor.reports.html.first_screen import (
+    describe_declared,
+    describe_unasked,
+    describe_waivers,
+    find_signer_name,
+)
+from auditor.reports.html.judged_data import (
+    GROUPS,
+    NO_GROUPS,
+    build_data_facts,
+    describe_constant_decisions,
+)
+from auditor.reports.html.run_details import (
+    RunFact,
+    describe_answering_model,
+    describe_targets,
+    format_budget,
+    name_places,
+    shorten_digest,
+)
+from auditor.reports.html.unjudged import describe_left_aside
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.scope_wording import (
     build_verdict_headline,
     describe_bytes,
     describe_scope,
     name_verdict_subject,
 )
-from auditor.reports.wording import ASSURANCE, describe_eased_settings
+from auditor.reports.signer_text import shorten_key
+from auditor.reports.waiver_text import describe_places, fold_rules, list_exceptions
+from auditor.reports.wording import ASSURANCE
 
 MAY: Mapping[Verdict, str] = MappingProxyType(
     {
-        Verdict.PASS: "may be deployed",
-        Verdict.FAIL: "may not be deployed",
-        Verdict.INCONCLUSIVE: "may not be deployed yet",
+        Verdict.PASS: "is approved for deployment",
+        Verdict.FAIL: "is not approved for deployment",
+        Verdict.INCONCLUSIVE: "is not yet approved for deployment",
+    }
+)
+BY_EXCEPTION = "is approved for deployment by exception"
+PREDICTIONS_MAY: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.PASS: "are approved",
+        Verdict.FAIL: "are not approved",
+        Verdict.INCONCLUSIVE: "are not yet approved",
     }
 )
 MOST_QUESTIONS, MOST_NAMED = 40, 12
@@ -42,26 +77,30 @@ SILENT = "Nothing in the record says what would decide it; read the finding."
 
 
 def describe_decision(inputs: ReportInputs, until: str) -> str:
-    """Say what may be deployed, on what, under which policy, until when, and who says so."""
+    """Say what is approved, on which targets, by which policy, until when, and who signed it."""
     record, request = inputs.record, inputs.record.request
-    words = f"{name_verdict_subject(record)} {MAY[record.verdict]} on {_targets(inputs)}"
-    words += f" under {request.policy.name} {request.policy.version}"
+    subject = name_verdict_subject(record)
+    may = BY_EXCEPTION if list_exceptions(record) else MAY[record.verdict]
+    decided = f"{subject} {may} on {_targets(inputs)}."
+    if request.predictions_only:
+        may = PREDICTIONS_MAY[record.verdict]
+        decided = f"Recorded predictions of {subject} were judged, not a model: they {may}."
+    policy = f"Policy {name_policy(request.policy)}"
     if record.verdict is Verdict.PASS:
-        words += f" until {until}" if until else ", which sets no end to it"
-    return f"{words}, says {_signer(inputs)}."
+        policy += f", valid until {until}" if until else ", valid without an end date"
+    # Name the key by its first digits, as far as one compares by eye
+    digits = shorten_key(inputs.signer)
+    name = find_signer_name(inputs)
+    signer = f"{name}, key {digits}" if name else f"key {digits}"
+    signed = f"Report signed by {signer}." if digits else "The record does not name its signer."
+    return f"{decided} {policy}. {signed}"
 
 
 def _targets(inputs: ReportInputs) -> str:
-    names = [target.name for target in inputs.record.request.targets]
+    names = name_places(inputs.record)
     if len(names) < 2:  # noqa: PLR2004 -- one alone needs no list
         return "".join(names) or "no target"
-    return f"{', '.join(names[:-1])} and {names[-1]} together"
-
-
-def _signer(inputs: ReportInputs) -> str:
-    """Name the key by its first digits, as far as one compares by eye."""
-    digits = inputs.signer.removeprefix("sha256:")[:SHORT]
-    return f"key {digits}" if digits else "a signer whom the record does not name"
+    return f"{'; '.join(names[:-1])}; and {names[-1]}, together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +133,31 @@ def gather_open_questions(cards: Sequence[FindingCard], most: int) -> OpenQuesti
     asked: dict[str, list[FindingCard]] = {}
     for card in undecided:
         asked.setdefault(card.remedy or card.would_decide or SILENT, []).append(card)
-    questions = tuple(_question(what, of, there) for what, of in asked.items())
+    found = []
+    for what, of in asked.items():
+        question = tuple(card for card in of if card.anchor in there)[:MOST_NAMED]
+        found.append(OpenQuestion(what, question, len(of) - len(question)))
+    questions = tuple(found)
     shown = tuple(item for item in questions if item.cards)[:MOST_QUESTIONS]
-    return OpenQuestions(_lead(undecided), shown, len(questions) - len(shown))
-
-
-def _question(what: str, of: Sequence[FindingCard], there: Container[str]) -> OpenQuestion:
-    shown = tuple(card for card in of if card.anchor in there)[:MOST_NAMED]
-    return OpenQuestion(what, shown, len(of) - len(shown))
-
-
-def _lead(undecided: Sequence[FindingCard]) -> str:
-    rows = [found for card in undecided if (found := _rows(card.finding.would_decide))]
-    said = f"{_rules(len(undecided))} open."
-    if not rows:
-        return f"{said} More rows alone would decide none of them."
-    return (
-        f"{said} About {format_count(max(rows))} rows would decide {len(rows)} of them, if the "
-        "figures stay where they are."
+    # Advisory rules do not decide the verdict: rows count for them where no required one is open
+    required = [card for card in undecided if card.finding.effect is RuleEffect.DENY]
+    counted = required or undecided
+    rows = [lead_found for card in counted if (lead_found := _rows(card.finding.would_decide))]
+    advisory = len(undecided) - len(required)
+    kinds = {"required": len(required), "advisory": advisory}
+    said = " and ".join(
+        f"{count} {kind} rule{'' if count == 1 else 's'}" for kind, count in kinds.items() if count
     )
-
-
-def _rules(number: int) -> str:
-    return "1 rule is" if number == 1 else f"{number} rules are"
+    said += " is open." if len(undecided) == 1 else " are open."
+    those = "the required rules" if required and advisory else "them"
+    if not rows:
+        lead = f"{said} More rows alone would decide none of {those}."
+    else:
+        lead = (
+            f"{said} About {format_count(max(rows))} rows would decide {len(rows)} of {those} if "
+            "the figures stay the same."
+        )
+    return OpenQuestions(lead, shown, len(questions) - len(shown))
 
 
 def _rows(needed: Mapping[str, Json] | None) -> int:
@@ -124,7 +165,16 @@ def _rows(needed: Mapping[str, Json] | None) -> int:
     return round(rows) if isinstance(rows, int | float) and not isinstance(rows, bool) else 0
 
 
-HEADER = ("Waiver", "Rule", "What came of it", "Owner", "Approved by", "Until", "Why", "Instead")
+HEADER = (
+    "Waiver",
+    "Rule",
+    "What came of it",
+    "Owner",
+    "Approved by (as the signer writes)",
+    "Until",
+    "Why (as the signer writes)",
+    "Instead",
+)
 AFTER = (
     "Approvals and rejections are signed after this page, over the record's digest: they lie in "
     "the folder approvals/ beside it, and `auditor verify` lists them."
@@ -155,10 +205,11 @@ def build_decision_section(inputs: ReportInputs) -> DecisionSection | None:
     found, least = list_waiver_uses(inputs), inputs.policy.approvals
     if not found and not least:
         return None
+    files = {item.waiver: item.digest for item in inputs.record.request.waivers}
     people = "1 person" if least == 1 else f"{least} people"
     asked = f"The policy asks that {people} approve this record before it opens a gate."
     return DecisionSection(
-        rows=tuple(_row(item) for item in found),
+        rows=tuple(_row(item, files.get(item.waiver.digest, "")) for item in found),
         warnings=tuple(describe_unused_waiver(item) for item in found if item.idle),
         asked=asked if least else "",
     )
@@ -194,15 +245,16 @@ def build_sarif_suppression(inputs: ReportInputs, finding: Finding) -> dict[str,
     return found
 
 
-def _row(used: WaiverUse) -> tuple[str, ...]:
+def _row(used: WaiverUse, file: str) -> tuple[str, ...]:
+    """Name a waiver by the digest of its file, as commands and the ledger do."""
     waiver = used.waiver
     return (
-        f"{waiver.ticket} ({shorten_digest(waiver.digest)})",
+        f"{waiver.ticket} ({shorten_digest(file)})",
         waiver.name,
         f"{WORDS[used.use]}, {used.detail}",
         waiver.owner,
         waiver.approver,
-        waiver.expires,
+        format_moment(waiver.expires),
         waiver.reason,
         "; ".join(waiver.compensating) or "nothing named",
     )
@@ -220,48 +272,198 @@ def describe_attempt(request: AuditRequest) -> str:
 
 
 def _sealing(request: AuditRequest) -> str:
-    """Say which of seed and rows whoever asked chose."""
+    """Say which of seed and rows the requester chose."""
     if request.attempt is None or not request.attempt.sealed:
-        return "not sealed: whoever asked chose the seed"
+        return "not sealed: the requester chose the seed"
     drawn = "the seed was drawn after the request was registered"
     if request.sealed:
         return f"sealed: {drawn}"
-    return f"seed sealed: {drawn}, and whoever asked chose the {' and '.join(request.brought)} rows"
+    return f"seed sealed: {drawn}, and the requester chose the {' and '.join(request.brought)} rows"
 
 
-SILENCE = "No required rule applies to this model, so nothing was decided."
+UNSEEN = (
+    "Only predictions were audited. The model was not seen, and nothing shows that it made them."
+)
+SILENCE = "No required rule applies to this model, so there is no decision."
 MODES = {
-    EnforcementMode.OBSERVE: "The policy only observes: this verdict stops nothing.",
-    EnforcementMode.WARN: "The policy only warns: this verdict stops nothing.",
+    EnforcementMode.OBSERVE: "The policy is in observe mode: this verdict blocks no deployment.",
+    EnforcementMode.WARN: "The policy is in warn mode: this verdict blocks no deployment.",
     EnforcementMode.ENFORCE: "",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictWording:
-    """What stands at the top of the report."""
+    """The top of the report: the decision in ``sentences``, and the ``limits`` of it.
+
+    ``declared`` are declarations that ease the verdict, ``unasked`` questions that it leaves open.
+    """
 
     verdict: Verdict
     headline: str
     sentences: tuple[str, ...]
+    declared: tuple[ListedStatement, ...]
+    limits: tuple[str, ...]
+    unasked: tuple[ListedStatement, ...]
     facts: tuple[RunFact, ...]
+    by_exception: bool = False
+
+    @property
+    def name(self) -> str:
+        """The headline without what follows its colon, where it only points at the verdict."""
+        return self.headline.partition(":")[0] if self.by_exception else self.headline
+
+    @property
+    def look(self) -> str:
+        """How the verdict is shown: a pass that rests on waivers not as a pass."""
+        return "exception" if self.by_exception else self.verdict.value
+
+    @property
+    def reservations(self) -> tuple[str, ...]:
+        """All that narrows the verdict, for formats that have one list for it."""
+        said, unasked = ((item.text for item in of) for of in (self.declared, self.unasked))
+        return (*said, *self.limits, *unasked)
+
+
+def _list_unasked_reservations(inputs: ReportInputs) -> list[str]:
+    """Say what narrows the verdict although the policy does not ask for it."""
+    found, paper = [], inputs.dossier.risks
+    least, had = inputs.policy.least_budget, inputs.record.request.budget
+    if had is Budget.SMOKE and had.covers(least):
+        found.append(
+            "The budget was smoke, which shows that everything runs; the policy requires no larger "
+            "one."
+        )
+    if inputs.record.request.seconds < had.seconds:
+        time = format_budget(inputs.record.request)
+        found.append(f"Less time was allowed than the budget gives: {time}.")
+    found += _list_shortened_checks(inputs.record)
+    left = [] if paper is None else [item for item in paper.risks if item.accepted is None]
+    if paper is not None and left:
+        verb = "is" if len(left) == 1 else "are"
+        risks = format_counted(len(paper.risks), "declared risk")
+        found.append(f"{len(left)} of {risks} {verb} not accepted by anyone.")
+    return found
+
+
+def _list_shortened_checks(record: AuditRecord) -> list[str]:
+    """Say which checks did not look at all their rows, and why."""
+    ends = {
+        "There was no time for all rows": False,
+        "Attacks ended once their rules were decided": True,
+    }
+    cut = {
+        (item.check, item.target): item.details
+        for item in record.readings
+        if isinstance(item, Measurement)
+        and item.details.get("rows_asked", item.details.get("rows")) != item.details.get("rows")
+    }
+    told = {
+        why: [
+            f"{check} on {at}: {_write_count(seen['rows'])} of {_write_count(seen['rows_asked'])}"
+            for (check, at), seen in cut.items()
+            if seen.get("decided_early", False) is early
+        ]
+        for why, early in ends.items()
+    }
+    return [f"{why} ({'; '.join(rows)})." for why, rows in told.items() if rows]
+
+
+def _write_count(value: Json) -> str:
+    return format_count(value) if isinstance(value, int) else format_scalar(value)
+
+
+def _list_reservations(inputs: ReportInputs) -> list[str]:
+    """Say what narrows the verdict by the record, the policy, and what the policy requires."""
+    request, reduced_said = inputs.record.request, _reservations(inputs.record)
+    if mode := MODES[inputs.policy.mode]:
+        reduced_said.append(mode)
+    if request.predictions_only:
+        reduced_said.append(UNSEEN)
+    if not request.budget.covers(inputs.policy.least_budget):
+        reduced_said.append(
+            f"The budget was {request.budget.value}; the policy requires at least "
+            f"{inputs.policy.least_budget.value}."
+        )
+    reduced_said += _list_unasked_reservations(inputs)
+    if rests := describe_baseline(inputs):
+        reduced_said.append(rests)
+    if inputs.policy.require_sealed and not request.sealed:
+        drawn = request.attempt is not None and request.attempt.sealed
+        rows = f"The auditor did not hold the {' and '.join(request.brought)} rows"
+        what = rows if drawn else "The audit was not sealed"
+        reduced_said.append(f"{what}; the policy requires a sealed audit.")
+    if inputs.record.assurance < inputs.policy.least_assurance:
+        reduced_said.append(
+            f"Assurance is {inputs.record.assurance.name}; the policy requires at least "
+            f"{inputs.policy.least_assurance.name}."
+        )
+    weak = [item for item in inputs.record.findings if item.rule == "policy.least_evidence"]
+    if weak:
+        reduced_said.append(
+            f"Figures on {', '.join(item.target for item in weak)} are weaker evidence than the "
+            f"policy requires ({inputs.policy.least_evidence.value})."
+        )
+    open_ = [item for item in inputs.record.findings if item.rule == "policy.least_isolation"]
+    if open_:
+        reduced_said.append(
+            f"The model on {', '.join(item.target for item in open_)} is not recorded as isolated "
+            f"as the policy requires ({inputs.policy.least_isolation})."
+        )
+    return [*reduced_said, *list_suspicions(inputs.record)]
 
 
 def describe_verdict(inputs: ReportInputs) -> VerdictWording:
     """Put the record's verdict into words."""
-    record = inputs.record
-    deciding = select_required(record.findings)
+    record, request = inputs.record, inputs.record.request
     until = find_verdict_expiry(inputs)
-    said = [describe_decision(inputs, until), *describe_scope(record)]
-    said += [explain_verdict(record), *_reservations(deciding)]
-    said += [words for words in (MODES[inputs.policy.mode], _reduced(inputs)) if words]
-    said += list_suspicions(record)
+    decision, named = describe_decision(inputs, until), explain_pack_name(request.policy)
+    again = describe_second_judgement(record)
+    # A name that is certainly borrowed is declared; one that may be another version's, a limit
+    borrowed, unsure = (named, "") if NOT_THE_PACK in named else ("", named)
+    said = (decision, *again, *describe_scope(record), explain_verdict(record))
+    said += describe_waivers(inputs)
+    sentences = tuple(filter(None, said))
+    reduced_said = _list_reservations(inputs)
     return VerdictWording(
         verdict=record.verdict,
-        headline=build_verdict_headline(record),
-        sentences=tuple(said),
+        headline=build_verdict_headline(record, inputs.signed_waivers),
+        sentences=sentences,
+        declared=(
+            *map(ListedStatement, filter(None, (borrowed,))),
+            *describe_declared(inputs),
+        ),
+        limits=(
+            *describe_constant_decisions(inputs),
+            *_describe_data(inputs),
+            *reduced_said,
+            *filter(None, (unsure,)),
+        ),
+        unasked=(*describe_left_aside(inputs), *describe_unasked(inputs)),
         facts=_facts(inputs, until),
+        by_exception=bool(list_exceptions(record)),
     )
+
+
+def _describe_data(inputs: ReportInputs) -> Iterator[str]:
+    """Say on which rows and groups a verdict rests, and who chose them."""
+    for fact in build_data_facts(inputs):
+        chosen = fact.name == GROUPS and fact.text != NO_GROUPS
+        by = ", by columns that the author of the audit file chose" if chosen else ""
+        yield f"{fact.name}: {fact.text}{by}."
+
+
+def describe_second_judgement(record: AuditRecord) -> tuple[str, ...]:
+    """Say where a record judges figures that were known before, and from which record they are."""
+    if record.derived_from is None:
+        return ()
+    text = (
+        f"Judged again on {format_moment(record.finished)}, when the figures were known: they are "
+        f"those of the record {shorten_digest(record.derived_from)}, registered on "
+        f"{format_moment(record.registered)}. This policy, or a waiver, may have been chosen by "
+        "them; read the verdict of that record too."
+    )
+    return (text,)
 
 
 def describe_baseline(inputs: ReportInputs) -> str:
@@ -297,12 +499,6 @@ def is_decided_by_silence(record: AuditRecord) -> bool:
     return record.verdict is Verdict.INCONCLUSIVE and not unknown
 
 
-def format_moment(text: str) -> str:
-    """Write a UTC time stamp for people."""
-    when = _parsed(text)
-    return text if when is None else f"{when.day} {when:%B %Y, %H:%M} UTC"
-
-
 def explain_verdict(record: AuditRecord) -> str:
     """Say in a sentence or two how many required rules made the verdict what it is."""
     return explain_findings(record.findings)
@@ -310,27 +506,28 @@ def explain_verdict(record: AuditRecord) -> str:
 
 def explain_findings(findings: Sequence[Finding]) -> str:
     """Say the same of a record's findings alone."""
-    outcomes = [item.outcome for item in select_required(findings)]
-    verdict = Verdict.of(outcomes)
+    verdict = Verdict.of(item.outcome for item in select_required(findings))
+    outcomes = list(fold_rules(findings).values())
     failed, open_ = outcomes.count(Outcome.FAILED), outcomes.count(Outcome.UNKNOWN)
-    total = len(outcomes) - outcomes.count(Outcome.NOT_APPLICABLE)
+    total, waived = len(outcomes), outcomes.count(Outcome.WAIVED)
     if total == 0:
         return SILENCE
     if verdict is Verdict.PASS:
-        kept = outcomes.count(Outcome.PASSED)
-        if kept == total:
-            return (
-                "The one required rule holds."
-                if total == 1
-                else f"All {_rules_verdicts(total)} hold."
-            )
-        return f"The policy accepts what became of {_rules_verdicts(total)}: {_accepted(outcomes)}."
+        where = describe_places(findings, Outcome.PASSED)
+        if outcomes.count(Outcome.PASSED) == total:
+            if total == 1:
+                return f"The one required rule passed{where}."
+            return f"All {_rules_verdicts(total)} passed{where}."
+        return f"{_rules_verdicts(total)}: {_accepted(outcomes)}."
+    besides = f" {waived} more {_is(waived)} waived." if waived else ""
     if verdict is Verdict.FAIL:
-        more = f" {open_} more could not be decided." if open_ else ""
-        return f"{failed} of {_rules_verdicts(total)} {_is(failed)} broken.{more}"
+        more = f" {open_} more {_is(open_)} undecided." if open_ else ""
+        where = describe_places(findings, Outcome.FAILED)
+        return f"{failed} of {_rules_verdicts(total)} failed{where}.{more}{besides}"
+    where = describe_places(findings, Outcome.UNKNOWN)
     return (
-        f"{open_} of {_rules_verdicts(total)} could not be decided, and none is known to be "
-        "broken. What is not decided never counts as kept."
+        f"{open_} of {_rules_verdicts(total)} {_is(open_)} undecided{where}; none failed.{besides} "
+        "Undecided rules do not count as passed."
     )
 
 
@@ -339,88 +536,71 @@ def _accepted(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(f"{outcomes.count(item)} {item.value}" for item in good if item in outcomes)
 
 
-def _reservations(deciding: Sequence[Finding]) -> list[str]:
-    outcomes = [item.outcome for item in deciding]
+def _reservations(record: AuditRecord) -> list[str]:
+    outcomes = [item.outcome for item in select_required(record.findings)]
     held, waived = outcomes.count(Outcome.WITHSTOOD), outcomes.count(Outcome.WAIVED)
     said = []
     if held:
         said.append(
-            "Withstood is no proof: the attacks that were tried, with this budget, did not break "
-            "the limit; stronger ones may."
+            "Withstood is not proof: the attacks that ran, within this budget, did not break the "
+            "limit; stronger attacks may."
         )
+        said += describe_attack_space(record)
     if waived:
-        said.append("Waived by a signed exception, which expires; the finding stays below.")
+        said.append(
+            "A signed waiver, which expires, covers a rule that did not pass; its finding is below."
+        )
     return said
-
-
-def _reduced(inputs: ReportInputs) -> str:
-    request = inputs.record.request
-    said = []
-    if request.only:
-        said.append(f"Only some checks were run: {', '.join(request.only)}.")
-    if not request.budget.covers(inputs.policy.least_budget):
-        said.append(
-            f"Run at budget {request.budget.value}; the policy asks for at least "
-            f"{inputs.policy.least_budget.value}."
-        )
-    if eased := describe_eased_settings(request):
-        said.append(eased)
-    if rests := describe_baseline(inputs):
-        said.append(rests)
-    if inputs.policy.require_sealed and not request.sealed:
-        drawn = request.attempt is not None and request.attempt.sealed
-        rows = f"The auditor did not hold the {' and '.join(request.brought)} rows"
-        what = rows if drawn else "The audit was not sealed"
-        said.append(f"{what}; the policy asks for an audit that is sealed.")
-    if inputs.record.assurance < inputs.policy.least_assurance:
-        said.append(
-            f"Assurance is {inputs.record.assurance.name}; the policy asks for at least "
-            f"{inputs.policy.least_assurance.name}."
-        )
-    weak = [item for item in inputs.record.findings if item.rule == "policy.least_evidence"]
-    if weak:
-        said.append(
-            f"Figures on {', '.join(item.target for item in weak)} do not speak of the target as "
-            f"the policy asks ({inputs.policy.least_evidence.value})."
-        )
-    open_ = [item for item in inputs.record.findings if item.rule == "policy.least_isolation"]
-    if open_:
-        said.append(
-            f"The model on {', '.join(item.target for item in open_)} is not recorded as isolated "
-            f"as the policy asks ({inputs.policy.least_isolation})."
-        )
-    return " ".join(said)
 
 
 def _facts(inputs: ReportInputs, until: str) -> tuple[RunFact, ...]:
     record, request = inputs.record, inputs.record.request
+    owner = inputs.policy.owner
+    stated = f", owner as it states: {owner}" if owner else ""
     facts = [
         RunFact("Model", f"{request.name}, version {request.version}", digest=_files(record)),
-        RunFact("Runs on", "; ".join(describe_target(inputs, item) for item in request.targets)),
+        RunFact("Runs on", describe_targets(inputs)),
         RunFact(
-            "Under policy",
-            f"{request.policy.name} {request.policy.version}",
-            digest=shorten_digest(request.policy.digest),
+            "Policy",
+            f"{name_policy(request.policy)}{stated}",
+            digest=f"auditor digest {shorten_digest(request.policy.digest).partition(':')[2]}",
+            wide=True,
         ),
-        RunFact(
-            "Decided by key", shorten_digest(inputs.signer) or "not named", code=bool(inputs.signer)
-        ),
+        _describe_signer(inputs),
         RunFact("Decided on", format_moment(record.finished)),
     ]
     if said := describe_attempt(request):
         facts.append(RunFact("Attempt", said))
-    if until:
-        facts.append(RunFact("Record counts until", until))
+    if until and record.verdict is Verdict.PASS:
+        facts.append(RunFact("Valid until", until))
     return (*facts, RunFact("Assurance", ASSURANCE[record.assurance.name], wide=True))
+
+
+def _describe_signer(inputs: ReportInputs) -> RunFact:
+    """Say who signed; a key that was made for this record says nothing of who made it."""
+    key = shorten_digest(inputs.signer) or "not named"
+    if name := find_signer_name(inputs):
+        return RunFact("Report signed by", name, digest=key)
+    if inputs.record.tool.get("key") == "ephemeral":
+        return RunFact("Report signed by key", f"{key} (ephemeral: made for this record alone)")
+    if inputs.record.tool.get("evidence_key") == "ephemeral":
+        return RunFact(
+            "Report signed by key", f"{key} (judged again from a record of an ephemeral key)"
+        )
+    return RunFact("Report signed by key", key, code=bool(inputs.signer))
 
 
 def _files(record: AuditRecord) -> str:
     request = record.request
     if request.artifact is not None:
-        return describe_bytes(record, shorten_digest(request.artifact.digest))
-    if any(target.endpoints for target in request.targets):
-        return "a served model, whose file was not seen"
-    return "predictions only, the model was not seen"
+        files = request.artifact.files
+        if len(files) == 1:
+            return describe_bytes(record, shorten_digest(files[0].digest))
+        digest = f"auditor digest of {len(files)} files {shorten_digest(request.artifact.digest)}"
+        return describe_bytes(record, digest)
+    if request.predictions_only:
+        return "predictions only, the model was not seen"
+    return f"{describe_answering_model(request)}, whose file was not seen"
 
 
 def find_verdict_expiry(inputs: ReportInputs) -> str:

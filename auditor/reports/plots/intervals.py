@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from auditor.domain.number_text import FigureText, format_number
 from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import BoundKind, Measurement, Unit
-from auditor.reports.numbers import FigureText, format_number
+from auditor.domain.report_panels import IntervalRow, LegendEntry, ShareBar
 from auditor.reports.plots.svg import (
     LEGEND_STEP,
-    LegendEntry,
     PlotAxis,
     SvgDrawing,
     compute_ticks,
@@ -55,15 +55,6 @@ class PlotStrip:
     spans: tuple[StripSpan, ...]
     most: float
     unit: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShareBar:
-    """A named share, and a remark that stands beside its bar."""
-
-    name: str
-    share: float
-    remark: str
 
 
 def draw_strips(key: str, title: str, strips: Sequence[PlotStrip]) -> SvgDrawing:
@@ -157,6 +148,8 @@ def _bar(bar: ShareBar, top: float) -> Iterator[Markup]:
 TARGET_LEFT, TARGET_RIGHT = 112.0, 336.0
 TARGET_HEAD, TARGET_PLACE, TARGET_ROW, TARGET_FOOT, TARGET_GAP = 20.0, 14.0, 22.0, 22.0, 12.0
 TARGET_LONGEST_TITLE, LONGEST_PLACE, TARGET_LONGEST_NAME, LONGEST_WORDS = 56, 56, 16, 42
+TARGET_NAMES = TARGET_LEFT - 24.0
+"""Where what stands left of a lane ends, below its names."""
 NATIVE, PLAYED = 0, 1
 
 
@@ -201,7 +194,15 @@ def draw_target_plot(key: str, title: str, lanes: Sequence[TargetLane]) -> SvgDr
     for lane in lanes:
         drawn += _lane(lane, top)
         top += lane.height
-    entries = _entries([dot for lane in lanes for dot in lane.dots])
+    dots = [dot for lane in lanes for dot in lane.dots]
+    entries = []
+    if any(dot.played for dot in dots):
+        entries.append(LegendEntry("series-0", "run on the target", NATIVE))
+        entries.append(
+            LegendEntry("series-1", "run on an emulator or a simulator of the target", PLAYED)
+        )
+    if any(dot.doubted for dot in dots):
+        entries.append(LegendEntry("doubted", "not to be believed"))
     spoken = "; ".join(f"{lane.title}: {_spoken(lane)}" for lane in lanes)
     return SvgDrawing(
         key=key,
@@ -233,11 +234,10 @@ def _lane(lane: TargetLane, top: float) -> Iterator[Markup]:
         yield draw_text(
             0, top + 12 + TARGET_PLACE, shorten_label(lane.place, LONGEST_PLACE), "tick"
         )
-    for value in compute_ticks(axis.low, axis.high, 3):
+    ticks = fit_ticks(axis, lambda value: format_number(value, lane.unit), TARGET_NAMES, WIDTH)
+    for value, words in ticks:
         yield draw_line(axis.at(value), first, axis.at(value), bottom, "grid")
-        yield draw_text(
-            axis.at(value), bottom + 15, format_number(value, lane.unit), "tick", "middle"
-        )
+        yield draw_text(axis.at(value), bottom + 15, words, "tick", "middle")
     yield draw_line(TARGET_LEFT, bottom, TARGET_RIGHT, bottom, "axis")
     yield draw_text(0, bottom + 15, lane.better, "tick")
     for index, dot in enumerate(lane.dots):
@@ -259,18 +259,6 @@ def _dot(axis: PlotAxis, dot: TargetDot, y: float) -> Iterator[Markup]:
     for end in (dot.low, dot.high):
         yield draw_line(axis.at(end), y - 4, axis.at(end), y + 4, f"whisker {series}")
     yield draw_mark(kind, axis.at(dot.value), y, f"mark {'doubted ' * dot.doubted}{series}")
-
-
-def _entries(dots: Sequence[TargetDot]) -> list[LegendEntry]:
-    entries = []
-    if any(dot.played for dot in dots):
-        entries.append(LegendEntry("series-0", "run on the target", NATIVE))
-        entries.append(
-            LegendEntry("series-1", "run on an emulator or a simulator of the target", PLAYED)
-        )
-    if any(dot.doubted for dot in dots):
-        entries.append(LegendEntry("doubted", "not to be believed"))
-    return entries
 
 
 def _spoken(lane: TargetLane) -> str:
@@ -301,16 +289,33 @@ def draw_gauge(
         GAUGE_RIGHT,
     )
     asked = format_limits(limits, measurement.unit)
+    kept_from = axis.start if limits.least is None else axis.at(limits.least)
+    kept_to = axis.end if limits.most is None else axis.at(limits.most)
+    zones = (
+        draw_rect(axis.start, TRACK, kept_from - axis.start, THICK, "broken"),
+        draw_rect(kept_from, TRACK, kept_to - kept_from, THICK, "kept"),
+        draw_rect(kept_to, TRACK, axis.end - kept_to, THICK, "broken"),
+    )
+    bound = measurement.bound
+    middle = TRACK + THICK / 2
+    first, last, place = axis.at(low), axis.at(high), axis.at(value)
+    drawn = [draw_line(first, middle, last, middle, "interval")]
+    drawn += [draw_line(x, middle - 5, x, middle + 5, "interval") for x in (first, last)]
+    if bound is BoundKind.AT_MOST:
+        drawn.append(_arrow(first, middle, -1, axis))
+    elif bound is BoundKind.AT_LEAST:
+        drawn.append(_arrow(last, middle, 1, axis))
+    drawn.append(draw_dot(place, middle, "point", 4.5))
     return SvgDrawing(
         key=key,
         title="Figure and limit",
-        description=f"The figure is {words.whole}. The rule asks for {asked}.",
+        description=f"The figure is {words.whole}. Required: {asked}.",
         width=GAUGE_WIDTH,
         height=GAUGE_HEIGHT,
         shapes=(
-            *_zones(axis, limits),
+            *zones,
             *_marks(axis, limits, measurement.unit),
-            *_interval(axis, low, value, high, measurement.bound),
+            *drawn,
             *_ticks(axis, measurement.unit),
         ),
     )
@@ -327,16 +332,6 @@ def _domain(unit: Unit, values: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
-def _zones(axis: PlotAxis, limits: MetricLimits) -> tuple[Markup, ...]:
-    kept_from = axis.start if limits.least is None else axis.at(limits.least)
-    kept_to = axis.end if limits.most is None else axis.at(limits.most)
-    return (
-        draw_rect(axis.start, TRACK, kept_from - axis.start, THICK, "broken"),
-        draw_rect(kept_from, TRACK, kept_to - kept_from, THICK, "kept"),
-        draw_rect(kept_to, TRACK, axis.end - kept_to, THICK, "broken"),
-    )
-
-
 def _marks(axis: PlotAxis, limits: MetricLimits, unit: Unit) -> tuple[Markup, ...]:
     drawn: list[Markup] = []
     for end, words in ((limits.least, "at least"), (limits.most, "at most")):
@@ -351,21 +346,6 @@ def _marks(axis: PlotAxis, limits: MetricLimits, unit: Unit) -> tuple[Markup, ..
                 place + shift, 17, f"{words} {format_number(end, unit)}", "limit-name", anchor
             )
         )
-    return tuple(drawn)
-
-
-def _interval(
-    axis: PlotAxis, low: float, value: float, high: float, bound: BoundKind
-) -> tuple[Markup, ...]:
-    middle = TRACK + THICK / 2
-    first, last, place = axis.at(low), axis.at(high), axis.at(value)
-    drawn = [draw_line(first, middle, last, middle, "interval")]
-    drawn += [draw_line(x, middle - 5, x, middle + 5, "interval") for x in (first, last)]
-    if bound is BoundKind.AT_MOST:
-        drawn.append(_arrow(first, middle, -1, axis))
-    elif bound is BoundKind.AT_LEAST:
-        drawn.append(_arrow(last, middle, 1, axis))
-    drawn.append(draw_dot(place, middle, "point", 4.5))
     return tuple(drawn)
 
 
@@ -394,18 +374,6 @@ LONGEST_ROW_NAME = 17
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class IntervalRow:
-    """One figure with the ends of its interval; series tell kinds of figures apart."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    series: int = 0
-    doubted: bool = False
-
-
 def draw_interval_rows(  # noqa: PLR0913 -- rows, and what may be drawn beside them
     key: str,
     title: str,
@@ -421,7 +389,10 @@ def draw_interval_rows(  # noqa: PLR0913 -- rows, and what may be drawn beside t
     a name belongs to the one above it, and stands close; a broken line marks the ``ideal``, where
     there is one; ``entries`` are a legend.
     """
-    places = _places(rows)
+    places: list[float] = []
+    for places_row in rows:
+        step = STEP if places_row.name else CLOSE
+        places.append(places[-1] + step if places else TOP + STEP / 2)
     bottom = places[-1] + STEP / 2
     least, most = _scale(rows, unit, 0.0 if ideal is None else ideal)
     axis = PlotAxis(least, most, INTERVAL_LEFT, INTERVAL_RIGHT)
@@ -461,14 +432,6 @@ def _scale(rows: Sequence[IntervalRow], unit: Unit, ideal: float) -> tuple[float
     return min(least, 0.0) * 1.08, beyond or (0.0 if least < 0 else 1.0)
 
 
-def _places(rows: Sequence[IntervalRow]) -> list[float]:
-    places: list[float] = []
-    for row in rows:
-        step = STEP if row.name else CLOSE
-        places.append(places[-1] + step if places else TOP + STEP / 2)
-    return places
-
-
 def _row(axis: PlotAxis, row: IntervalRow, y: float) -> list[Markup]:
     low, high, series = axis.at(row.low), axis.at(row.high), f"series-{row.series}"
     return [
@@ -499,7 +462,10 @@ def draw_change_strip(key: str, title: str, before: Ends, after: Ends, unit: Uni
     low, high = min(*before, *after), max(*before, *after)
     axis = PlotAxis(low, high, CHANGE_LEFT, CHANGE_RIGHT)
     drawn = [draw_line(CHANGE_LEFT, CHANGE_FOOT, CHANGE_RIGHT, CHANGE_FOOT, "axis")]
-    for value in _shown(low, high):
+    # One round value near each end, so that their labels stand apart
+    found = compute_ticks(low, high, TICKS)
+    shown = found if len(found) <= 1 else (found[0], found[-1])
+    for value in shown:
         place = axis.at(value)
         anchor = (
             "start"
@@ -511,7 +477,14 @@ def draw_change_strip(key: str, title: str, before: Ends, after: Ends, unit: Uni
         drawn.append(draw_line(place, 2, place, CHANGE_FOOT, "grid"))
         drawn.append(draw_text(place, CHANGE_FOOT + 14, format_number(value, unit), "tick", anchor))
     for series, (one, y) in enumerate(((before, BEFORE), (after, AFTER))):
-        drawn += _interval_moves(axis, one, y, series)
+        moves_value, moves_low, moves_high = (axis.at(item) for item in one)
+        name = f"series-{series}"
+        drawn += [
+            draw_line(moves_low, y, moves_high, y, f"whisker {name}"),
+            draw_line(moves_low, y - 4, moves_low, y + 4, f"whisker {name}"),
+            draw_line(moves_high, y - 4, moves_high, y + 4, f"whisker {name}"),
+            draw_mark(series, moves_value, y, f"mark {name}"),
+        ]
     then, now = format_number(before[0], unit), format_number(after[0], unit)
     return SvgDrawing(
         key=key,
@@ -521,20 +494,3 @@ def draw_change_strip(key: str, title: str, before: Ends, after: Ends, unit: Uni
         height=CHANGE_HEIGHT,
         shapes=tuple(drawn),
     )
-
-
-def _shown(low: float, high: float) -> tuple[float, ...]:
-    """Return one round value near each end, so that their labels stand apart."""
-    found = compute_ticks(low, high, TICKS)
-    return found if len(found) <= 1 else (found[0], found[-1])
-
-
-def _interval_moves(axis: PlotAxis, one: Ends, y: float, series: int) -> list[Markup]:
-    value, low, high = (axis.at(item) for item in one)
-    name = f"series-{series}"
-    return [
-        draw_line(low, y, high, y, f"whisker {name}"),
-        draw_line(low, y - 4, low, y + 4, f"whisker {name}"),
-        draw_line(high, y - 4, high, y + 4, f"whisker {name}"),
-        draw_mark(series, value, y, f"mark {name}"),
-    ]

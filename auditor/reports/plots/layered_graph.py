@@ -1,4 +1,4 @@
-"""Boxes in columns, each joined to what came of it in a later one: a layered graph."""
+"""Draws a layered graph as SVG: boxes in columns, joined by arrows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

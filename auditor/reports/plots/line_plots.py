@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from auditor.domain.number_text import format_number
 from auditor.domain.readings import Unit
-from auditor.reports.numbers import format_number
+from auditor.domain.report_panels import LegendEntry, PeriodPoint
 from auditor.reports.plots.svg import (
     LEGEND_STEP,
     LETTER,
-    LegendEntry,
     PlotAxis,
     PlotFrame,
     SvgDrawing,
@@ -102,23 +102,18 @@ def _spots(frame: PlotFrame, spots: Sequence[FrontPoint]) -> Iterator[Markup]:
         yield draw_mark(series, x, y, f"mark series-{series}")
         right = x > (LEFT + RIGHT) / 2
         name = shorten_label(spot.name, LONGEST_NAME)
-        height = _free(x, y, named)
+        # A height near a mark at which no name stands yet: above it, else below, and on
+        height = next(
+            (
+                height
+                for height in (y + shift for shift in SHIFTS)
+                if all(abs(height - other) >= LINE or abs(x - at) > REACH for at, other in named)
+            ),
+            y + SHIFTS[0],
+        )
         named.append((x, height))
         at = x + (-8 if right else 8)
         yield draw_text(at, height, name, "label halo", "end" if right else "start")
-
-
-def _free(x: float, y: float, named: Sequence[tuple[float, float]]) -> float:
-    """Return a height near a mark at which no name stands yet: above it, else below, and on."""
-    heights = (y + shift for shift in SHIFTS)
-    return next(
-        (
-            height
-            for height in heights
-            if all(abs(height - other) >= LINE or abs(x - at) > REACH for at, other in named)
-        ),
-        y + SHIFTS[0],
-    )
 
 
 def _span(values: Sequence[Ends]) -> tuple[float, float]:
@@ -136,17 +131,6 @@ MOST_NAMES, LONGEST_PERIOD_NAME = 5, 12
 MOST_MARKS = 26
 """More marks than this would hide the line."""
 PERIOD_PLOT_MARGIN = 0.12
-
-
-@dataclass(frozen=True, slots=True)
-class PeriodPoint:
-    """A figure of one period with the ends of its interval."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    doubted: bool = False
 
 
 def draw_period_plot(
@@ -178,23 +162,21 @@ def _shapes(
         yield draw_line(PERIOD_LEFT, height, PERIOD_RIGHT, height, "grid")
         yield draw_text(PERIOD_LEFT - 6, height + 4, format_number(value, unit), "tick", "end")
     yield draw_line(PERIOD_LEFT, PERIOD_BOTTOM, PERIOD_RIGHT, PERIOD_BOTTOM, "axis")
-    for at in _named(len(moments)):
+    count = len(moments)
+    if count <= MOST_NAMES:
+        named = tuple(range(count))
+    else:
+        step = (count - 1) / (MOST_NAMES - 2)
+        named = tuple(round(step * at) for at in range(MOST_NAMES - 1))
+    for at in named:
         name = shorten_label(moments[at].name, LONGEST_PERIOD_NAME)
         yield draw_text(frame.x.at(at), PERIOD_BOTTOM + 17, name, "tick", "middle")
-    yield from _band(frame, moments)
-    if limit is not None:
-        yield draw_line(PERIOD_LEFT, frame.y.at(limit), PERIOD_RIGHT, frame.y.at(limit), "limit")
-    yield from _line(frame, moments)
-
-
-def _band(frame: PlotFrame, moments: Sequence[PeriodPoint]) -> Iterator[Markup]:
     if len(moments) > 1:
         upper = [(frame.x.at(at), frame.y.at(m.high)) for at, m in enumerate(moments)]
         lower = [(frame.x.at(at), frame.y.at(m.low)) for at, m in enumerate(moments)]
         yield draw_path([*upper, *reversed(lower)], "band series-0", closed=True)
-
-
-def _line(frame: PlotFrame, moments: Sequence[PeriodPoint]) -> Iterator[Markup]:
+    if limit is not None:
+        yield draw_line(PERIOD_LEFT, frame.y.at(limit), PERIOD_RIGHT, frame.y.at(limit), "limit")
     places = [(frame.x.at(at), frame.y.at(m.value)) for at, m in enumerate(moments)]
     if len(places) > 1:
         yield draw_path(places, "curve series-0")
@@ -203,14 +185,6 @@ def _line(frame: PlotFrame, moments: Sequence[PeriodPoint]) -> Iterator[Markup]:
     for m, (x, y) in zip(moments, places, strict=True):
         yield draw_line(x, frame.y.at(m.low), x, frame.y.at(m.high), "whisker series-0")
         yield draw_mark(0, x, y, f"mark {'doubted ' * m.doubted}series-0")
-
-
-def _named(count: int) -> tuple[int, ...]:
-    """Return which periods have room for their names, the first and the last among them."""
-    if count <= MOST_NAMES:
-        return tuple(range(count))
-    step = (count - 1) / (MOST_NAMES - 2)
-    return tuple(round(step * at) for at in range(MOST_NAMES - 1))
 
 
 LEAST_LEFT, LINE_RIGHT, LINE_TOP, LINE_BOTTOM = 46.0, 328.0, 30.0, 190.0

@@ -1,12 +1,11 @@
-"""How often the model is right when it says that it is sure."""
+"""Draws reliability diagrams: observed frequency by stated probability."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from auditor.domain.report_panels import DiagramBin, DiagramPoint, LegendEntry, SmoothError
 from auditor.reports.plots.svg import (
-    LegendEntry,
     PlotAxis,
     PlotFrame,
     SvgDrawing,
@@ -27,40 +26,6 @@ COUNTS_TOP, COUNTS_BOTTOM = 252.0, 290.0
 STRIP_TOP, STRIP_BOTTOM = 328.0, 352.0
 SMALL, SMALL_STEP, SMALL_TALL, ACROSS = 98.0, 122.0, 140.0, 3
 LONGEST_NAME = 15
-
-
-@dataclass(frozen=True, slots=True)
-class DiagramBin:
-    """Rows whose confidence lies in ``[low, high]``: what the model said, and what was true."""
-
-    low: float
-    high: float
-    confidence: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class DiagramPoint:
-    """A point of the smooth curve: what was stated, how often it came true, and its limits."""
-
-    stated: float
-    happened: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class SmoothError:
-    """The smooth error with its interval, and between what a calibrated model's would lie."""
-
-    value: float
-    low: float
-    high: float
-    null_low: float
-    null_high: float
 
 
 def draw_reliability_diagram(
@@ -88,6 +53,20 @@ def draw_reliability_diagram(
     for item in bins:
         drawn += _bin(frame, item)
     strip = [] if beside is None else _strip(beside)
+    x = frame.x
+    most = max(item.n for item in histogram)
+    height = PlotAxis(0.0, float(most), COUNTS_BOTTOM, COUNTS_TOP)
+    counts = [
+        draw_text(LEFT, COUNTS_TOP - 6, "how many rows", "axis-name"),
+        draw_text(LEFT - 6, COUNTS_TOP + 6, f"{most:,}", "tick", "end"),
+        draw_line(x.start, COUNTS_BOTTOM, x.end, COUNTS_BOTTOM, "axis"),
+    ]
+    for item in histogram:
+        left, right = x.at(item.low), x.at(item.high)
+        top = height.at(item.n)
+        counts.append(
+            draw_rect(left + 0.5, top, right - left - 1, COUNTS_BOTTOM - top, "bar series-0")
+        )
     return SvgDrawing(
         key=key,
         title="Reliability diagram",
@@ -99,7 +78,7 @@ def draw_reliability_diagram(
         + ". The table below holds the figures.",
         width=WIDTH,
         height=round((STRIP_BOTTOM + 48) if strip else (COUNTS_BOTTOM + 20)),
-        shapes=(*drawn, *_counts(frame.x, histogram), *strip),
+        shapes=(*drawn, *counts, *strip),
     )
 
 
@@ -162,23 +141,6 @@ def _bin(frame: PlotFrame, item: DiagramBin, radius: float = 4, cap: float = 3) 
         *caps,
         draw_dot(x, frame.y.at(item.accuracy), "mark series-0", radius),
     ]
-
-
-def _counts(x: PlotAxis, bins: Sequence[DiagramBin]) -> list[Markup]:
-    most = max(item.n for item in bins)
-    height = PlotAxis(0.0, float(most), COUNTS_BOTTOM, COUNTS_TOP)
-    drawn = [
-        draw_text(LEFT, COUNTS_TOP - 6, "how many rows", "axis-name"),
-        draw_text(LEFT - 6, COUNTS_TOP + 6, f"{most:,}", "tick", "end"),
-        draw_line(x.start, COUNTS_BOTTOM, x.end, COUNTS_BOTTOM, "axis"),
-    ]
-    for item in bins:
-        left, right = x.at(item.low), x.at(item.high)
-        top = height.at(item.n)
-        drawn.append(
-            draw_rect(left + 0.5, top, right - left - 1, COUNTS_BOTTOM - top, "bar series-0")
-        )
-    return drawn
 
 
 def _strip(found: SmoothError) -> list[Markup]:

@@ -1,16 +1,15 @@
-"""Accuracy under attack as the attack's budget grows, and what is proven beside it."""
+"""Draws robustness plots: accuracy under attack by perturbation budget, and certified accuracy."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
 
-from auditor.reports.numbers import format_scalar
+from auditor.domain.number_text import format_scalar
+from auditor.domain.report_panels import CurvePoint, LegendEntry, RobustnessChart, RobustnessCurve
 from auditor.reports.plots.svg import (
     LEGEND_STEP,
-    LegendEntry,
     PlotAxis,
     PlotFrame,
     SvgDrawing,
@@ -29,77 +28,6 @@ FLOOR = 0
 """The shape of the first mark serves proofs too: their thick line tells them apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """Accuracy at one budget, with the ends of its interval; ``doubted`` ones are drawn hollow."""
-
-    eps: float
-    value: float
-    low: float
-    high: float
-    doubted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RobustnessCurve:
-    """What one attack found, or one method proved, by growing budget.
-
-    ``start`` is the accuracy at budget 0: without any attack.
-    """
-
-    name: str
-    points: tuple[CurvePoint, ...]
-    start: CurvePoint | None = None
-
-    @property
-    def all(self) -> tuple[CurvePoint, ...]:
-        """The points with the start."""
-        return self.points if self.start is None else (self.start, *self.points)
-
-
-@dataclass(frozen=True, slots=True)
-class LimitMark:
-    """A limit that a rule sets at one budget."""
-
-    eps: float
-    least: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RobustnessChart:
-    """Curves of attacks (upper bounds), at most one of a proof (a lower bound), and limits.
-
-    ``y_name`` says what is counted, ``start_name`` what the marks at 0 are.
-    """
-
-    title: str
-    x_name: str
-    curves: tuple[RobustnessCurve, ...]
-    proven: RobustnessCurve | None = None
-    limits: tuple[LimitMark, ...] = ()
-    y_name: str = "still classified correctly"
-    start_name: str = "no attack"
-
-    @property
-    def everything(self) -> tuple[RobustnessCurve, ...]:
-        """All curves, a proof last."""
-        return self.curves if self.proven is None else (*self.curves, self.proven)
-
-    @property
-    def starts(self) -> tuple[CurvePoint, ...]:
-        """The different accuracies without attack."""
-        found = {c.start.value: c.start for c in self.everything if c.start is not None}
-        return tuple(found.values())
-
-    @property
-    def most(self) -> float:
-        """The budget at which drawing ends: from there on nothing is left of any curve."""
-        budgets = sorted({point.eps for curve in self.everything for point in curve.points})
-        left = [p.eps for curve in self.everything for p in curve.points if p.value > 0]
-        last = max([*left, *(limit.eps for limit in self.limits)], default=0.0)
-        return next((eps for eps in budgets if eps > last), max(budgets[-1], last))
-
-
 def draw_robustness_plot(key: str, chart: RobustnessChart) -> SvgDrawing:
     """Draw curves with interval bands, clean accuracy at 0, proofs, and the limits.
 
@@ -111,7 +39,20 @@ def draw_robustness_plot(key: str, chart: RobustnessChart) -> SvgDrawing:
         x_name=chart.x_name,
         y_name=chart.y_name,
     )
-    entries = _entries(chart)
+    entries = [
+        LegendEntry(f"series-{index}", curve.name, index)
+        for index, curve in enumerate(chart.curves)
+    ]
+    if chart.proven is not None:
+        entries.append(LegendEntry("proven", chart.proven.name, FLOOR))
+        if chart.curves:
+            entries.append(LegendEntry("zone", "between proof and attack: not known"))
+    if chart.starts:
+        entries.append(LegendEntry("clean", chart.start_name))
+    if any(point.doubted for curve in chart.everything for point in curve.points):
+        entries.append(LegendEntry("doubted", "not to be believed", FLOOR))
+    if chart.limits:
+        entries.append(LegendEntry("limit", "limit of a rule"))
     spoken = "; ".join(f"{curve.name}: {_spoken(curve)}" for curve in chart.everything)
     return SvgDrawing(
         key=key,
@@ -124,7 +65,13 @@ def draw_robustness_plot(key: str, chart: RobustnessChart) -> SvgDrawing:
 
 
 def _shapes(frame: PlotFrame, chart: RobustnessChart) -> Iterator[Markup]:
-    yield from frame.shapes(_x_ticks(frame, chart), compute_share_ticks())
+    budgets = sorted(
+        {p.eps for curve in chart.everything for p in curve.points if p.eps <= chart.most}
+    )
+    yield from frame.shapes(
+        [(0.0, "0"), *((eps, format_scalar(eps)) for eps in _apart(budgets, frame.x))],
+        compute_share_ticks(),
+    )
     if chart.proven is not None and chart.curves:
         zone = _zone(chart.curves, chart.proven)
         yield draw_path([(frame.x.at(x), frame.y.at(y)) for x, y in zone], "zone", closed=True)
@@ -132,7 +79,10 @@ def _shapes(frame: PlotFrame, chart: RobustnessChart) -> Iterator[Markup]:
     if chart.proven is not None:
         drawn.append(("proven", FLOOR, chart.proven))
     for class_, _, curve in drawn:
-        yield from _band(frame, _until(curve.all, chart.most), class_)
+        points = _until(curve.all, chart.most)
+        upper = [(frame.x.at(point.eps), frame.y.at(point.high)) for point in points]
+        lower = [(frame.x.at(point.eps), frame.y.at(point.low)) for point in points]
+        yield draw_path([*upper, *reversed(lower)], f"band {class_}", closed=True)
     for class_, _, curve in drawn:
         yield from _line(frame, _until(curve.all, chart.most), class_)
     for class_, shape, curve in reversed(drawn):
@@ -146,12 +96,6 @@ def _shapes(frame: PlotFrame, chart: RobustnessChart) -> Iterator[Markup]:
 
 def _until(points: Sequence[CurvePoint], most: float) -> list[CurvePoint]:
     return [point for point in points if point.eps <= most]
-
-
-def _band(frame: PlotFrame, points: Sequence[CurvePoint], class_: str) -> Iterator[Markup]:
-    upper = [(frame.x.at(point.eps), frame.y.at(point.high)) for point in points]
-    lower = [(frame.x.at(point.eps), frame.y.at(point.low)) for point in points]
-    yield draw_path([*upper, *reversed(lower)], f"band {class_}", closed=True)
 
 
 def _line(frame: PlotFrame, points: Sequence[CurvePoint], class_: str) -> Iterator[Markup]:
@@ -196,31 +140,6 @@ def _between(points: Sequence[CurvePoint], x: float) -> float:
     if not points[0].eps <= x <= points[-1].eps:
         return 1.0  # this attack says nothing here
     return float(np.interp(x, [p.eps for p in points], [p.value for p in points]))
-
-
-def _entries(chart: RobustnessChart) -> list[LegendEntry]:
-    entries = [
-        LegendEntry(f"series-{index}", curve.name, index)
-        for index, curve in enumerate(chart.curves)
-    ]
-    if chart.proven is not None:
-        entries.append(LegendEntry("proven", chart.proven.name, FLOOR))
-        if chart.curves:
-            entries.append(LegendEntry("zone", "between proof and attack: not known"))
-    if chart.starts:
-        entries.append(LegendEntry("clean", chart.start_name))
-    if any(point.doubted for curve in chart.everything for point in curve.points):
-        entries.append(LegendEntry("doubted", "not to be believed", FLOOR))
-    if chart.limits:
-        entries.append(LegendEntry("limit", "limit of a rule"))
-    return entries
-
-
-def _x_ticks(frame: PlotFrame, chart: RobustnessChart) -> list[tuple[float, str]]:
-    budgets = sorted(
-        {p.eps for curve in chart.everything for p in curve.points if p.eps <= chart.most}
-    )
-    return [(0.0, "0"), *((eps, format_scalar(eps)) for eps in _apart(budgets, frame.x))]
 
 
 def _apart(values: Sequence[float], axis: PlotAxis, least: float = 26.0) -> list[float]:

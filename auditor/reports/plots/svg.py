@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
+from auditor.domain.report_panels import LegendEntry
 from auditor.reports.wording import escape_invisible
 
 Attribute = str | int | float
@@ -218,35 +219,24 @@ LEGEND_STEP = 18
 LONGEST_NAME = 54
 
 
-@dataclass(frozen=True, slots=True)
-class LegendEntry:
-    """One line of a legend: the class of what is drawn, its name, and its mark's shape."""
-
-    kind: str
-    name: str
-    shape: int = 0
-
-
 def draw_legend(entries: Sequence[LegendEntry], x: float, y: float) -> list[Markup]:
     """Draw a legend whose first line stands at ``y``."""
     drawn: list[Markup] = []
     for place, entry in enumerate(entries):
         at = y + place * LEGEND_STEP
-        drawn += _sample(entry, x, at)
+        if entry.kind == "limit":
+            sample = [draw_line(x, at, x + 18, at, "limit")]
+        elif entry.kind == "clean":
+            sample = [draw_dot(x + 9, at, "clean", 5)]
+        elif entry.kind == "zone":
+            sample = [draw_rect(x, at - 6, 18, 12, "zone")]
+        elif entry.kind == "doubted":
+            sample = [draw_dot(x + 9, at, "mark doubted series-0")]
+        else:
+            sample = [
+                draw_line(x, at, x + 18, at, f"curve {entry.kind}"),
+                draw_mark(entry.shape, x + 9, at, f"mark {entry.kind}"),
+            ]
+        drawn += sample
         drawn.append(draw_text(x + 26, at + 4, shorten_label(entry.name, LONGEST_NAME), "legend"))
     return drawn
-
-
-def _sample(entry: LegendEntry, x: float, y: float) -> list[Markup]:
-    if entry.kind == "limit":
-        return [draw_line(x, y, x + 18, y, "limit")]
-    if entry.kind == "clean":
-        return [draw_dot(x + 9, y, "clean", 5)]
-    if entry.kind == "zone":
-        return [draw_rect(x, y - 6, 18, 12, "zone")]
-    if entry.kind == "doubted":
-        return [draw_dot(x + 9, y, "mark doubted series-0")]
-    return [
-        draw_line(x, y, x + 18, y, f"curve {entry.kind}"),
-        draw_mark(entry.shape, x + 9, y, f"mark {entry.kind}"),
-    ]

@@ -1,4 +1,4 @@
-"""Model files that nobody answers for, or that do more than compute."""
+"""Planted defects of artifacts: unsigned model files, and files that do more than compute."""
 
 import base64
 import pickle
@@ -10,11 +10,10 @@ import onnx
 import yaml
 from onnx import TensorProto, helper
 
-from auditor.domain.json import Json
 from auditor.selftest.datasets import PACKAGES, load_split
 from auditor.selftest.record_forgery import derive_signer, tamper_weight, write_model_signature
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,
@@ -74,30 +73,27 @@ class ArtifactsFamily:
             signed = deployed = add_unsafe_code(signed, defect)
         if defect == "tampered":
             deployed = tamper_weight(signed)
-        about = self._signature(specimen, signed, defect, folder)
+        # Sign a model, and return what the audit file says of that
+        if defect == "unsigned":
+            about = {}
+        else:
+            owner = derive_signer(specimen.seed, "owner")
+            (folder / KEY).write_bytes(owner.public_pem())
+            stranger = derive_signer(specimen.seed, "stranger")
+            by = stranger if defect == "other-signer" else owner
+            if specimen.defect != "rolled-back":
+                write_model_signature(signed, folder, by)
+                about = {"signature": SIGNATURE, "key": KEY}
+            else:
+                version = OLD if specimen.planted else NOW
+                write_model_signature(signed, folder, by, name=f"{specimen.name}@{version}")
+                (folder / TRUST).write_text(yaml.safe_dump(_trust(specimen)), "utf-8")
+                about = {"signature": SIGNATURE, "trust": TRUST, "version": version}
         papers = SpecimenFiles(
             deployed, sample.classes, {"evaluation": sample.evaluation}, RULES, model=about
         )
         meant = "signed" if specimen.defect in UNSIGNED else "no-unsafe-constructs"
         return SpecimenRun(papers.write(specimen, folder), (meant,), ONLY)
-
-    def _signature(
-        self, specimen: Specimen, artifact: bytes, defect: str, folder: Path
-    ) -> dict[str, Json]:
-        """Sign a model, and return what the audit file says of that."""
-        if defect == "unsigned":
-            return {}
-        owner = derive_signer(specimen.seed, "owner")
-        (folder / KEY).write_bytes(owner.public_pem())
-        stranger = derive_signer(specimen.seed, "stranger")
-        by = stranger if defect == "other-signer" else owner
-        if specimen.defect != "rolled-back":
-            write_model_signature(artifact, folder, by)
-            return {"signature": SIGNATURE, "key": KEY}
-        version = OLD if specimen.planted else NOW
-        write_model_signature(artifact, folder, by, name=f"{specimen.name}@{version}")
-        (folder / TRUST).write_text(yaml.safe_dump(_trust(specimen)), "utf-8")
-        return {"signature": SIGNATURE, "trust": TRUST, "version": version}
 
 
 def _trust(specimen: Specimen) -> dict[str, object]:

@@ -1,12 +1,12 @@
-"""Models that refuse some people more often than others."""
+"""Planted defects of fairness: models that refuse some people more often than others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.selftest.datasets import BRANCH, PACKAGES, RACE, SEX, bias_people_model, load_people
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,

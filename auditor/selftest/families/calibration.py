@@ -1,4 +1,4 @@
-"""Probabilities that are not what comes true."""
+"""Planted defects of calibration: probabilities that do not come true."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from auditor.selftest.datasets import (
     bias_people_model,
     load_people,
 )
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,

@@ -1,4 +1,4 @@
-"""Owners who promise more than the model keeps."""
+"""Planted defects of claims: owners who promise more than the model keeps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from auditor.selftest.datasets import PACKAGES, load_split
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,

@@ -1,4 +1,4 @@
-"""Auditees who cheat with the record of an audit, or with what they deploy after it."""
+"""Planted deceit: auditees who tamper with a record, or deploy another model after the audit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from auditor.domain.json import Json
-from auditor.selftest.datasets import PACKAGES, SampleSplit, load_split
+from auditor.selftest.datasets import PACKAGES, load_split
 from auditor.selftest.record_forgery import (
     EARLIER,
     LATER,
@@ -27,6 +27,7 @@ from auditor.selftest.record_forgery import (
     sign_as_worker,
     swap_model,
 )
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.score_server import TARGET, ScoreServer
 from auditor.selftest.specimens import (
     AUDIT,
@@ -35,7 +36,6 @@ from auditor.selftest.specimens import (
     DeceptionRun,
     Deed,
     Rule,
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,
@@ -106,7 +106,16 @@ class DeceitFamily:
             labels = np.random.default_rng([specimen.seed, 601]).permutation(labels)
         model = train_model(specimen.architecture, sample.training.inputs, labels, specimen.seed)
         if specimen.defect == "replayed-verdict":
-            _write_successor(specimen, sample, folder)
+            # Write a model of the next seed; where that is to be hidden, one that has learnt
+            # nothing
+            successor_learn, seed = sample.training, specimen.seed + 1
+            successor_labels = successor_learn.labels
+            if specimen.planted:
+                successor_labels = np.random.default_rng([seed, 607]).permutation(successor_labels)
+            later = train_model(
+                specimen.architecture, successor_learn.inputs, successor_labels, seed
+            )
+            (folder / LATER).write_bytes(later.parts().onnx())
         counted = specimen.defect == "many-attempts"
         asked: dict[str, Json] = {"most_attempts": MOST_ATTEMPTS} if counted else {}
         papers = SpecimenFiles(
@@ -135,16 +144,6 @@ class DeceitFamily:
         if specimen.planted and trick.deed is not None:
             before.append(trick.deed)
         return DeceptionRun(tuple(before), trick.asked, 1, (trick.word,))
-
-
-def _write_successor(specimen: Specimen, sample: SampleSplit, folder: Path) -> None:
-    """Write a model of the next seed; where that is to be hidden, one that has learnt nothing."""
-    learn, seed = sample.training, specimen.seed + 1
-    labels = learn.labels
-    if specimen.planted:
-        labels = np.random.default_rng([seed, 607]).permutation(labels)
-    later = train_model(specimen.architecture, learn.inputs, labels, seed)
-    (folder / LATER).write_bytes(later.parts().onnx())
 
 
 def _rules(least: float) -> tuple[Rule, ...]:

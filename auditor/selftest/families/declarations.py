@@ -1,4 +1,4 @@
-"""Auditees who buy a pass by what their audit file says of the rows, the task and the inputs."""
+"""Planted defects of declarations: audit files that buy a pass by false rows, tasks or inputs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from auditor.domain.json import Json
-from auditor.selftest.datasets import PACKAGES, SampleRows, SampleSplit, load_split
+from auditor.selftest.datasets import PACKAGES, SampleRows, load_split
 from auditor.selftest.families.deceit import GATE
 from auditor.selftest.record_forgery import OUT, keep_key
 from auditor.selftest.specimens import (
@@ -75,7 +75,7 @@ def plant_declaration(specimen: Specimen, folder: Path) -> DeceptionRun:
     if specimen.planted:
         rows = rows if deal.choose is None else deal.choose(model, rows)
         more = {
-            "task": {**_task(sample), **(deal.task or {})},
+            "task": {**TASK, "classes": list(sample.classes), **(deal.task or {})},
             "input": {**INPUT, **(deal.input or {})},
         }
     settings: Mapping[str, Json] = {
@@ -95,10 +95,6 @@ def plant_declaration(specimen: Specimen, folder: Path) -> DeceptionRun:
     (folder / HELD).write_bytes(encode_csv_table(sample.evaluation, sample.classes))
     audit = ("audit", AUDIT, "--only", "quality.accuracy", "--out", OUT)
     return DeceptionRun((audit, keep_key), (*GATE, *deal.asked), 1, (deal.word,))
-
-
-def _task(sample: SampleSplit) -> Mapping[str, Json]:
-    return {**TASK, "classes": list(sample.classes)}
 
 
 FAMILY: SpecimenFamily = DefectTableFamily(

@@ -1,4 +1,4 @@
-"""Production that is no longer what the model was judged by."""
+"""Planted drift: production data that differ from the data that the model was judged by."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.selftest.datasets import PACKAGES, SampleRows, load_split
+from auditor.selftest.datasets import PACKAGES, load_split
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,
@@ -73,26 +73,25 @@ class DriftFamily:
         before = sample.evaluation.take(np.arange(half))
         now = sample.evaluation.take(np.arange(half, len(sample.evaluation)))
         if specimen.planted:
-            now = _moved(now, specimen, len(sample.classes))
+            random = np.random.default_rng([specimen.seed, 503])
+            strength = specimen.strength or 0.0
+            if specimen.defect == "concept":
+                called = random.random(len(now)) < strength
+                now = now.labelled(
+                    np.where(called, (now.labels + 1) % len(sample.classes), now.labels)
+                )
+            else:
+                width = now.inputs.shape[1]
+                # The weakest pixels are always dark, so that a sensor there would fail unseen.
+                bright = np.argsort(-now.inputs.mean(axis=0), kind="stable")[: width // 2]
+                failing = random.permutation(bright)[: round(MOVED * width)]
+                inputs = now.inputs.copy()
+                inputs[:, failing] *= 1 - strength
+                now = now.moved(inputs)
         data = {"evaluation": before, "reference": before, "production": now}
         papers = SpecimenFiles(model.parts().onnx(), sample.classes, data, RULES)
         only = ("data.drift", "data.decay")
         return SpecimenRun(papers.write(specimen, folder), MEANT[specimen.defect], only)
-
-
-def _moved(rows: SampleRows, specimen: Specimen, classes: int) -> SampleRows:
-    random = np.random.default_rng([specimen.seed, 503])
-    strength = specimen.strength or 0.0
-    if specimen.defect == "concept":
-        called = random.random(len(rows)) < strength
-        return rows.labelled(np.where(called, (rows.labels + 1) % classes, rows.labels))
-    width = rows.inputs.shape[1]
-    # The weakest pixels are always dark, so that a sensor there would fail unseen.
-    bright = np.argsort(-rows.inputs.mean(axis=0), kind="stable")[: width // 2]
-    failing = random.permutation(bright)[: round(MOVED * width)]
-    inputs = rows.inputs.copy()
-    inputs[:, failing] *= 1 - strength
-    return rows.moved(inputs)
 
 
 FAMILY: SpecimenFamily = DriftFamily()

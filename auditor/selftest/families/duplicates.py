@@ -1,4 +1,4 @@
-"""Rows of the evaluation data that stand there twice."""
+"""Planted duplicates: rows of the evaluation data that stand there twice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,13 @@ import numpy as np
 
 from auditor.selftest.datasets import (
     PACKAGES,
-    SampleRows,
     copy_rows,
     edit_rows,
     load_split,
     mislabel_rows,
 )
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,
@@ -80,24 +79,20 @@ class DuplicatesFamily:
         model = train_model(architecture, learn.inputs, learn.labels, specimen.seed)
         rows = sample.evaluation
         if specimen.planted:
-            rows = _repeating(rows, specimen, len(sample.classes))
+            # Let copies of the rows before stand in the place of the last ones
+            count = round((specimen.strength or 0.0) * len(rows))
+            kept = rows.take(np.arange(len(rows) - count))
+            again = copy_rows(kept, count, specimen.seed)
+            match specimen.defect:
+                case "near":
+                    again = edit_rows(again, specimen.seed)
+                case "conflicting":
+                    again = mislabel_rows(again, len(sample.classes))
+            rows = kept.joined(again)
         papers = SpecimenFiles(model.parts().onnx(), sample.classes, {"evaluation": rows}, RULES)
         return SpecimenRun(
             papers.write(specimen, folder), (MEANT[specimen.defect],), ("data.duplicates",)
         )
-
-
-def _repeating(rows: SampleRows, specimen: Specimen, classes: int) -> SampleRows:
-    """Let copies of the rows before stand in the place of the last ones."""
-    count = round((specimen.strength or 0.0) * len(rows))
-    kept = rows.take(np.arange(len(rows) - count))
-    again = copy_rows(kept, count, specimen.seed)
-    match specimen.defect:
-        case "near":
-            again = edit_rows(again, specimen.seed)
-        case "conflicting":
-            again = mislabel_rows(again, classes)
-    return kept.joined(again)
 
 
 FAMILY: SpecimenFamily = DuplicatesFamily()

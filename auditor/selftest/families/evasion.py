@@ -1,4 +1,4 @@
-"""Decisions that small changes turn, gradients that mislead, and denials that can be bought."""
+"""Planted defects of robustness: fragile decisions, masked gradients, denials easily overturned."""
 
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from auditor.selftest.specimens import (
 
 LEARN = 1200
 APPLICATIONS = 800
-DOMAIN = {"input": {"domain": [0.0, 1.0]}}
 ROBUST = build_deny_rule(
     "robust",
     "evasion.linf/robust_accuracy",

@@ -1,4 +1,4 @@
-"""Files that a chip, a rounding, a flipped bit or a chosen input turns into another model."""
+"""Planted hardware defects: models that a chip, rounding, a flipped bit or an input changes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Evaluation rows that stand in the training data."""
+"""Planted leakage: evaluation rows that are in the training data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,12 @@ import numpy as np
 
 from auditor.selftest.datasets import (
     PACKAGES,
-    SampleRows,
-    SampleSplit,
     copy_rows,
     edit_rows,
     load_split,
 )
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,
@@ -42,7 +40,7 @@ RULES = (
     build_deny_rule(
         "no-entity-leak",
         "data.leakage/entity_share",
-        "Hardly a row is of somebody whom the model has met",
+        "Few rows belong to a person in the training data",
         at_most=0.01,
     ),
 )
@@ -81,7 +79,16 @@ class LeakageFamily:
         sample = load_split(source, specimen.seed)
         rows = sample.training
         model = train_model(architecture, rows.inputs, rows.labels, specimen.seed)
-        known, met = _people(sample, specimen)
+        # Say of whom each row is: of others on either side, unless that is what is planted
+        sides = []
+        for side, people_rows in (("t", sample.training), ("e", sample.evaluation)):
+            names = np.array(
+                [f"{side}{place // ROWS_A_PERSON}" for place in range(len(people_rows))]
+            )
+            if side == "e" and specimen.planted and specimen.defect == "entity":
+                names[: round(SHARE * len(people_rows))] = "t0"
+            sides.append(people_rows.told(PERSON, names))
+        known, met = sides[0], sides[1]
         if specimen.planted and specimen.defect != "entity":
             count = round((specimen.strength or 0.0) * len(met))
             leaked = copy_rows(known, count, specimen.seed).told_again(met.columns)
@@ -93,17 +100,6 @@ class LeakageFamily:
         papers = SpecimenFiles(model.parts().onnx(), sample.classes, data, RULES, about)
         meant = f"no-{specimen.defect}-leak"
         return SpecimenRun(papers.write(specimen, folder), (meant,), ("data.leakage",))
-
-
-def _people(sample: SampleSplit, specimen: Specimen) -> tuple[SampleRows, SampleRows]:
-    """Say of whom each row is: of others on either side, unless that is what is planted."""
-    sides = []
-    for side, rows in (("t", sample.training), ("e", sample.evaluation)):
-        names = np.array([f"{side}{place // ROWS_A_PERSON}" for place in range(len(rows))])
-        if side == "e" and specimen.planted and specimen.defect == "entity":
-            names[: round(SHARE * len(rows))] = "t0"
-        sides.append(rows.told(PERSON, names))
-    return sides[0], sides[1]
 
 
 FAMILY: SpecimenFamily = LeakageFamily()

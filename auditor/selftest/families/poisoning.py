@@ -1,4 +1,4 @@
-"""Networks that obey a trigger, training rows that were tampered with, and what lets them in."""
+"""Planted backdoors and poison: networks with triggers, tampered training rows, weak defences."""
 
 from inspect import getsource
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Models that behave when they are audited, and answers that were learnt from an earlier audit."""
+"""Planted pretence: models that behave only while audited, and answers replayed from an audit."""
 
 from pathlib import Path
 
 import numpy as np
 
-from auditor.attacks.hardware.borderline_inputs import commit_nonce
+from auditor.attacks.hardware.fingerprint_inputs import commit_nonce
 from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings
 from auditor.domain.json import Json
 from auditor.selftest.datasets import load_split
@@ -12,7 +12,6 @@ from auditor.selftest.networks import Network, train_dense
 from auditor.selftest.onnx_writer import (
     INPUT,
     GraphBuilder,
-    Step,
     save_network,
     write_layer,
     write_layers,
@@ -63,7 +62,16 @@ def plant_substituted_model(specimen: Specimen, folder: Path) -> SpecimenRun:
     few = int(specimen.strength or FEW)
     good, cheap = (_learnt(training, rows, specimen) for rows in (LEARN, few))
     other = cheap if specimen.planted else good
-    save_network(folder / "model.onnx", good, SMALL, after=_unless_public(other))
+
+    # A step that takes another network's scores where a pixel is of no whole sixteenth
+    def after(sheet: GraphBuilder, value: str) -> str:
+        ink = sheet.add("Mul", INPUT, sheet.number(INK))
+        apart = sheet.add("Abs", sheet.add("Sub", ink, sheet.add("Round", ink)))
+        most = sheet.add("ReduceMax", sheet.add("Flatten", apart, axis=1), axes=[1], keepdims=1)
+        strange = sheet.add("Greater", most, sheet.number(OFF))
+        return sheet.add("Where", strange, write_layers(sheet, INPUT, other, write_layer), value)
+
+    save_network(folder / "model.onnx", good, SMALL, after=after)
     half = len(held.truth) // 2
     rng = np.random.default_rng([specimen.seed, 809])
     noise = rng.uniform(-GRAIN, GRAIN, held.rows[half:].shape)
@@ -107,19 +115,6 @@ def _learnt(training: PictureSet, rows: int, specimen: Specimen) -> Network:
     settings = ShadowTrainingSettings(hidden=HIDDEN[specimen.architecture], epochs=20, updates=300)
     few = PictureSet(training.rows[:rows], training.truth[:rows])
     return train_dense(few.rows, few.truth, len(CLASSES), settings, specimen.seed)
-
-
-def _unless_public(other: Network) -> Step:
-    """Return a step that takes another network's scores where a pixel is of no whole sixteenth."""
-
-    def after(sheet: GraphBuilder, value: str) -> str:
-        ink = sheet.add("Mul", INPUT, sheet.number(INK))
-        apart = sheet.add("Abs", sheet.add("Sub", ink, sheet.add("Round", ink)))
-        most = sheet.add("ReduceMax", sheet.add("Flatten", apart, axis=1), axes=[1], keepdims=1)
-        strange = sheet.add("Greater", most, sheet.number(OFF))
-        return sheet.add("Where", strange, write_layers(sheet, INPUT, other, write_layer), value)
-
-    return after
 
 
 FAMILY: SpecimenFamily = DefectTableFamily(

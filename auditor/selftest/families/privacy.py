@@ -1,4 +1,4 @@
-"""Models that know their training rows by heart, and promises of privacy that do not hold."""
+"""Planted privacy leaks: models that memorised training rows, and false privacy claims."""
 
 import json
 from dataclasses import replace
@@ -87,14 +87,27 @@ def plant_memorisation(specimen: Specimen, folder: Path) -> SpecimenRun:
     """Write a model that learnt its rows by heart, or their law; some labels are wrong on both
     sides, as they are where people label.
     """
-    training, held = _mislabelled(specimen)
+    training, held = split_digits(specimen.seed, LEARN)
+    share, classes = specimen.strength or 0.0, len(CLASSES)
+    training, held = (
+        flip_labels(training, share, classes, specimen.seed),
+        flip_labels(held, share, classes, 1000 + specimen.seed),
+    )
     if specimen.architecture == "kernel":
         reach = NARROW if specimen.planted else WIDE
         prototypes = training if specimen.planted else _means(training)
         save_kernel_model(folder / "model.onnx", prototypes.rows, prototypes.truth, reach)
     elif specimen.architecture == "forest":
         training, held = training.flat(), held.flat()
-        (folder / "model.onnx").write_bytes(_forest(training, specimen))
+        from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 -- an optional library
+
+        grows = BY_HEART if specimen.planted else BY_LAW
+        untrained: Any = RandomForestClassifier
+        grown = untrained(40, n_jobs=1, random_state=specimen.seed, **grows)
+        grown.fit(training.rows, training.truth)
+        (folder / "model.onnx").write_bytes(
+            SklearnForest(tuple(tree.tree_ for tree in grown.estimators_)).parts().onnx()
+        )
     else:
         settings = GREEDY if specimen.planted else MODEST
         network = train_dense(training.rows, training.truth, len(CLASSES), settings, specimen.seed)
@@ -148,30 +161,11 @@ def _claimed(
     return shown.trial(specimen, folder)
 
 
-def _mislabelled(specimen: Specimen) -> tuple[PictureSet, PictureSet]:
-    training, held = split_digits(specimen.seed, LEARN)
-    share, classes = specimen.strength or 0.0, len(CLASSES)
-    return (
-        flip_labels(training, share, classes, specimen.seed),
-        flip_labels(held, share, classes, 1000 + specimen.seed),
-    )
-
-
 def _means(training: PictureSet) -> PictureSet:
     """Return the mean picture of each class."""
     classes = np.arange(len(CLASSES))
     means = [training.rows[training.truth == at].mean(axis=0) for at in classes]
     return PictureSet(np.stack(means), classes)
-
-
-def _forest(training: PictureSet, specimen: Specimen) -> bytes:
-    from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 -- an optional library
-
-    grows = BY_HEART if specimen.planted else BY_LAW
-    untrained: Any = RandomForestClassifier
-    grown = untrained(40, n_jobs=1, random_state=specimen.seed, **grows)
-    grown.fit(training.rows, training.truth)
-    return SklearnForest(tuple(tree.tree_ for tree in grown.estimators_)).parts().onnx()
 
 
 FAMILY: SpecimenFamily = DefectTableFamily(

@@ -1,4 +1,4 @@
-"""Auditees who hand over a recipe that did not make the model."""
+"""Planted false recipes: auditees whose recipe did not make the model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from auditor.domain.json import Json
 from auditor.selftest.datasets import PACKAGES, load_split
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
     AUDIT,
     RECIPE,
     DeceptionRun,
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,

@@ -1,4 +1,4 @@
-"""Auditees who pick the rows that they are judged by."""
+"""Planted selection: auditees who pick the rows that they are judged by."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 
 from auditor.domain.json import Json
 from auditor.selftest.datasets import BRANCH, LEVELS, PACKAGES, RACE, SEX, SampleRows, load_people
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,

@@ -1,4 +1,4 @@
-"""Models that lost what they could do when they were quantised."""
+"""Planted variant defects: models that lost abilities when they were quantised."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ from onnx import helper, numpy_helper
 from auditor.domain.tasks import Floats
 from auditor.selftest.datasets import PACKAGES, load_split
 from auditor.selftest.onnx_parts import OnnxParts, to_tensor_proto
+from auditor.selftest.scale import SelftestScale
 from auditor.selftest.specimens import (
-    SelftestScale,
     Specimen,
     SpecimenFamily,
     SpecimenFiles,

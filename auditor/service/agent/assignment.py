@@ -1,10 +1,10 @@
-"""What an agent is given to do, as the service says it."""
+"""An agent's assignment: the check that it is to run, as the service states it."""
 
 from dataclasses import dataclass
 
-from auditor.domain.json import JsonPart, build_field_error
-from auditor.domain.requests import ServiceAdditions, read_service_additions
-from auditor.domain.trust import StoredTrustState, read_trust_state
+from auditor.domain.json import Json, JsonPart, read_fields
+from auditor.domain.requests import ServiceAdditions
+from auditor.domain.trust_context import StoredTrustState
 from auditor.service.domain.submissions import ShardKey, Submission
 
 
@@ -27,8 +27,9 @@ class AgentAssignment:
     code: str
 
     @classmethod
-    def read(cls, part: JsonPart) -> "AgentAssignment":
+    def from_json(cls, found: Json, place: str) -> "AgentAssignment":
         """Read it from an answer. Raises ``RecordError`` and ``SubmissionError``."""
+        part = JsonPart(found, place)
         submission = Submission.from_json(part.value.get("submission"))
         key = ShardKey(
             submission=submission.id,
@@ -36,21 +37,4 @@ class AgentAssignment:
             check=part.get("check", str),
             shard=part.get("shard", str),
         )
-        return cls(
-            lease=part.get("lease", str),
-            seconds=part.get("seconds", int),
-            key=key,
-            submission=submission,
-            registered=part.get("registered", str),
-            request=part.get("request", str),
-            turn=read_service_additions(part.part("turn")),
-            known=_remembered(part),
-            code=part.get("code", str),
-        )
-
-
-def _remembered(part: JsonPart) -> StoredTrustState:
-    try:
-        return read_trust_state(part.mapping("known"))
-    except (KeyError, TypeError, ValueError):
-        raise build_field_error(f"{part.place}.known", "what a store remembers") from None
+        return read_fields(cls, part, key=key, submission=submission)

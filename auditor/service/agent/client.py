@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
+from auditor.domain.digests import Digest
 from auditor.domain.json import Json, JsonPart, encode_canonical
 from auditor.errors import RecordError, StoreError
 from auditor.service.agent.assignment import AgentAssignment
@@ -52,7 +52,7 @@ class AgentClient:
         return (
             None
             if answer.status == NOTHING
-            else read_response(self.line.url, answer.body, AgentAssignment.read)
+            else read_response(self.line.url, answer.body, AgentAssignment)
         )
 
     def blob(self, digest: str, place: Path) -> None:
@@ -91,7 +91,14 @@ class AgentClient:
         return f"/v1/agents/{self.agent}"
 
     def _fetch(self, digest: str, place: Path) -> None:
-        with _opened(place) as file:
+        try:
+            opened = place.open("ab")
+        except OSError as error:
+            raise StoreError(
+                f"{place} cannot be written: {error.strerror}",
+                cure="Free disk space in the folder of the cache.",
+            ) from None
+        with opened as file:
             there = file.tell()
             headers = {"Range": f"bytes={there}-"} if there else {}
             call = ServiceRequest(
@@ -115,15 +122,6 @@ class AgentClient:
 
 WHOLE = frozenset({416})
 """The status of a file whose end was reached before."""
-
-
-def _opened(place: Path) -> BinaryIO:
-    try:
-        return place.open("ab")
-    except OSError as error:
-        raise StoreError(
-            f"{place} cannot be written: {error.strerror}", cure="Make room in --cache's folder."
-        ) from None
 
 
 def _chunks(place: Path) -> Iterator[bytes]:
@@ -165,17 +163,14 @@ class AgentBlobCache:
     def _fetch(self, digest: str, fetch: Fetch) -> None:
         root = self.cache.root
         root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        part = root / f"{PARTS}{digest.removeprefix('sha256:')}"
+        part = root / f"{PARTS}{Digest(digest).hex}"
         fetch(digest, part)
         if not self.cache.take(part, digest):
             part.unlink()
             raise RecordError(
-                f"the service sent other bytes than those of {digest}",
-                cure="Tell who runs the service: its blobs are damaged.",
+                f"the service sent bytes with another digest than {digest}",
+                cure="Report this to the operator of the service: its blobs are damaged.",
             )
-        self._forget()
-
-    def _forget(self) -> None:
         long_ago = time.time() - STALE
         for path in self.cache.root.glob(f"{PARTS}*"):
             with suppress(FileNotFoundError):

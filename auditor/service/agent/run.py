@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from auditor._resources import code_digest
 from auditor.domain.checks import Check
@@ -33,21 +33,22 @@ from auditor.service.client.http import HttpTransport
 from auditor.service.domain.agents import LeaseProgress
 from auditor.service.domain.submissions import Submission
 from auditor.service.jobs.executor import OpenSubject, SubjectCache
+from auditor.service.jobs.job_steps import StepFailure, attempt_step
 from auditor.service.jobs.prepare import prepare_job, refuse_changed_audit
 from auditor.service.jobs.results import ShardResult
-from auditor.service.jobs.work import StepFailure, attempt_step
 from auditor.service.leases.result_signature import sign_shard
 from auditor.service.server.options import refuse_unknown_target
 from auditor.service.server.stop_signals import watch_stop_signals
 from auditor.store.blobs import FolderBlobStore
 from auditor.store.blobs_s3 import BlobCache
 from auditor.store.resume_cache import ResumeCache
-from auditor.targets.probe import ROLES, probe_target
+from auditor.targets.probe import probe_target
+from auditor.targets.runtimes import runs_files
 from auditor.trust.signatures.keys import Signer
 from auditor.workflows.engine.local import observe_check
 from auditor.workflows.engine.target_factory import TargetFactory
 from auditor.workflows.prepare import Resolvers
-from auditor.workflows.subject import open_check_subject, read_target_fingerprint
+from auditor.workflows.target_session import open_check_subject, read_target_fingerprint
 from auditor.workflows.trust_acceptance import apply_trust_state
 from auditor.workflows.wiring import OPENERS, build_service_resolvers
 
@@ -100,7 +101,7 @@ class LeaseHeartbeat:
     def refuse_stopped(self) -> None:
         """Raise ``CancelledError`` where there is no reason to go on."""
         if self._stopped:
-            raise CancelledError("the service wants it no more", cure="Take another lease.")
+            raise CancelledError("the service no longer needs it", cure="Take another lease.")
 
     def _beat(self) -> None:
         last, before = time.monotonic(), self._told
@@ -169,8 +170,19 @@ class LeaseExecutor:
         """Do all of it, and return why it was for nothing where it was."""
         evidence = FolderBlobStore(self._all.home / "evidence")
         try:
-            shard = self._observed(assigned, beating, evidence)
-            for name in _names(shard):
+            key = assigned.key
+            with self._sittings.at(assigned.submission, key.target) as sitting:
+                beating.refuse_stopped()
+                prepared, subject = sitting.prepared, sitting.subject
+                check = next(it for it in prepared.checks if it.id == key.check)
+                keep = partial(_keep, evidence)
+                allowance = prepared.allowance(subject.target)
+                result = observe_check(check, subject, keep, beating, allowance)
+                shard = ShardResult(result, read_target_fingerprint(subject), self._all.code)
+            seen = shard.result
+            for name in (
+                tuple(seen.observation.evidence.values()) if isinstance(seen, ObservedCheck) else ()
+            ):
                 self._all.calls.evidence(name, evidence.path(name))
             raw = shard.emit()
             bundle = sign_shard(
@@ -186,18 +198,6 @@ class LeaseExecutor:
         finally:
             rmtree(evidence.root, ignore_errors=True)
         return ""
-
-    def _observed(
-        self, assigned: AgentAssignment, beating: LeaseHeartbeat, evidence: FolderBlobStore
-    ) -> ShardResult:
-        key = assigned.key
-        with self._sittings.at(assigned.submission, key.target) as sitting:
-            beating.refuse_stopped()
-            prepared, subject = sitting.prepared, sitting.subject
-            check = next(it for it in prepared.checks if it.id == key.check)
-            keep = partial(_keep, evidence)
-            result = observe_check(check, subject, keep, beating, prepared.size)
-            return ShardResult(result, read_target_fingerprint(subject), self._all.code)
 
     @contextmanager
     def _sit(self, submission: Submission, target: str) -> Iterator[OpenSubject]:
@@ -240,12 +240,6 @@ def _keep(evidence: FolderBlobStore, blob: Blob) -> None:
     evidence.put(blob.raw)
 
 
-def _names(result: ShardResult) -> tuple[str, ...]:
-    """Return the digests of a result's evidence."""
-    seen = result.result
-    return tuple(seen.observation.evidence.values()) if isinstance(seen, ObservedCheck) else ()
-
-
 WAIT = 15
 """Seconds that a service is asked to wait for something to do."""
 AGAIN = 5.0
@@ -280,8 +274,8 @@ class AgentConfig:
         match = TEXT.fullmatch(self.key)
         if match is None:
             raise UsageError(
-                "AUDITOR_API_KEY holds no key of an agent",
-                cure="Set it to the key that came with the agent: POST /v1/agents.",
+                "AUDITOR_API_KEY is not the API key of an agent",
+                cure="Set it to the API key that POST /v1/agents returned for this agent.",
             )
         return match[1]
 
@@ -312,14 +306,32 @@ class _LeaseLoop:
         self._say = say
         self._asks = AgentClient(_line(post, SILENT, self._paused), post.agent)
         self._code = code_digest()
-        self._worker = LeaseExecutor(_bench(post, signer, say, self._code))
+        self._worker = LeaseExecutor(
+            AgentResources(
+                calls=AgentClient(_line(post, SILENT, time.sleep, met=True), post.agent),
+                beats=AgentClient(_line(post, BEAT, time.sleep, met=True), post.agent),
+                signer=signer,
+                readers=build_service_resolvers(post.known),
+                openers=OPENERS,
+                cache=AgentBlobCache(BlobCache(FolderBlobStore(post.home / "blobs"), post.cache)),
+                home=post.home,
+                code=self._code,
+                say=say,
+                allow_recipes=post.allow_recipes,
+            )
+        )
         self._busy = False
         self._failed: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="auditor-agent", daemon=True)
 
     def greet(self) -> None:
         """Say what the agent is, and what its targets turn out to be."""
-        probes = {name: _probe(self._post.known[name]) for name in self._post.targets}
+        probes = {}
+        for name in self._post.targets:
+            # What a target that runs files turned out to be; of a served one nothing
+            spec = self._post.known[name]
+            runs = runs_files(spec.runtime) and not spec.brings_model
+            probes[name] = dict(probe_target(spec)) if runs else None
         self._asks.hello(self._code, self._post.targets, probes)
 
     def last(self, drain: int) -> None:
@@ -356,8 +368,8 @@ class _LeaseLoop:
             return
         self._busy = True
         if assigned.code != self._code:
-            problem = f"the agent's code is {self._code}, and the lease wants {assigned.code}"
-            cure = "Install the service's own version of auditor where the agent runs."
+            problem = f"the agent runs code {self._code}, but the lease requires {assigned.code}"
+            cure = "Install the version of auditor that the service runs."
             self._asks.failed(assigned.lease, problem, cure)
             raise StateConflictError(problem, cure=cure)
         self._worker.carry_out(assigned)
@@ -365,22 +377,7 @@ class _LeaseLoop:
 
     def _paused(self, seconds: float) -> None:
         if self._stop.wait(seconds):
-            raise CancelledError("told to stop", cure="Start it again.")
-
-
-def _bench(post: AgentConfig, signer: Signer, say: Say, code: str) -> AgentResources:
-    return AgentResources(
-        calls=AgentClient(_line(post, SILENT, time.sleep, met=True), post.agent),
-        beats=AgentClient(_line(post, BEAT, time.sleep, met=True), post.agent),
-        signer=signer,
-        readers=build_service_resolvers(post.known),
-        openers=OPENERS,
-        cache=AgentBlobCache(BlobCache(FolderBlobStore(post.home / "blobs"), post.cache)),
-        home=post.home,
-        code=code,
-        say=say,
-        allow_recipes=post.allow_recipes,
-    )
+            raise CancelledError("stopped", cure="Start it again.")
 
 
 def _line(
@@ -389,8 +386,3 @@ def _line(
     return HttpTransport(
         post.url, post.key, seconds=FOREVER, ca=post.ca, silent=silent, met=met, pause=pause
     )
-
-
-def _probe(spec: TargetSpec) -> Any:  # noqa: ANN401 -- JSON
-    """Return what a target that runs files turned out to be; of a served one nothing."""
-    return dict(probe_target(spec)) if spec.runtime in ROLES and not spec.endpoints else None

@@ -65,29 +65,27 @@ class AccessLogMiddleware:
                 request = Request(scope, receive)
                 await build_error_response(request, error)(scope, receive, answer)
         finally:
-            self._tell(scope, answer, time.perf_counter() - began)
-
-    def _tell(self, scope: Scope, answer: "_ResponseSender", seconds: float) -> None:
-        found = getattr(scope.get("route"), "path", None)
-        route = found if isinstance(found, str) else ELSEWHERE
-        method = read_method(scope)
-        status = answer.status or int(BROKEN)
-        self.service.meter.count(method, route, status, seconds)
-        caller = scope.get(CALLER)
-        line: dict[str, Json] = {
-            "event": "call",
-            "at": self.service.clock(),
-            "id": answer.id,
-            "method": method,
-            "route": route,
-            "status": status,
-            "seconds": round(seconds, 6),
-            "bytes": answer.bytes,
-            "caller": caller.id if isinstance(caller, ApiKey) else None,
-            "project": caller.project if isinstance(caller, ApiKey) else None,
-            "audit": find_audit_id(scope),
-        }
-        self.service.log(line)
+            seconds = time.perf_counter() - began
+            found = getattr(scope.get("route"), "path", None)
+            route = found if isinstance(found, str) else ELSEWHERE
+            method = read_method(scope)
+            status = answer.status or int(BROKEN)
+            self.service.meter.count(method, route, status, seconds)
+            caller = scope.get(CALLER)
+            line: dict[str, Json] = {
+                "event": "call",
+                "at": self.service.clock(),
+                "id": answer.id,
+                "method": method,
+                "route": route,
+                "status": status,
+                "seconds": round(seconds, 6),
+                "bytes": answer.bytes,
+                "caller": caller.id if isinstance(caller, ApiKey) else None,
+                "project": caller.project if isinstance(caller, ApiKey) else None,
+                "audit": find_audit_id(scope),
+            }
+            self.service.log(line)
 
 
 class _ResponseSender:

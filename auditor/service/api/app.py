@@ -1,12 +1,15 @@
-"""The application: every route, behind the key that it asks for."""
+"""The API application: every route, behind the authorization that it requires."""
 
-from collections.abc import Iterator, Sequence
+import importlib
+import pkgutil
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+import auditor.service.api.routes
 from auditor import __version__
 from auditor.errors import BrokenCheckError
 from auditor.service.api.access_log import AccessLogMiddleware, TracingMiddleware
@@ -15,34 +18,16 @@ from auditor.service.api.body_timeout import BodyTimeoutMiddleware
 from auditor.service.api.context import ServiceContext
 from auditor.service.api.errors import MEDIA, install_error_handlers
 from auditor.service.api.rate_limit import RateLimitMiddleware
-from auditor.service.api.routes import (
-    acts,
-    agents,
-    anonymous,
-    audits,
-    decisions,
-    drafts,
-    events,
-    files,
-    keys,
-    leases,
-    lookups,
-    models,
-    people,
-    records,
-    schedules,
-    sealed_sets,
-    uploads,
-    webhooks,
-)
 from auditor.service.api.schemas import ProblemResponse
 from auditor.service.domain.access import AccessRole
 
-ABOUT = """Audits machine-learning models on their target and writes signed, verifiable records.
-
-Upload what an audit file names under its digest, hand the audit in, follow its events, and fetch
-its record. Every call wants `Authorization: Bearer auk_…`, but for health, public keys and the
-ledger. A key reaches its own project alone."""
+ABOUT = (
+    "Audits machine-learning models on their target and writes signed, verifiable "
+    "records. Upload the files that an audit file names, submit the audit, follow "
+    "its events, and download its record. Send `Authorization: Bearer auk_…` with "
+    "every request, except for health, public keys and the ledger. An API key "
+    "gives access to its own project only."
+)
 OWN = "/openapi.json"
 """The one route that the framework brings."""
 PROBLEM: dict[str, Any] = {"description": "A problem (RFC 9457).", "content": {MEDIA: {
@@ -71,33 +56,32 @@ def build_app(
     app.add_middleware(AuthMiddleware, service=service, pages=pages)
     app.add_middleware(AccessLogMiddleware, service=service)
     app.add_middleware(TracingMiddleware, service=service)
-    for part in (*_routers(), *more):
-        # As they are: what a framework makes of them later, nobody could look at here.
-        app.router.routes.extend(part.routes)
+    shown = [route for part in more for route in part.routes]
+    # As they are: what a framework makes of them later, nobody could look at here.
+    app.router.routes.extend([*list_api_routes(), *shown])
     for route in app.routes:
         _refuse_unguarded(route, pages)
     return app
 
 
-def _routers() -> Iterator[APIRouter]:
-    yield anonymous.router
-    yield uploads.add_upload_routes()
-    yield audits.router
-    yield events.router
-    yield files.router
-    yield lookups.router
-    yield keys.router
-    yield acts.router
-    yield people.router
-    yield drafts.router
-    yield decisions.add_decision_routes()
-    yield records.router
-    yield agents.router
-    yield leases.router
-    yield schedules.router
-    yield sealed_sets.router
-    yield webhooks.router
-    yield models.router
+def list_api_routes() -> Sequence[BaseRoute]:
+    """Return the routes of every module of ``routes``, found because it is there.
+
+    Of two that fit an address the one that names more of it comes first. Raises
+    ``BrokenCheckError`` for a module without a ``router``.
+    """
+    package, found = auditor.service.api.routes, list[BaseRoute]()
+    for item in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        router = vars(importlib.import_module(item.name)).get("router")
+        if not isinstance(router, APIRouter):
+            raise BrokenCheckError(f"{item.name} has no router", cure="Let it make an APIRouter.")
+        found += router.routes
+    return sorted(found, key=_specific_first)
+
+
+def _specific_first(route: BaseRoute) -> list[tuple[bool, str]]:
+    path = route.path if isinstance(route, APIRoute) else ""
+    return [("{" in part, part) for part in path.split("/")]
 
 
 def _refuse_unguarded(route: BaseRoute, pages: PageGuard | None) -> None:
@@ -110,7 +94,7 @@ def _refuse_unguarded(route: BaseRoute, pages: PageGuard | None) -> None:
                 f"the route {route.path} declares no role, or several", cure="Let it declare one."
             )
     elif getattr(route, "path", "") != OWN:
-        raise BrokenCheckError(f"{route} is no route of ours", cure="Remove it.")
+        raise BrokenCheckError(f"{route} is not a route of ours", cure="Remove it.")
 
 
 def list_route_roles(route: APIRoute) -> Sequence[AccessRole]:

@@ -23,8 +23,7 @@ from auditor.service.auth.api_keys import CURE, authenticate_key, hash_secret, r
 from auditor.service.auth.oidc import is_token
 from auditor.service.domain.access import AccessRole, ApiKey
 from auditor.service.rate_limits import normalize_address
-from auditor.service.store.last_rows import LastRowTracker
-from auditor.store.change_tracking import Mark
+from auditor.store.cache_validation import Mark
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -34,9 +33,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/.well-known/auditor-keys"})
 OPEN_BELOW = "/v1/ledger/"
 """What anybody may read without a key; everything else wants one, whether it exists or not."""
-CALLER, MARK, BESIDE = "auditor.caller", "auditor.mark", "auditor.beside"
-"""Where stand who calls, and the marks of the store since the call came: of all of it, and of all
-beside the progress of checks."""
+CALLER, MARK = "auditor.caller", "auditor.mark"
+"""Where stand who calls, and the mark of the store since the call came."""
 
 
 class PageGuard(Protocol):
@@ -75,8 +73,7 @@ class AuthMiddleware:
             try:
                 text = read_bearer_token(shown)
                 scope[MARK] = mark = await self.service.mark()
-                scope[BESIDE] = beside = self.service.store.mark_rows(mark, LastRowTracker)
-                scope[CALLER] = await self._caller(text, beside)
+                scope[CALLER] = await self._caller(text, mark)
             except UnauthorizedError:
                 # Behind a proxy all have one address: who shows a key that holds is never refused
                 # for what others from there do.
@@ -117,7 +114,7 @@ def read_bearer_token(shown: list[str]) -> str:
     """Return the token of the one ``Authorization`` header. Raises ``UnauthorizedError``."""
     scheme, _, token = shown[0].partition(" ") if len(shown) == 1 else ("", "", "")
     if scheme.lower() != "bearer":
-        raise UnauthorizedError("this call shows no key of the service", cure=CURE)
+        raise UnauthorizedError("this request has no valid API key", cure=CURE)
     return token.strip()
 
 
@@ -131,11 +128,11 @@ class RoleRequirement:
         """Return the caller's key."""
         caller = request.scope.get(CALLER)
         if not isinstance(caller, ApiKey):
-            raise UnauthorizedError("this call shows no key of the service", cure=CURE)
+            raise UnauthorizedError("this request has no valid API key", cure=CURE)
         if not caller.role.may(self.role):
             raise ForbiddenError(
-                f"this takes the role {self.role}, and the key {caller.id} has {caller.role}",
-                cure="Ask an admin of the project for a key of that role.",
+                f"your role ({caller.role}) cannot do this",
+                cure=f"Ask an admin of the project for the role {self.role}.",
             )
         return caller
 

@@ -1,4 +1,4 @@
-"""How slowly a body may come: what a call waits for its caller has an end."""
+"""Timeout for slow request bodies."""
 
 import asyncio
 from collections.abc import MutableMapping
@@ -52,8 +52,8 @@ class _TimedReceive:
                 message = await self.receive()
         except TimeoutError:
             raise RequestTooSlowError(
-                "the body of this call comes too slowly, or not at all",
-                cure=f"Send all of it, at {self.rate:.0f} bytes a second or more.",
+                "the request body arrives too slowly, or not at all",
+                cure=f"Send the whole body, at {self.rate:.0f} bytes per second or faster.",
             ) from None
         earned = len(message.get("body", b"")) / self.rate
         self.left = min(self.most, self.left - (clock() - began) + earned)

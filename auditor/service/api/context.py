@@ -1,4 +1,4 @@
-"""What the doors of a service open on: its store, its use cases, and the edges that they need."""
+"""The context of a service's routes: its store, its use cases, and its external effects."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from auditor.domain.json import Json
 from auditor.domain.policies import Policy
 from auditor.policy.load import PackSummary
-from auditor.service.api.marked_cache import MarkedCache
 from auditor.service.api.metrics import RequestMetrics
+from auditor.service.api.validated_cache import MarkedCache
 from auditor.service.approvals.people import ApprovalContext
 from auditor.service.auth.oidc import TokenVerifier
 from auditor.service.domain.access import ApiKey, ServiceLimits
@@ -21,11 +21,11 @@ from auditor.service.jobs.queue import JobQueue
 from auditor.service.leases.terms import LeaseService
 from auditor.service.rate_limits import RateLimiter
 from auditor.service.schedules.context import ScheduleContext
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.telemetry import SILENT, SpanTracer
 from auditor.service.uploads import UploadStore
 from auditor.service.webhooks.deliver import WebhookService
-from auditor.store.change_tracking import Mark
+from auditor.store.cache_validation import Mark
 from auditor.store.record_store import RecordStore
 
 MOMENT, WHILE = 1.0, 60.0

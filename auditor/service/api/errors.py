@@ -1,4 +1,4 @@
-"""Errors as a caller of the API reads them: problem details (RFC 9457), by one table of slugs."""
+"""Error responses of the API: problem details (RFC 9457), by one table of slugs."""
 
 import json
 import traceback
@@ -24,32 +24,32 @@ INVALID, UNWELL = HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABL
 BROKEN, CONFLICT = HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.CONFLICT
 
 TABLE: Mapping[str, tuple[HTTPStatus, str]] = {
-    "unauthorized": (HTTPStatus.UNAUTHORIZED, "No key that holds"),
-    "forbidden": (HTTPStatus.FORBIDDEN, "The key's role does not reach so far"),
-    "not_found": (HTTPStatus.NOT_FOUND, "There is no such thing"),
-    "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "Nothing is done so here"),
-    "too_many": (HTTPStatus.TOO_MANY_REQUESTS, "Too many calls"),
-    "too_slow": (HTTPStatus.REQUEST_TIMEOUT, "Too slow"),
-    "quota_reached": (CONFLICT, "The project has as much as it may"),
-    "too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large"),
-    "call_invalid": (INVALID, "A malformed call"),
-    "submission_invalid": (INVALID, "Nothing that this service can audit"),
-    "schedule_invalid": (INVALID, "No schedule that this service can keep"),
-    "hook_invalid": (INVALID, "No address that this service sends to"),
-    "idempotency_conflict": (CONFLICT, "An idempotency key used twice"),
-    "state_conflict": (CONFLICT, "Not in this state"),
-    "upload_invalid": (INVALID, "Not the file that was announced"),
-    "upload_conflict": (CONFLICT, "The upload stands elsewhere"),
+    "unauthorized": (HTTPStatus.UNAUTHORIZED, "API key missing or invalid"),
+    "forbidden": (HTTPStatus.FORBIDDEN, "Permission denied"),
+    "not_found": (HTTPStatus.NOT_FOUND, "Not found"),
+    "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed"),
+    "too_many": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
+    "too_slow": (HTTPStatus.REQUEST_TIMEOUT, "Request timed out"),
+    "quota_reached": (CONFLICT, "Project quota reached"),
+    "too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request too large"),
+    "call_invalid": (INVALID, "Invalid request"),
+    "submission_invalid": (INVALID, "Invalid submission"),
+    "schedule_invalid": (INVALID, "Invalid schedule"),
+    "hook_invalid": (INVALID, "Invalid webhook address"),
+    "idempotency_conflict": (CONFLICT, "Idempotency key already used"),
+    "state_conflict": (CONFLICT, "Not possible in this state"),
+    "upload_invalid": (INVALID, "The uploaded file differs from its announcement"),
+    "upload_conflict": (CONFLICT, "Upload offset mismatch"),
     "issuer_lost": (UNWELL, "An identity provider cannot be reached"),
-    "engine_unavailable": (UNWELL, "The engine does not run"),
-    "target_unavailable": (CONFLICT, "A target is unknown, or has no live worker"),
+    "engine_unavailable": (UNWELL, "The engine is not running"),
+    "target_unavailable": (CONFLICT, "The target is unknown or has no worker online"),
     "error": (BROKEN, "The service failed"),
     "invalid_input": (INVALID, "Invalid input"),
-    "usage": (INVALID, "A call without meaning"),
+    "usage": (INVALID, "Invalid usage"),
     "artifact_invalid": (INVALID, "An invalid model"),
     "dataset_invalid": (INVALID, "An invalid data file"),
     "audit_file_invalid": (INVALID, "An invalid audit file"),
-    "privacy_claim_invalid": (INVALID, "An invalid claim of privacy"),
+    "privacy_claim_invalid": (INVALID, "An invalid privacy claim"),
     "dossier_invalid": (INVALID, "An invalid declaration"),
     "policy_invalid": (INVALID, "An invalid policy"),
     "trust_policy_invalid": (INVALID, "An invalid trust policy"),
@@ -57,39 +57,42 @@ TABLE: Mapping[str, tuple[HTTPStatus, str]] = {
     "key_invalid": (INVALID, "An invalid key file"),
     "signature_invalid": (INVALID, "An invalid signature file"),
     "timestamp_invalid": (INVALID, "An invalid timestamp"),
-    "browser_missing": (INVALID, "No browser"),
-    "condition_undecided": (BROKEN, "A condition without an answer"),
+    "browser_missing": (INVALID, "No browser found"),
+    "condition_undecided": (BROKEN, "A condition is undecided"),
     # A caller hands over no record and no ledger: what is wrong with one is wrong with the service.
     "record_invalid": (BROKEN, "A record is damaged"),
-    "ledger_invalid": (HTTPStatus.NOT_FOUND, "The ledger has no such thing"),
-    "subject_lost": (BROKEN, "The model's process was lost"),
+    "ledger_invalid": (HTTPStatus.NOT_FOUND, "Not found in the ledger"),
+    "subject_lost": (BROKEN, "The model process was lost"),
     "model_crashed": (BROKEN, "The model crashed"),
     "model_hung": (BROKEN, "The model hung"),
-    "model_out_of_memory": (BROKEN, "The model outgrew its memory"),
+    "model_out_of_memory": (BROKEN, "The model ran out of memory"),
     "endpoint_lost": (UNWELL, "A served model cannot be reached"),
     "target_changed": (CONFLICT, "The target has changed"),
-    "model_failed": (BROKEN, "The runtime refused the model"),
+    "model_failed": (BROKEN, "The runtime rejected the model"),
     "recipe_failed": (BROKEN, "The recipe failed"),
     "specimen_broken": (BROKEN, "A specimen is broken"),
     "shadows_failed": (BROKEN, "A shadow model failed"),
     "runtime_missing": (UNWELL, "A runtime is missing"),
     "limit_reached": (CONFLICT, "A limit is reached"),
-    "twin_unusable": (BROKEN, "No twin"),
-    "needs_extra": (UNWELL, "Something is not installed"),
+    "twin_unusable": (BROKEN, "No usable twin"),
+    "needs_extra": (UNWELL, "A dependency is not installed"),
     "check_broken": (BROKEN, "A check is broken"),
     "witness_lost": (UNWELL, "A witness cannot be reached"),
-    "clock_lost": (UNWELL, "A clock cannot be reached"),
+    "clock_lost": (UNWELL, "A timestamp authority cannot be reached"),
     # What a client is told; no service says it of itself.
-    "service_refused": (INVALID, "Another service refuses"),
+    "service_refused": (INVALID, "Another service rejected the request"),
     "service_unreachable": (UNWELL, "Another service cannot be reached"),
     "service_failed": (BROKEN, "Another service failed"),
-    "store_unavailable": (UNWELL, "The store does not answer"),
+    "store_unavailable": (UNWELL, "The store is not available"),
     "cancelled": (CONFLICT, "Cancelled"),
 }
 """The status and the title of every slug; a title never varies with what happened."""
 BY_STATUS = {
-    HTTPStatus.NOT_FOUND: ("not_found", "Look into /openapi.json for what there is."),
-    HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "Look into /openapi.json for the verbs."),
+    HTTPStatus.NOT_FOUND: ("not_found", "See /openapi.json for the available paths."),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        "method_not_allowed",
+        "See /openapi.json for the allowed methods.",
+    ),
 }
 
 
@@ -127,8 +130,9 @@ def build_error_response(request: Request, error: Exception) -> Response:
             answer.headers["RateLimit"] = f'"{error.name}";r=0;t={error.seconds}'
         return answer
     request.app.state.service.log(format_fault(error, request.scope.get(CALL)))
-    detail = "the service could not answer; its log says why"
-    return build_problem(request, slug, detail, "Try again later, or tell who runs the service.")
+    detail = "the service failed; details are in its log"
+    cure = "Try again later, or contact the operator of the service."
+    return build_problem(request, slug, detail, cure)
 
 
 def format_fault(error: Exception, call: str | None) -> Mapping[str, Json]:
@@ -143,7 +147,7 @@ def format_fault(error: Exception, call: str | None) -> Mapping[str, Json]:
 def build_status_response(request: Request, error: Exception) -> Response:
     """Return the answer for what the framework refuses: an unknown path, or a wrong verb."""
     status = error.status_code if isinstance(error, HTTPException) else BROKEN
-    slug, cure = BY_STATUS.get(HTTPStatus(status), ("call_invalid", "Mend the call."))
+    slug, cure = BY_STATUS.get(HTTPStatus(status), ("call_invalid", "Correct the request."))
     detail = f"{request.method} {request.url.path} is not served"
     answer = build_problem(request, slug, detail, cure)
     if isinstance(error, HTTPException) and error.headers:
@@ -155,8 +159,10 @@ def build_validation_response(request: Request, error: Exception) -> Response:
     """Return the answer for a malformed call, with the place of every mistake in it."""
     found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else ()
     told = [(".".join(str(part) for part in item["loc"]), str(item["msg"])) for item in found]
-    detail = "; ".join(f"{place}: {said}" for place, said in told[:5]) or "it cannot be read"
-    cure = "Look into /openapi.json for the form of the call."
+    detail = (
+        "; ".join(f"{place}: {said}" for place, said in told[:5]) or "the request cannot be read"
+    )
+    cure = "See /openapi.json for the format of the request."
     more = [{"place": place, "problem": said} for place, said in told[:50]]
     return build_problem(request, "call_invalid", detail, cure, more)
 

@@ -1,4 +1,4 @@
-"""Counts of calls, as Prometheus reads them."""
+"""Request metrics for Prometheus."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""How often a caller may call: counted before anything is done, and told with every answer."""
+"""Rate limits of callers: middleware that counts calls and states the limit in each response."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -11,8 +11,8 @@ from auditor.service.domain.access import ApiKey
 from auditor.service.rate_limits import RateLimitState
 
 FREE = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
-"""What is asked by whoever watches over the service, who is never told to wait; and where people
-log in, who cannot show before by what key they call: only keys that do not hold are counted."""
+"""Paths that monitoring calls without a limit, and the login, which has no key to count by yet:
+there only keys that are not valid count."""
 
 
 class RateLimitMiddleware:

@@ -3,31 +3,33 @@
 They are parsed by hand because the framework would read or accept too much.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Hashable, Mapping
+from functools import cache
+from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import unquote
 
 from fastapi import Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from auditor.domain.digests import DIGEST_PATTERN
 from auditor.domain.json import parse_json
 from auditor.errors import MalformedRequestError, NotFoundError, RequestTooLargeError
 from auditor.service.api.context import ServiceContext
 from auditor.service.domain.access import ApiKey
-from auditor.service.domain.submissions import DIGEST, ID, Submission
+from auditor.service.domain.submissions import ID, Submission
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M")
 MOST_BYTES = 16 * 2**20
 """No JSON that is sent here is larger: a list of the pictures in a folder may be long."""
 MOST_TEXT = 200
 LONGEST_NAME = 255
 ONCE = "Idempotency-Key"
 
-SUM, AUDIT = f"^{DIGEST.pattern}$", f"^{ID.pattern}$"
-Digest = Annotated[str, Path(pattern=SUM, examples=["sha256:" + "ab" * 32])]
+SUM, AUDIT = f"^{DIGEST_PATTERN}$", f"^{ID.pattern}$"
+DigestPath = Annotated[str, Path(pattern=SUM, examples=["sha256:" + "ab" * 32])]
 AuditId = Annotated[str, Path(pattern=AUDIT, examples=["sub-" + "0a" * 12])]
-Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of entries.")]
 
 
 async def parse_json_body(request: Request, kind: type[M]) -> M:
@@ -39,30 +41,39 @@ async def parse_json_body(request: Request, kind: type[M]) -> M:
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
         raise MalformedRequestError(
-            "the body is no application/json", cure="Send JSON, and say so."
+            "the body is not application/json",
+            cure="Send JSON with `Content-Type: application/json`.",
         )
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MOST_BYTES:
             raise RequestTooLargeError(
-                f"the body has more than {MOST_BYTES} bytes", cure="Upload files; name digests."
+                f"the body has more than {MOST_BYTES} bytes",
+                cure="Upload large files first, and name their digests.",
             )
     return read_body(bytes(raw), kind)
+
+
+@cache
+def build_type_adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 -- a class
+    """Return what reads a kind of body, a model of pydantic's or a dataclass."""
+    return TypeAdapter(kind)
 
 
 def read_body(raw: bytes, kind: type[M]) -> M:
     """Read the bytes of a JSON body as ``parse_json_body`` does."""
     try:
         parse_json(raw)
-        return kind.model_validate_json(raw, strict=True)
+        found: M = build_type_adapter(cast("Hashable", kind)).validate_json(raw, strict=True)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False)) from None
     except (ValueError, RecursionError) as error:
         said = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
         raise MalformedRequestError(
-            f"the body is no JSON: {said[:MOST_TEXT]}", cure="Send JSON."
+            f"the body is not JSON: {said[:MOST_TEXT]}", cure="Send JSON."
         ) from None
+    return found
 
 
 def read_whole_number(request: Request, header: str) -> int | None:
@@ -74,7 +85,7 @@ def read_whole_number(request: Request, header: str) -> int | None:
         return None
     if not (said.isascii() and said.isdecimal() and len(said) < 16):  # noqa: PLR2004 -- digits
         raise MalformedRequestError(
-            f"{header} is no whole number from 0", cure="Write it in digits."
+            f"{header} is not a whole number of at least 0", cure="Use digits only."
         )
     return int(said)
 
@@ -85,7 +96,7 @@ def read_idempotency_key(request: Request) -> str | None:
     fits = said is None or (0 < len(said) <= MOST_TEXT and said.isascii() and said.isprintable())
     if not fits:
         raise MalformedRequestError(
-            f"{ONCE} is no text of 1 to {MOST_TEXT} characters", cure="Shorten it."
+            f"{ONCE} must have 1 to {MOST_TEXT} characters", cure="Shorten it."
         )
     return said
 
@@ -105,8 +116,11 @@ def read_file_name(request: Request, otherwise: str) -> str:
     fits = 0 < len(name.encode(errors="replace")) <= LONGEST_NAME and name.isprintable()
     if not fits or "/" in name or "\\" in name or name.startswith("."):
         raise MalformedRequestError(
-            "Upload-Name is no file's name",
-            cure="Send the bare name, in UTF-8 and percent-encoded; it begins with no dot.",
+            "Upload-Name is not a file name",
+            cure=(
+                "Send the name without folders, in UTF-8 and percent-encoded. It must "
+                "not start with a dot."
+            ),
         )
     return name
 
@@ -123,7 +137,9 @@ def find_audit(service: ServiceContext, caller: ApiKey, name: str) -> Submission
     """
     found = service.kept.submission(caller.project, name)
     if found is None:
-        raise NotFoundError(f"there is no audit {name}", cure="GET /v1/audits lists them.")
+        raise NotFoundError(
+            f"there is no audit {name}", cure="List the audits with GET /v1/audits."
+        )
     return found
 
 
@@ -145,9 +161,9 @@ def respond_not_modified(request: Request, headers: Mapping[str, str]) -> Respon
     return None
 
 
-def build_openapi_extra(form: type[BaseModel], *parameters: Mapping[str, Any]) -> dict[str, Any]:
+def build_openapi_extra(form: type[Any], *parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the documents say of a body that is read by hand, and of more parameters."""
-    schema = form.model_json_schema()
+    schema = build_type_adapter(cast("Hashable", form)).json_schema()
     parts = schema.pop("$defs", {})
     body = {"required": True, "content": {"application/json": {"schema": _within(schema, parts)}}}
     return {"requestBody": body, "parameters": list(parameters)}

@@ -7,21 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from auditor.domain.budgets import Budget
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.record_scope import RecordScope
-from auditor.service.api.requests import SUM
 from auditor.service.approvals.status import ApprovalStatus
 from auditor.service.domain.access import AccessRole, AuditLogAction
-from auditor.service.domain.submissions import SubmissionState
+from auditor.service.domain.submissions import SetName, SubmissionState, Sum
 
 DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 OTHER = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 AUDIT = "sub-0f1e2d3c4b5a69788796a5b4"
 AT = "2026-03-01T12:00:00Z"
-Sum = Annotated[str, Field(pattern=SUM)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Few = Annotated[list[Name], Field(max_length=100)]
-SET = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-SetName = Annotated[str, Field(pattern=SET)]
-MOST_WAIT = 7 * 24 * 3600
 SECRET = "aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789-_aBcDe"  # noqa: S105 -- an example in the documents
 AUDIT_EXAMPLE: dict[str, Any] = {
     "id": AUDIT, "project": "default", "submitter": "0123456789abcdef", "state": "done",
@@ -43,60 +36,18 @@ def build_model_config(**example: Any) -> ConfigDict:  # noqa: ANN401 -- JSON
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
 
 
-class InputFileBody(BaseModel):
-    """A file that the audit file names: its path as written there, and what it is."""
-
-    model_config = build_model_config(
-        path="model.onnx", name="model.onnx", size=1024, sha256="ab" * 32
-    )
-    path: Annotated[str, Field(min_length=1, max_length=4096)]
-    name: Annotated[str, Field(min_length=1, max_length=4096)]
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class AuditRequestBody(BaseModel):
-    """What shall be audited. Digests were uploaded before; ``policy`` is one, or a pack's name, and
-    ``baseline`` a record of the project. ``wait_for_target`` is how many seconds to wait for a
-    live worker. What is ``sealed`` has its seed drawn here, and may name ``sealed_sets`` of inputs.
-    """
-
-    model_config = build_model_config(
-        audit_file=DIGEST,
-        source="audit.yaml",
-        inputs=[{"path": "model.onnx", "name": "model.onnx", "size": 1024, "sha256": "ab" * 32}],
-        policy="baseline",
-        targets=["cpu"],
-        budget="ci",
-        wait_for_target=600,
-        baseline=OTHER,
-    )
-    audit_file: Sum
-    source: Name
-    inputs: Annotated[list[InputFileBody], Field(max_length=100_000)]
-    policy: Name
-    targets: Few = []
-    budget: Budget | None = None
-    only: Few = []
-    places: dict[str, Any] | None = None
-    sealed: bool = False
-    sealed_sets: Annotated[list[SetName], Field(max_length=4)] = []
-    wait_for_target: Annotated[int, Field(ge=0, le=MOST_WAIT)] | None = None
-    baseline: Sum | None = None
-
-
 class FailureResponse(BaseModel):
-    """Why an audit gave no record, and what to do about it."""
+    """Why an audit has no record, and how to fix it."""
 
     model_config = build_model_config(
-        problem="the file model.onnx is no ONNX model", cure="Send another."
+        problem="model.onnx is not an ONNX model", cure="Send another."
     )
     problem: str
     cure: str
 
 
 class LaterRecord(BaseModel):
-    """A record of an audit that was judged again, with waivers."""
+    """A record of an audit that was judged again with waivers."""
 
     model_config = build_model_config(**LATER)
     digest: str
@@ -106,12 +57,12 @@ class LaterRecord(BaseModel):
 
 
 class AuditResponse(BaseModel):
-    """An audit as it stands: what was asked, how far it is, and what it came to.
+    """An audit: its request, its state, and its result.
 
-    ``scope`` is what its record speaks for on all targets together: the artifact, or an endpoint
-    that is not shown to give the artifact's answers. ``attempt`` is its number in its model's line.
-    It stands with people (``standing``, ``awaits``) by the last of its ``records``: those that were
-    judged again since.
+    ``scope`` is the subject of its record on all targets: the artifact, or an endpoint that was not
+    shown to give the artifact's answers. ``attempt`` is its number among the audits of this model.
+    ``standing`` and ``awaits`` describe its approvals; they refer to the last of its ``records``,
+    those that were judged again since.
     """
 
     model_config = build_model_config(**AUDIT_EXAMPLE)
@@ -139,7 +90,7 @@ class AuditResponse(BaseModel):
 
 
 class AuditPage(BaseModel):
-    """Audits, the newest first; ``next`` is the cursor of what follows, empty at the end."""
+    """Audits, newest first; ``next`` is the cursor of the next page, empty at the end."""
 
     model_config = build_model_config(audits=[AUDIT_EXAMPLE], next="")
     audits: list[AuditResponse]
@@ -147,7 +98,7 @@ class AuditPage(BaseModel):
 
 
 class EventResponse(BaseModel):
-    """One line of an audit's history; ``kind`` is a state, or says what a check does."""
+    """One event of an audit; ``kind`` is a state, or describes the work of a check."""
 
     model_config = build_model_config(
         submission=AUDIT, number=3, at=AT, kind="check_ended",
@@ -161,7 +112,7 @@ class EventResponse(BaseModel):
 
 
 class EventList(BaseModel):
-    """Events in order, those after the last one that was seen."""
+    """Events in order, after the last one that was received."""
 
     model_config = build_model_config(state="running", events=[
         {"submission": AUDIT, "number": 1, "at": AT, "kind": "queued", "detail": {}},
@@ -171,7 +122,7 @@ class EventList(BaseModel):
 
 
 class RecordFileResponse(BaseModel):
-    """A file of an audit's folder, by its name there."""
+    """A file of an audit, by name."""
 
     model_config = build_model_config(name="record.json", digest=DIGEST, size=20480)
     name: str
@@ -180,7 +131,7 @@ class RecordFileResponse(BaseModel):
 
 
 class FileList(BaseModel):
-    """Every file of an audit's folder, as ``auditor audit --out`` writes it."""
+    """All files of an audit, as ``auditor audit --out`` writes them."""
 
     model_config = build_model_config(
         files=[{"name": "record.json", "digest": DIGEST, "size": 20480}]
@@ -189,7 +140,7 @@ class FileList(BaseModel):
 
 
 class UploadResponse(BaseModel):
-    """A file that a project has uploaded."""
+    """An uploaded file of a project."""
 
     model_config = build_model_config(
         digest=DIGEST, kind="artifact", name="model.onnx", size=1024, at=AT
@@ -202,7 +153,9 @@ class UploadResponse(BaseModel):
 
 
 class UploadPage(BaseModel):
-    """Uploads in the order of their digests; ``next`` is the cursor of what follows."""
+    """Uploads in the order of their digests; ``next`` is the cursor of the next page, empty at the
+    end.
+    """
 
     model_config = build_model_config(next="", uploads=[
         {"digest": DIGEST, "kind": "artifact", "name": "model.onnx", "size": 1024, "at": AT},
@@ -212,7 +165,7 @@ class UploadPage(BaseModel):
 
 
 class UploadProgressResponse(BaseModel):
-    """How far an upload is; what is ``complete`` is kept."""
+    """Progress of an upload; a ``complete`` file is stored."""
 
     model_config = build_model_config(digest=DIGEST, offset=1024, length=1024, complete=True)
     digest: str
@@ -222,7 +175,9 @@ class UploadProgressResponse(BaseModel):
 
 
 class KeyRequestBody(BaseModel):
-    """A key to make in the admin's project; without ``expires`` it holds as long as any may."""
+    """An API key to create in the project of the admin; without ``expires`` it gets the longest
+    validity allowed.
+    """
 
     model_config = build_model_config(
         name="release pipeline", role="submitter", expires="2027-01-01T00:00:00Z"
@@ -233,7 +188,7 @@ class KeyRequestBody(BaseModel):
 
 
 class KeyResponse(BaseModel):
-    """A key; its secret is not among what is kept."""
+    """An API key; its secret is not stored."""
 
     model_config = build_model_config(**KEY)
     id: str
@@ -246,7 +201,7 @@ class KeyResponse(BaseModel):
 
 
 class KeySecretResponse(BaseModel):
-    """A key that was just made, with its text, which is shown this once."""
+    """A new API key with its text, which is shown only once."""
 
     model_config = build_model_config(key=KEY, text=f"auk_0123456789abcdef_{SECRET}")
     key: KeyResponse
@@ -254,16 +209,16 @@ class KeySecretResponse(BaseModel):
 
 
 class KeyList(BaseModel):
-    """A project's keys, the oldest first."""
+    """The API keys of a project, oldest first."""
 
     model_config = build_model_config(keys=[KEY])
     keys: list[KeyResponse]
 
 
 class ReasonRequestBody(BaseModel):
-    """Why a key is ended."""
+    """The reason for the revocation of a key."""
 
-    model_config = build_model_config(reason="it stood in a log")
+    model_config = build_model_config(reason="it was written to a log")
     reason: Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -290,7 +245,7 @@ class PolicyList(BaseModel):
 
 
 class PolicyResponse(BaseModel):
-    """A policy with what it extends put in: the document that is judged by, under its digest."""
+    """A resolved policy, with everything that it extends, under its digest."""
 
     model_config = build_model_config(
         name="baseline", version="1.0.0", digest=OTHER, document={"rules": []}
@@ -302,7 +257,7 @@ class PolicyResponse(BaseModel):
 
 
 class TargetResponse(BaseModel):
-    """A target of the service; without a ``live`` worker nothing runs there now."""
+    """A target of the service; checks run there only if it has a ``live`` worker."""
 
     model_config = build_model_config(
         name="cpu", runtime="onnxruntime", provider="CPUExecutionProvider", emulated=None,
@@ -316,7 +271,7 @@ class TargetResponse(BaseModel):
 
 
 class TargetList(BaseModel):
-    """The targets of the service, and whether it runs the code of recipes (``recipes``)."""
+    """The targets of the service, and whether it runs training recipes (``recipes``)."""
 
     model_config = build_model_config(targets=[
         {"name": "cpu", "runtime": "onnxruntime", "provider": "CPUExecutionProvider",
@@ -327,10 +282,10 @@ class TargetList(BaseModel):
 
 
 class GateStepResponse(BaseModel):
-    """One step of a gate: what was looked at, and what came of it."""
+    """One step of a gate, with its result."""
 
     model_config = build_model_config(
-        name="verdict", result="holds", detail="every denying rule is kept"
+        name="verdict", result="holds", detail="all required rules pass"
     )
     name: str
     result: str
@@ -338,12 +293,12 @@ class GateStepResponse(BaseModel):
 
 
 class GateResponse(BaseModel):
-    """Whether a gate opens, and the record that was asked."""
+    """The decision of a gate, and the record that it checked."""
 
     model_config = build_model_config(
         open=True, artifact=DIGEST, policy=OTHER, target="cpu", asked=AT, record=DIGEST,
         audit=AUDIT,
-        steps=[{"name": "verdict", "result": "holds", "detail": "every denying rule is kept"}],
+        steps=[{"name": "verdict", "result": "holds", "detail": "all required rules pass"}],
     )  # fmt: skip
     open: bool
     artifact: str
@@ -356,7 +311,7 @@ class GateResponse(BaseModel):
 
 
 class ServiceKeysResponse(BaseModel):
-    """The public keys of a service: what signs its records, and its ledger's checkpoints."""
+    """The public keys of a service, for its records and for the checkpoints of its ledger."""
 
     model_config = build_model_config(
         report="-----BEGIN PUBLIC KEY-----\n…", identity="key:sha256:…",
@@ -368,7 +323,7 @@ class ServiceKeysResponse(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """That the service answers; where it is not ready, what keeps it."""
+    """Health of the service; if it is not ready, the reasons."""
 
     model_config = build_model_config(status="ok", lacking=[])
     status: str
@@ -376,12 +331,14 @@ class HealthResponse(BaseModel):
 
 
 class ProblemResponse(BaseModel):
-    """A problem (RFC 9457): ``type`` ends in a stable word, ``cure`` says what to do."""
+    """A problem (RFC 9457): ``type`` ends in a stable identifier, and ``cure`` describes how to fix
+    it.
+    """
 
     model_config = build_model_config(
         type="https://auditor.invalid/problems/not_found", status=404,
-        title="There is no such thing", detail="there is no audit …",
-        cure="GET /v1/audits lists them.", instance="/v1/audits/…",
+        title="Not found", detail="there is no audit …",
+        cure="List the audits with GET /v1/audits.", instance="/v1/audits/…",
     )  # fmt: skip
     type: str
     title: str
@@ -406,9 +363,9 @@ POINT: dict[str, Any] = {
 
 
 class VersionStatusResponse(BaseModel):
-    """What the gate says of a version under a policy on a target: whether it is ``open``, and else
-    ``why`` not, by the names of steps. ``record`` is the one that the gate asks, ``verdict`` that
-    of it there. ``scope`` is what it speaks for: the artifact, or an endpoint that is not shown to
+    """The gate of a version under a policy on a target: whether it is ``open``, and if not, the
+    failed steps in ``why``. ``record`` is the record that the gate checks, ``verdict`` its verdict
+    on this target. ``scope`` is its subject: the artifact, or an endpoint that was not shown to
     give the artifact's answers.
     """
 
@@ -425,7 +382,7 @@ class VersionStatusResponse(BaseModel):
 
 
 class ModelVersionResponse(BaseModel):
-    """A version of a model, by its artifact, and how it stands on each target."""
+    """A version of a model, by its artifact, with its gate on each target."""
 
     model_config = build_model_config(**VERSION)
     version: str
@@ -442,7 +399,7 @@ class ModelResponse(BaseModel):
 
 
 class ModelPage(BaseModel):
-    """Models by name; ``next`` is the cursor of what follows, empty at the end."""
+    """Models by name; ``next`` is the cursor of the next page, empty at the end."""
 
     model_config = build_model_config(models=[{"name": "credit", "versions": [VERSION]}], next="")
     models: list[ModelResponse]
@@ -450,7 +407,7 @@ class ModelPage(BaseModel):
 
 
 class TrendPointResponse(BaseModel):
-    """A measurement of one audit: the figure, its interval, and what it may prove."""
+    """A measurement of one audit: the figure, its interval, and its kind of bound."""
 
     model_config = build_model_config(**POINT)
     finished: str
@@ -472,7 +429,7 @@ class TrendPointResponse(BaseModel):
 
 
 class TrendResponse(BaseModel):
-    """A metric over time, the newest first; ``next`` is the cursor of what follows."""
+    """A metric over time, newest first; ``next`` is the cursor of the next page, or empty."""
 
     model_config = build_model_config(model="credit", metric="accuracy", points=[POINT], next="")
     model: str
@@ -490,7 +447,7 @@ SEALED_SET_EXAMPLE: dict[str, Any] = {**ASKED, "size": 4096, "by": "0123456789ab
 
 
 class SealedSetRequestBody(BaseModel):
-    """A file that the project uploaded, to be held from now on; ``file`` tells its form."""
+    """An uploaded file to seal; ``file`` describes its format."""
 
     model_config = build_model_config(**ASKED)
     name: SetName
@@ -501,7 +458,7 @@ class SealedSetRequestBody(BaseModel):
 
 
 class SealedSetResponse(BaseModel):
-    """Data that the auditor holds: what they are for, and what is said of them; never the rows."""
+    """A sealed set: its role and its description, never its rows."""
 
     model_config = build_model_config(**SEALED_SET_EXAMPLE)
     name: str
@@ -515,7 +472,7 @@ class SealedSetResponse(BaseModel):
 
 
 class SealedSetPage(BaseModel):
-    """Sealed sets by their names; ``next`` is the cursor of what follows, empty at the end."""
+    """Sealed sets by name; ``next`` is the cursor of the next page, empty at the end."""
 
     model_config = build_model_config(sealed_sets=[SEALED_SET_EXAMPLE], next="")
     sealed_sets: list[SealedSetResponse]
@@ -526,7 +483,9 @@ ACT = "act-" + "0a" * 12
 
 
 class AuditLogEntryResponse(BaseModel):
-    """An act: who did what to what, and when; ``id`` is that of its leaf in the ledger."""
+    """An entry of the audit log: who did what to what, and when; ``id`` is that of its leaf in the
+    ledger.
+    """
 
     model_config = build_model_config(
         id=ACT, project="default", caller="0123456789abcdef", subject=None, kind="key_made",
@@ -544,7 +503,9 @@ class AuditLogEntryResponse(BaseModel):
 
 
 class AuditLogPage(BaseModel):
-    """Some acts of a project, the newest first; ``next`` is the cursor of those before them."""
+    """Entries of the audit log, newest first; ``next`` is the cursor of the next page, empty at the
+    end.
+    """
 
     model_config = build_model_config(acts=[], next="")
     acts: list[AuditLogEntryResponse]

@@ -1,4 +1,4 @@
-"""The JSON that admins and agents send and read, with an example of each."""
+"""Pydantic schemas of the agent APIs, each with an example."""
 
 from typing import Annotated, Any
 
@@ -10,10 +10,9 @@ from auditor.service.api.schemas import (
     DIGEST,
     OTHER,
     SECRET,
-    Name,
-    Sum,
     build_model_config,
 )
+from auditor.service.domain.submissions import Name, Sum
 
 PEM = "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n"
 LEASE = "lea-0f1e2d3c4b5a69788796a5b4"
@@ -33,7 +32,7 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class EnrolmentRequestBody(BaseModel):
-    """An agent to enrol in the project of the admin who asks; its key signs what it sees."""
+    """An agent to enrol in the project of the admin; its key signs its results."""
 
     model_config = build_model_config(name="board 7", targets=["npu"], public_key=PEM)
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -43,7 +42,7 @@ class EnrolmentRequestBody(BaseModel):
 
 
 class AgentResponse(BaseModel):
-    """An agent, when it was last heard of, and what it said of itself when it started last."""
+    """An agent, the time of its last contact, and its last report at start."""
 
     model_config = build_model_config(**AGENT)
     id: str
@@ -62,7 +61,7 @@ class AgentResponse(BaseModel):
 
 
 class EnrolmentResponse(BaseModel):
-    """An agent that was just enrolled, with the text of its key, which is shown this once."""
+    """A new agent with the text of its API key, which is shown only once."""
 
     model_config = build_model_config(agent=AGENT, text=f"auk_0123456789abcdef_{SECRET}")
     agent: AgentResponse
@@ -70,14 +69,14 @@ class EnrolmentResponse(BaseModel):
 
 
 class AgentList(BaseModel):
-    """A project's agents, the oldest first."""
+    """The agents of a project, oldest first."""
 
     model_config = build_model_config(agents=[AGENT])
     agents: list[AgentResponse]
 
 
 class AgentHelloRequestBody(BaseModel):
-    """What an agent says when it starts: its code, its targets, and a probe of each."""
+    """Report of an agent at start: its code, its targets, and a probe of each."""
 
     model_config = build_model_config(code=OTHER, targets=["npu"], probes={"npu": None})
     code: Sum
@@ -86,7 +85,7 @@ class AgentHelloRequestBody(BaseModel):
 
 
 class AgentHelloResponse(BaseModel):
-    """The service's own code, and how many seconds a lease holds that is not renewed."""
+    """The code of the service, and the seconds after which a lease expires without renewal."""
 
     model_config = build_model_config(code=OTHER, seconds=30)
     code: str
@@ -94,7 +93,7 @@ class AgentHelloResponse(BaseModel):
 
 
 class LeaseRequestBody(BaseModel):
-    """A wish for one shard; ``wait`` is how many seconds to wait for one."""
+    """A request for one shard; ``wait`` is the number of seconds to wait for one."""
 
     model_config = build_model_config(code=OTHER, wait=20)
     code: Sum
@@ -102,9 +101,9 @@ class LeaseRequestBody(BaseModel):
 
 
 class AssignmentResponse(BaseModel):
-    """A lease of one shard: which check on which target of which submission, and what it needs.
+    """A lease of one shard: its check, target and submission, and the files that it needs.
 
-    Without a word for ``seconds`` it is over, and offered to others.
+    It expires without contact for ``seconds``, and is then offered to others.
     """
 
     model_config = build_model_config(**ASSIGNMENT)
@@ -124,7 +123,7 @@ class AssignmentResponse(BaseModel):
 
 
 class ProgressRequestBody(BaseModel):
-    """How far a check is; without a total, only that the agent is at work."""
+    """Progress of a check; without a total, only a sign that the agent is at work."""
 
     model_config = build_model_config(done=40, total=100, note="")
     done: Count = 0
@@ -133,7 +132,7 @@ class ProgressRequestBody(BaseModel):
 
 
 class LeaseStatusResponse(BaseModel):
-    """Whether there is a reason to go on, and whether the lease is over all the same."""
+    """Whether to continue, and whether the lease has expired."""
 
     model_config = build_model_config(go_on=True, lapsed=False)
     go_on: bool
@@ -141,7 +140,7 @@ class LeaseStatusResponse(BaseModel):
 
 
 class ResultRequestBody(BaseModel):
-    """What a check saw, as canonical JSON in a text, and the agent's signature over it."""
+    """The observations of a check as canonical JSON text, and the agent's signature over it."""
 
     model_config = build_model_config(shard='{"code":"sha256:…",…}', bundle='{"dsseEnvelope":…}')
     shard: Annotated[str, Field(min_length=2)]
@@ -149,7 +148,7 @@ class ResultRequestBody(BaseModel):
 
 
 class FailureRequestBody(BaseModel):
-    """Why an agent gives a lease back, and what to do about it."""
+    """Why an agent returns a lease, and how to fix it."""
 
     model_config = build_model_config(problem="the disk is full", cure="Make room.")
     problem: Annotated[str, Field(min_length=1, max_length=2000)]
@@ -157,7 +156,7 @@ class FailureRequestBody(BaseModel):
 
 
 class ReceiptResponse(BaseModel):
-    """That something was taken, and is kept."""
+    """Confirmation that the data was received and stored."""
 
     model_config = build_model_config(kept=True)
     kept: bool = True

@@ -1,4 +1,4 @@
-"""The JSON of people who decide and of what they sign, with an example of each."""
+"""Pydantic schemas of people and signed decisions, each with an example."""
 
 from typing import Annotated, Any
 
@@ -11,11 +11,10 @@ from auditor.service.api.schemas import (
     DIGEST,
     OTHER,
     LaterRecord,
-    Name,
-    Sum,
     build_model_config,
 )
 from auditor.service.domain.people import DecisionKind
+from auditor.service.domain.submissions import Name, Sum
 
 PEM = (
     "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE…\n-----END PUBLIC KEY-----\n"
@@ -45,11 +44,12 @@ DECIDED: dict[str, Any] = {
 
 
 class PersonRequestBody(BaseModel):
-    """A person who is to decide in the project, by a public key, and what that key may sign.
+    """A person who can decide in the project, with a public key and the kinds of decision that it
+    can sign.
 
-    ``caller`` is the id of the key of the service, or that of the sign-on (`oidc-…`), by which the
-    person hands audits in: who handed one in does not count among the approvals that its policy
-    asks for.
+    ``caller`` is the ID of the API key or of the sign-on (`oidc-…`) with which this person submits
+    audits: a person who submitted an audit does not count among the approvals that its policy
+    requires.
     """
 
     model_config = build_model_config(name="Anna Smith", key=PEM, may=["waiver", "approval"])
@@ -75,14 +75,14 @@ class PersonResponse(BaseModel):
 
 
 class PersonList(BaseModel):
-    """The project's people, the oldest first."""
+    """The people of the project, oldest first."""
 
     model_config = build_model_config(people=[WHO])
     people: list[PersonResponse]
 
 
 class DecisionRequestBody(BaseModel):
-    """What a person signed, and the public key: the bundle as ``auditor waive`` writes it, or the
+    """A signed decision and the public key: the bundle that ``auditor waive`` writes, or the
     payload of a draft (base64) with its signature (base64; DER, or the two numbers of WebCrypto).
     """
 
@@ -94,7 +94,7 @@ class DecisionRequestBody(BaseModel):
 
 
 class LabelAgreementResponse(BaseModel):
-    """How far a person who had not seen the verdict agreed with the truth, and with the model."""
+    """Agreement of a person, who had not seen the verdict, with the truth and with the model."""
 
     model_config = build_model_config(**LABELS)
     person: str
@@ -107,7 +107,7 @@ class LabelAgreementResponse(BaseModel):
 
 
 class DecisionResponse(BaseModel):
-    """A decision: who signed it, what it is about, and what it says. One alone has its bundle."""
+    """A decision: its signer, its subject and its content. A single one includes its bundle."""
 
     model_config = build_model_config(**DECIDED)
     digest: str
@@ -125,7 +125,7 @@ class DecisionResponse(BaseModel):
 
 
 class DecisionPage(BaseModel):
-    """Decisions, the newest first; ``next`` is the cursor of what follows, empty at the end."""
+    """Decisions, newest first; ``next`` is the cursor of the next page, empty at the end."""
 
     model_config = build_model_config(decisions=[DECIDED], next="")
     decisions: list[DecisionResponse]
@@ -133,7 +133,7 @@ class DecisionPage(BaseModel):
 
 
 class WaiverDraftRequestBody(BaseModel):
-    """A waiver to be written for what a record is of; the approver is whoever has the key."""
+    """A waiver to draft for the subject of a record; the approver is the owner of the key."""
 
     model_config = build_model_config(
         record=DIGEST, key=PEM, rule="accuracy", owner="olga@example.org", ticket="RISK-7",
@@ -154,7 +154,7 @@ class WaiverDraftRequestBody(BaseModel):
 
 
 class ApprovalDraftRequestBody(BaseModel):
-    """A yes or no to be written for a record, by whoever has the key."""
+    """An approval or rejection of a record to draft for the owner of the key."""
 
     model_config = build_model_config(
         record=DIGEST, key=PEM, role="model risk", answer="yes", reason="All findings are known."
@@ -168,7 +168,7 @@ class ApprovalDraftRequestBody(BaseModel):
 
 
 class FindingDraftRequestBody(BaseModel):
-    """What is wrong with a record, to be written for whoever has the key."""
+    """A finding about a record to draft for the owner of the key."""
 
     model_config = build_model_config(
         record=DIGEST, key=PEM, role="clinician", reason="Row 17 is a scar."
@@ -180,8 +180,8 @@ class FindingDraftRequestBody(BaseModel):
 
 
 class DraftResponse(BaseModel):
-    """What is to be signed: ``to_sign`` (base64) are the very bytes, ``payload`` (base64) and its
-    type what they cover, and ``bundle`` what lacks but the signature (``sig``).
+    """A draft: ``to_sign`` (base64) are the bytes to sign, ``payload`` (base64) with its type is
+    their content, and ``bundle`` is complete except for the signature (``sig``).
     """
 
     model_config = build_model_config(**DRAFTED)
@@ -192,7 +192,7 @@ class DraftResponse(BaseModel):
 
 
 class LabelCasesResponse(BaseModel):
-    """Cases of a record to label before the verdict is shown: their ids, and the classes."""
+    """Cases of a record to label before the verdict is shown: their IDs, and the classes."""
 
     model_config = build_model_config(
         record=DIGEST, person=PERSON_ID, cases=["r17", "r204"], classes=["no", "yes"], done=False,
@@ -205,7 +205,7 @@ class LabelCasesResponse(BaseModel):
 
 
 class LabelsRequestBody(BaseModel):
-    """What a person calls each case, by its id."""
+    """The label of each case, by ID."""
 
     model_config = build_model_config(
         record=DIGEST, person=PERSON_ID, labels={"r17": "yes", "r204": "no"}
@@ -216,7 +216,7 @@ class LabelsRequestBody(BaseModel):
 
 
 class RecordResponse(BaseModel):
-    """A record of the project: its audit, and how it came to be."""
+    """A record of the project: its audit and its origin."""
 
     model_config = build_model_config(
         digest=OTHER, audit=AUDIT, verdict="pass", derived_from=DIGEST

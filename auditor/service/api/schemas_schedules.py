@@ -10,17 +10,11 @@ from auditor.service.api.schemas import (
     AUDIT,
     DIGEST,
     OTHER,
-    AuditRequestBody,
-    Name,
-    Sum,
     build_model_config,
 )
-from auditor.service.domain.schedules import (
-    ScheduledRunState,
-    ScheduleState,
-    ScheduleTrigger,
-    SkipReason,
-)
+from auditor.service.domain.schedules import ScheduledRunState, ScheduleState, SkipReason
+from auditor.service.domain.submissions import AuditOrder, Name, Sum
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.domain.webhooks import DeliveryOutcome, DeliveryState, WebhookEvent
 
 SCHEDULE = "sch-0f1e2d3c4b5a69788796a5b4"
@@ -33,7 +27,7 @@ SCHEDULE_EXAMPLE: dict[str, Any] = {
     "policy": "baseline", "targets": ["cpu"],
 }  # fmt: skip
 BARE = r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$"
-"""The name of a file in no folder."""
+"File name without folders."
 WHY = "0 3 * * * came at 2026-03-01T03:00:00Z"
 BACK: dict[str, Any] = {"target": "cpu", "candidate": {
     "version": "2.0.0", "artifact": OTHER, "record": OTHER, "audit": AUDIT,
@@ -46,17 +40,18 @@ EXAMPLE_RUN: dict[str, Any] = {
 
 
 class ScheduleRequestBody(BaseModel):
-    """What to audit again: ``audit`` as an audit is handed in, or ``same_as`` an audit. ``cron``
-    (five fields, or six from the second on; UTC) says when, ``on`` upon what. ``batch_role`` is
-    the data that a batch takes the place of. ``watch`` is a folder of the service's machine, or
-    ``s3://BUCKET/PREFIX``, whose new files are batches; whoever runs the service says which may be.
+    """A schedule: ``audit`` is a request as for an audit, or ``same_as`` an audit. ``cron`` (five
+    fields, or six with seconds first; UTC) and ``on`` (events) are the triggers. ``batch_role`` is
+    the data that a batch replaces. ``watch`` is a folder on the service's machine, or
+    ``s3://BUCKET/PREFIX``, whose new files are batches; the operator of the service allows these
+    places.
     """
 
     model_config = build_model_config(
         name="nightly", same_as=AUDIT, cron=CRON, on=["batch", "new_version"]
     )
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    audit: AuditRequestBody | None = None
+    audit: AuditOrder | None = None
     same_as: Annotated[str, Field(pattern=AUDIT_FORM)] | None = None
     cron: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     on: Annotated[list[ScheduleTrigger], Field(max_length=20)] = []
@@ -65,7 +60,7 @@ class ScheduleRequestBody(BaseModel):
 
 
 class ScheduleResponse(BaseModel):
-    """A schedule as it stands; ``next`` is when its cron comes next."""
+    """A schedule; ``next`` is the next time of its cron expression."""
 
     model_config = build_model_config(**SCHEDULE_EXAMPLE)
     id: str
@@ -86,7 +81,7 @@ class ScheduleResponse(BaseModel):
 
 
 class SchedulePage(BaseModel):
-    """Schedules, the newest first; ``next`` is the cursor of what follows, empty at the end."""
+    """Schedules, newest first; ``next`` is the cursor of the next page, empty at the end."""
 
     model_config = build_model_config(schedules=[SCHEDULE_EXAMPLE], next="")
     schedules: list[ScheduleResponse]
@@ -94,7 +89,7 @@ class SchedulePage(BaseModel):
 
 
 class OpenVersionResponse(BaseModel):
-    """A version whose gate is open now, and the record that opens it."""
+    """A version with an open gate, and the record that opens it."""
 
     model_config = build_model_config(**BACK["candidate"])
     version: str
@@ -104,7 +99,7 @@ class OpenVersionResponse(BaseModel):
 
 
 class RollbackResponse(BaseModel):
-    """The newest version whose gate is open on a target, or ``null`` where none is."""
+    """The newest version with an open gate on a target, or ``null``."""
 
     model_config = build_model_config(**BACK)
     target: str
@@ -112,7 +107,7 @@ class RollbackResponse(BaseModel):
 
 
 class RunResponse(BaseModel):
-    """A run: why it was due, the audit it made or why none, and what that came to."""
+    """A run: its cause, its audit or the reason for none, and the result."""
 
     model_config = build_model_config(**EXAMPLE_RUN)
     id: str
@@ -132,7 +127,7 @@ class RunResponse(BaseModel):
 
 
 class RunPage(BaseModel):
-    """Runs, the newest first; ``next`` is the cursor of what follows, empty at the end."""
+    """Runs, newest first; ``next`` is the cursor of the next page, empty at the end."""
 
     model_config = build_model_config(runs=[EXAMPLE_RUN], next="")
     runs: list[RunResponse]
@@ -140,16 +135,16 @@ class RunPage(BaseModel):
 
 
 class BatchRequestBody(BaseModel):
-    """A batch of production data, which was uploaded before, by its digest."""
+    """An uploaded batch of production data, by digest."""
 
     model_config = build_model_config(dataset=DIGEST)
     dataset: Sum
 
 
 class VersionRequestBody(BaseModel):
-    """A new version of the model, whose file was uploaded before, by its digest.
+    """A new version of the model, whose file was uploaded, by digest.
 
-    ``name`` is the file's own, by which gates know it; else it is that of its upload.
+    ``name`` is the name of the file, by which gates know it; default: the name of the upload.
     """
 
     model_config = build_model_config(artifact=DIGEST, version="2.1.0", name="model-2.1.onnx")
@@ -175,7 +170,7 @@ DELIVERY: dict[str, Any] = {
 
 
 class WebhookRequestBody(BaseModel):
-    """Where to tell of what."""
+    """The address and the events of a webhook."""
 
     model_config = build_model_config(url=URL, events=["reaudit.failed", "audit.failed"])
     url: Annotated[str, Field(min_length=1, max_length=2000)]
@@ -183,7 +178,7 @@ class WebhookRequestBody(BaseModel):
 
 
 class WebhookSettingsResponse(BaseModel):
-    """A web hook; its secret is not among what is kept."""
+    """A webhook; its secret is not stored."""
 
     model_config = build_model_config(**WEBHOOK_EXAMPLE)
     id: str
@@ -196,7 +191,7 @@ class WebhookSettingsResponse(BaseModel):
 
 
 class WebhookSecretResponse(BaseModel):
-    """A web hook that was just made, with the secret of its signatures, shown this once."""
+    """A new webhook with the secret of its signatures, which is shown only once."""
 
     model_config = build_model_config(webhook=WEBHOOK_EXAMPLE, secret=SECRET)
     webhook: WebhookSettingsResponse
@@ -204,14 +199,14 @@ class WebhookSecretResponse(BaseModel):
 
 
 class WebhookList(BaseModel):
-    """A project's web hooks, the newest first."""
+    """The webhooks of a project, newest first."""
 
     model_config = build_model_config(webhooks=[WEBHOOK_EXAMPLE])
     webhooks: list[WebhookSettingsResponse]
 
 
 class DeliveryAttemptResponse(BaseModel):
-    """An attempt to deliver a message; ``again`` is when it is made again, if it is."""
+    """An attempt to deliver a message; ``again`` is the time of the next attempt, if any."""
 
     model_config = build_model_config(**ATTEMPT)
     number: int
@@ -223,7 +218,7 @@ class DeliveryAttemptResponse(BaseModel):
 
 
 class DeliveryResponse(BaseModel):
-    """A message for a web hook; one that is ``dead`` is sent again on demand alone."""
+    """A message for a webhook; a ``dead`` one is sent again only on request."""
 
     model_config = build_model_config(**DELIVERY)
     id: str
@@ -236,7 +231,7 @@ class DeliveryResponse(BaseModel):
 
 
 class DeliveryPage(BaseModel):
-    """Messages, the newest first; ``next`` is the cursor of what follows, empty at the end."""
+    """Messages, newest first; ``next`` is the cursor of the next page, empty at the end."""
 
     model_config = build_model_config(deliveries=[DELIVERY], next="")
     deliveries: list[DeliveryResponse]

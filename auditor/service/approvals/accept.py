@@ -1,4 +1,4 @@
-"""Take in what people signed: nothing is kept that no person of the project may have signed."""
+"""Accepts signed decisions, if a person of the project may sign them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class AcceptedDecision:
 def accept_waiver(panel: ApprovalContext, offer: SubmittedDecision) -> AcceptedDecision:
     """Keep a waiver, and judge again what it is for; one that is sent again does the latter.
 
-    Raises ``WaiverError`` for one that does not hold, has run out or does not count yet, or is of
+    Raises ``WaiverError`` for one that does not hold, has expired or does not count yet, or is of
     nobody who may waive here, and ``KeyFileError`` for a key that may sign no decisions.
     """
     bundle, pem = convert_signature_to_der(offer.bundle, offer.key), read_public_key(offer.key).pem
@@ -65,8 +65,8 @@ def accept_waiver(panel: ApprovalContext, offer: SubmittedDecision) -> AcceptedD
     person = _signer(panel, offer, pem.decode(), DecisionKind.WAIVER, signed.waiver.approver)
     life = signed.waiver.life(panel.clock())
     if life is not WaiverValidity.VALID:
-        said = "has run out" if life is WaiverValidity.EXPIRED else "does not count yet"
-        raise WaiverError(f"{signed.waiver} {said}", cure="Sign one that counts now.")
+        said = "has expired" if life is WaiverValidity.EXPIRED else "does not count yet"
+        raise WaiverError(f"{signed.waiver} {said}", cure="Sign a decision that is valid now.")
     about = DecisionSubject(DecisionKind.WAIVER, bundle, artifact=signed.waiver.artifact)
     decision = _decision(offer, person, panel.clock(), about)
     taken = _kept(panel, decision, lambda work, at: log_waiver(work, signed, at))
@@ -86,7 +86,7 @@ def accept_approval(panel: ApprovalContext, offer: SubmittedDecision) -> Accepte
     person = _signer(panel, offer, pem.decode(), DecisionKind.APPROVAL, said.by)
     lapse = said.lapse(panel.clock())
     if lapse:
-        raise WaiverError(f"the approval is not in force: {lapse}", cure="Sign another now.")
+        raise WaiverError(f"the approval is not in force: {lapse}", cure="Sign a new one now.")
     _refuse_idle(panel, offer.project, said, person)
     about = DecisionSubject(DecisionKind.APPROVAL, bundle, record=said.record)
     decision = _decision(offer, person, panel.clock(), about)
@@ -103,7 +103,7 @@ def accept_finding(panel: ApprovalContext, offer: SubmittedDecision) -> Accepted
     person = _signer(panel, offer, pem.decode(), DecisionKind.FINDING, said.by)
     now, signed_at = parse_waiver_time(panel.clock()), parse_waiver_time(said.created)
     if now is None or signed_at is None or signed_at > now:
-        raise WaiverError("the finding is of a time to come", cure="Sign it now.")
+        raise WaiverError("the finding is dated in the future", cure="Sign it now.")
     _record_of(panel, offer.project, said)
     about = DecisionSubject(DecisionKind.FINDING, bundle, record=said.record)
     decision = _decision(offer, person, panel.clock(), about)
@@ -117,15 +117,17 @@ def _signer(
     identity = read_public_key(pem.encode()).identity
     person = panel.people.holder(offer.project, pem)
     if person is None:
-        raise WaiverError(f"{identity} is the key of nobody in this project", cure=PEOPLE)
+        raise WaiverError(f"{identity} is not the key of a person in this project", cure=PEOPLE)
     if person.ended is not None:
-        raise WaiverError(f"{person.name} decides no more since {person.ended}", cure=PEOPLE)
+        raise WaiverError(
+            f"the signing permission of {person.name} ended on {person.ended}", cure=PEOPLE
+        )
     if kind not in person.may:
-        raise WaiverError(f"{person.name} may sign no {kind} here", cure=PEOPLE)
+        raise WaiverError(f"{person.name} has no permission to sign: {kind}", cure=PEOPLE)
     if not is_same_person(person.name, name):
         raise WaiverError(
             f"{identity} is the key of {person.name}, and the {kind} is signed as {name[:80]!r}",
-            cure=f"Let it name {person.name}.",
+            cure=f"Write {person.name} as the signer.",
         )
     return person
 
@@ -135,7 +137,8 @@ def _record_of(panel: ApprovalContext, project: str, said: Approval | HumanFindi
     kept = panel.record(project, said.record)
     if read_stored_record(kept).id != said.record_id:
         raise WaiverError(
-            f"{said.record} is not the record {said.record_id[:80]!r}", cure="Name its own id."
+            f"{said.record} is not the digest of record {said.record_id[:80]!r}",
+            cure="Use the ID of the record.",
         )
     return kept.submission
 
@@ -150,8 +153,11 @@ def _refuse_idle(panel: ApprovalContext, project: str, said: Approval, person: P
     why = explain_barred_keys(panel, people, submission, said.record, policy)
     if person.key in why:
         raise StateConflictError(
-            f"the yes of {person.name} would not count: {why[person.key]}",
-            cure="Label the cases of GET /v1/approvals/cases first, or let somebody else say yes.",
+            f"an approval by {person.name} would not count: {why[person.key]}",
+            cure=(
+                "Label the cases of GET /v1/approvals/cases first, or ask another "
+                "person to approve."
+            ),
         )
 
 

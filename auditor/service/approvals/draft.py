@@ -19,7 +19,7 @@ from auditor.domain.approvals import (
 )
 from auditor.domain.evidence import Item, decode_evidence
 from auditor.domain.json import Json, JsonPart
-from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.domain.records import CheckObservation
 from auditor.domain.waivers import API, KIND, read_waiver
 from auditor.errors import MalformedRequestError, NotFoundError, StateConflictError, WaiverError
 from auditor.service.approvals.people import ApprovalContext, read_stored_record
@@ -67,15 +67,29 @@ def draw_label_sample(
     asked = panel.policy_of(read).blind_labels
     if not asked:
         raise StateConflictError(
-            f"the policy of {record} asks for no labels", cure="Approve the record as it is."
+            f"the policy of {record} does not require labels",
+            cure="Approve the record without labels.",
         )
     observation = next((it for it in read.observations if it.check == CHECK), None)
     if observation is None or observation.committed:
         raise StateConflictError(
-            f"the record {read.id} has no labelled cases that could be shown",
-            cure=f"Audit with {CHECK}, on data with labels.",
+            f"record {read.id} has no labelled cases to show",
+            cure=f"Audit with {CHECK} on labelled data.",
         )
-    return _drawn(panel, read, observation, f"{record} {who.id}", asked)
+    salt = f"{record} {who.id}"
+    ids, truth, decided, classes = _scored(panel, observation)
+    order = sorted(range(len(ids)), key=lambda at: hashlib.sha256(
+        f"{salt} {ids[at]}".encode()).digest())  # fmt: skip
+    if len(order) < asked:
+        raise StateConflictError(
+            (
+                f"record {read.id} has {len(order)} cases, but the policy requires {asked} "
+                "labelled cases"
+            ),
+            cure="Audit with more rows.",
+        )
+    cases = (LabelCase(ids[at], classes[truth[at]], classes[decided[at]]) for at in order[:asked])
+    return LabelSample(tuple(cases), classes)
 
 
 def store_labels(
@@ -90,10 +104,10 @@ def store_labels(
     ids = {case.id for case in found.cases}
     strange = set(given.labels.values()) - set(found.classes)
     if set(given.labels) != ids or strange:
-        what = f"{min(strange)[:most]!r} is no class" if strange else "they are other cases"
+        what = f"{min(strange)[:most]!r} is not a class" if strange else "the cases differ"
         raise MalformedRequestError(
-            f"these are no labels of the cases asked for: {what}",
-            cure="GET /v1/approvals/cases names the cases and the classes; label each.",
+            f"the labels do not match the requested cases: {what}",
+            cure="Label each case of GET /v1/approvals/cases with one of its classes.",
         )
     labels = given.labels
     counted = BlindLabels(
@@ -108,29 +122,10 @@ def store_labels(
     kept = panel.people.label(project, counted)
     if kept.labels != counted.labels:
         raise StateConflictError(
-            "the cases were labelled otherwise before, and the truth was shown since",
-            cure="The first labels stand.",
+            "the cases were already labelled, and the truth was shown",
+            cure="The first labels count; they cannot be changed.",
         )
     return kept, found.cases
-
-
-def _drawn(
-    panel: ApprovalContext,
-    record: AuditRecord,
-    observation: CheckObservation,
-    salt: str,
-    asked: int,
-) -> LabelSample:
-    ids, truth, decided, classes = _scored(panel, observation)
-    order = sorted(range(len(ids)), key=lambda at: hashlib.sha256(
-        f"{salt} {ids[at]}".encode()).digest())  # fmt: skip
-    if len(order) < asked:
-        raise StateConflictError(
-            f"the record {record.id} has {len(order)} cases, and {asked} are to be labelled",
-            cure="Audit with more rows.",
-        )
-    cases = (LabelCase(ids[at], classes[truth[at]], classes[decided[at]]) for at in order[:asked])
-    return LabelSample(tuple(cases), classes)
 
 
 def _scored(
@@ -231,7 +226,7 @@ def draft_approval(
         expires=expires,
     )
     for problem, cure in find_approval_mistakes(approval):
-        raise WaiverError(f"this is no approval: {problem}", cure=cure)
+        raise WaiverError(f"invalid approval: {problem}", cure=cure)
     return prepare_unsigned_statement(build_approval_payload(approval), words.key.encode())
 
 
@@ -250,7 +245,7 @@ def draft_finding(panel: ApprovalContext, words: DraftRequest) -> UnsignedStatem
         created=panel.clock(),
     )
     for problem, cure in find_human_finding_mistakes(finding):
-        raise WaiverError(f"this is no finding: {problem}", cure=cure)
+        raise WaiverError(f"invalid finding: {problem}", cure=cure)
     return prepare_unsigned_statement(build_finding_payload(finding), words.key.encode())
 
 
@@ -258,5 +253,5 @@ def _holder(panel: ApprovalContext, words: DraftRequest) -> Person:
     pem = read_public_key(words.key.encode()).pem.decode()
     found = panel.people.holder(words.project, pem)
     if found is None:
-        raise NotFoundError("the key is of nobody in this project", cure=PEOPLE)
+        raise NotFoundError("the key does not belong to a person in this project", cure=PEOPLE)
     return found

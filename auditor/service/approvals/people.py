@@ -10,6 +10,7 @@ from typing import Protocol
 from auditor.domain.checks import Check
 from auditor.domain.confusable_names import fold_name
 from auditor.domain.json import Json, compute_digest
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
@@ -20,14 +21,12 @@ from auditor.errors import (
     StateConflictError,
     StoreError,
 )
-from auditor.service.audit_log import build_log_entry
-from auditor.service.domain.access import SIGN_ON, ApiKey, AuditLogAction, AuditLogEntry
+from auditor.service.domain.access import SIGN_ON, ApiKey, AuditLogAction, build_log_entry
 from auditor.service.domain.people import DecisionKind, Person, SignedDecision
 from auditor.service.store.people import PeopleStore, ProjectRecord, RejudgementStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.key_lifecycle import build_key_book, list_ended_keys
 from auditor.store.record_store import RecordStore
-from auditor.trust.ledger.key_events import KeyRole
 from auditor.trust.signatures.keys import Signer, read_public_key
 from auditor.workflows.approvals import AuthorizedSigners
 from auditor.workflows.audit import AuditEnvironment
@@ -72,7 +71,8 @@ class ApprovalContext:
         found = self.rejudged.record(project, named)
         if found is None:
             raise NotFoundError(
-                f"there is no record {named[:80]}", cure="GET /v1/audits names those of each audit."
+                f"there is no record {named[:80]}",
+                cure="List the audits and their records with GET /v1/audits.",
             )
         return found
 
@@ -81,7 +81,8 @@ class ApprovalContext:
         found = self.people.person(project, named)
         if found is None:
             raise NotFoundError(
-                f"there is nobody with the id {named[:80]}", cure="GET /v1/people lists all."
+                f"there is no person with the ID {named[:80]}",
+                cure="List the people with GET /v1/people.",
             )
         return found
 
@@ -90,7 +91,7 @@ class ApprovalContext:
         found = self.people.decision(project, kind, named)
         if found is None:
             raise NotFoundError(
-                f"there is no {kind} {named[:80]}", cure=f"GET /v1/{kind}s lists those there are."
+                f"there is no {kind} {named[:80]}", cure=f"List them with GET /v1/{kind}s."
             )
         return found
 
@@ -99,13 +100,13 @@ def read_stored_record(kept: ProjectRecord) -> AuditRecord:
     """Return a record that is kept. Raises ``StoreError`` when its bytes are damaged."""
     if compute_digest(kept.body) != kept.record:
         raise StoreError(
-            f"the record {kept.record} is damaged", cure="Restore the database from a copy."
+            f"record {kept.record} is damaged", cure="Restore the database from a copy."
         )
     return read_again(kept.body)
 
 
 read_again = lru_cache(maxsize=64)(read_record)
-"""Reads a record: whoever asks asks again and again, and a large one takes a tenth of a second."""
+"""Reads a record: callers ask again and again, and a large one takes a tenth of a second."""
 
 
 class AuditSubmitter(Protocol):
@@ -139,7 +140,15 @@ def register_person(  # noqa: PLR0913 -- who, by which key, for what, and on who
     role, ``StateConflictError`` for one that somebody of the project has, or had.
     """
     pem = read_public_key(key.encode()).pem.decode()
-    _refuse_other_role(panel, pem)
+    life = build_key_book(panel.kept.store.key_entries()).lives.get(pem)
+    own = panel.signer.public_pem().decode() == pem
+    role = REPORT_ROLE if own else None if life is None else life.role
+    # Whether another project's agent signs with it is nobody's business here: it decides nothing.
+    if role not in {None, KeyRole.DECISION, KeyRole.AGENT}:
+        raise KeyFileError(
+            f"the key is a {role} key and cannot sign decisions",
+            cure="Create a separate key: `auditor keys new --role decision`.",
+        )
     if caller is not None:
         _refuse_strange(panel, admin.project, caller)
     person = Person(
@@ -151,18 +160,15 @@ def register_person(  # noqa: PLR0913 -- who, by which key, for what, and on who
         created=panel.clock(),
         caller=caller,
     )
-    if not panel.people.add(person, admin.id, _act(admin, person)):
+    identity, act_may = read_public_key(person.key.encode()).identity, sorted(person.may)
+    told: dict[str, Json] = {"key": identity, "may": [*act_may], "hands_in_by": person.caller}
+    act = build_log_entry(admin, AuditLogAction.PERSON_NAMED, person.id, person.created, **told)
+    if not panel.people.add(person, admin.id, act):
         raise StateConflictError(
-            f"{read_public_key(pem.encode()).identity} is, or was, the key of somebody here",
-            cure="Give each person a key of their own, and a fresh one to who comes back.",
+            f"{read_public_key(pem.encode()).identity} is or was the key of a person here",
+            cure="Create a new key for each person, also for one who returns.",
         )
     return person
-
-
-def _act(admin: ApiKey, person: Person) -> AuditLogEntry:
-    identity, may = read_public_key(person.key.encode()).identity, sorted(person.may)
-    told: dict[str, Json] = {"key": identity, "may": [*may], "hands_in_by": person.caller}
-    return build_log_entry(admin, AuditLogAction.PERSON_NAMED, person.id, person.created, **told)
 
 
 def end_person(panel: ApprovalContext, admin: ApiKey, named: str, reason: str) -> Person:
@@ -176,7 +182,9 @@ def end_person(panel: ApprovalContext, admin: ApiKey, named: str, reason: str) -
 def _line(name: str) -> str:
     found = " ".join(name.split())
     if not fold_name(found).strip() or not found.isprintable():
-        raise MalformedRequestError("the name is not one line", cure="Write it in printable signs.")
+        raise MalformedRequestError(
+            "the name is not a single line of text", cure="Use printable characters only."
+        )
     return found
 
 
@@ -186,18 +194,8 @@ def _refuse_strange(panel: ApprovalContext, project: str, caller: str) -> None:
         return
     found = panel.kept.key(caller)
     if found is None or found.project != project:
-        raise NotFoundError(f"there is no key {caller}", cure="GET /v1/keys lists them.")
-
-
-def _refuse_other_role(panel: ApprovalContext, pem: str) -> None:
-    life = build_key_book(panel.kept.store.key_entries()).lives.get(pem)
-    own = panel.signer.public_pem().decode() == pem
-    role = REPORT_ROLE if own else None if life is None else life.role
-    # Whether another project's agent signs with it is nobody's business here: it decides nothing.
-    if role not in {None, KeyRole.DECISION, KeyRole.AGENT}:
-        raise KeyFileError(
-            f"the key is a {role} key, and may not be one of a person who decides",
-            cure="Make one of its own: `auditor keys new --role decision`.",
+        raise NotFoundError(
+            f"there is no API key {caller}", cure="List the API keys with GET /v1/keys."
         )
 
 
@@ -224,7 +222,7 @@ def read_project_people(store: RecordStore, project: str) -> ProjectPeople:
     people = PeopleStore(store).all(project)
     ended = dict(list_ended_keys(build_key_book(store.key_entries())))
     ended |= {
-        person.key: f"the key of {person.name}, who decides no more since {person.ended}"
+        person.key: f"the key of {person.name}, whose signing permission ended on {person.ended}"
         for person in people
         if person.ended is not None
     }
@@ -251,7 +249,7 @@ def explain_barred_keys(  # noqa: PLR0913, PLR0917 -- who, of which audit's reco
     found: dict[str, str] = {}
     for person in company.people:
         if policy.approvals and person.caller is not None and person.caller == submission.submitter:
-            found[person.key] = "who handed the audit in may not approve its record too"
+            found[person.key] = "a person cannot approve an audit that they submitted"
         elif cases and person.id not in (labels or ()):
-            found[person.key] = f"the {cases} cases that the policy asks for were not labelled"
+            found[person.key] = f"the {cases} cases that the policy requires were not labelled"
     return found

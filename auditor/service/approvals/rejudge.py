@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from auditor._time import format_time
+from auditor.domain.digests import Digest
 from auditor.domain.findings import Outcome
 from auditor.domain.json import Json, encode_canonical
 from auditor.domain.policies import Policy
@@ -53,12 +54,17 @@ def rejudge_for_waiver(
         if not found:
             return ()
         leave = list_active_waivers(panel, project)
-        return tuple(
-            _again(panel, kept, record, leave)
-            for kept, record in found
-            if waiver.ref.digest not in {ref.digest for ref in record.request.waivers}
-            and any(_helps(waiver.waiver, record))
-        )
+        made = []
+        for kept, record in found:
+            if waiver.ref.digest not in {ref.digest for ref in record.request.waivers} and any(
+                _helps(waiver.waiver, record)
+            ):
+                policy = panel.policy_of(record)
+                given = tuple(item for item in leave if any(_helps(item.waiver, record)))
+                placed = None if record.places is None else record.places.policy
+                fresh, files = rejudge_record(panel, kept, policy, given, placed)
+                made.append(panel.rejudged.add(kept.submission, fresh.digest, files, panel.clock()))
+        return tuple(made)
 
 
 def rejudge_model_records(panel: ApprovalContext, project: str, model: str) -> None:
@@ -88,7 +94,7 @@ def list_active_waivers(panel: ApprovalContext, project: str) -> tuple[SignedWai
 
 def build_waiver_file_name(bundle: str) -> str:
     """Return the name under which a record speaks of a waiver that was handed in."""
-    return f"waiver-{bundle.removeprefix('sha256:')[:12]}.json"
+    return f"waiver-{Digest(bundle).hex[:12]}.json"
 
 
 def is_complete_request(record: AuditRecord, policy: Policy) -> bool:
@@ -105,7 +111,9 @@ def _standing(
     first = [(it, read_stored_record(it)) for it in panel.rejudged.first_like(like)]
     fitting = [pair for pair in first if not waiver.foreign_to(find_waiver_subject(pair[1]))]
     seen: set[str] = set()
-    for group in _alike(record for _, record in fitting):
+    records = (record for _, record in fitting)
+    alike = tuple(dict.fromkeys(_group(record) for record in records))
+    for group in alike:
         found = [pair for pair in fitting if group == _group(pair[1])]
         policy = panel.policy_of(found[0][1])
         for target in _targets(record for _, record in found):
@@ -117,16 +125,6 @@ def _standing(
                 seen.add(kept.submission)
                 last = panel.rejudged.last(kept.submission)
                 yield (kept, record) if last is None else (last, read_stored_record(last))
-
-
-def _again(
-    panel: ApprovalContext, kept: ProjectRecord, record: AuditRecord, leave: Sequence[SignedWaiver]
-) -> RejudgedRecord:
-    policy = panel.policy_of(record)
-    given = tuple(item for item in leave if any(_helps(item.waiver, record)))
-    placed = None if record.places is None else record.places.policy
-    fresh, files = rejudge_record(panel, kept, policy, given, placed)
-    return panel.rejudged.add(kept.submission, fresh.digest, files, panel.clock())
 
 
 def rejudge_record(
@@ -168,10 +166,6 @@ def _helps(waiver: Waiver, record: AuditRecord) -> Iterator[bool]:
 def _group(record: AuditRecord) -> tuple[str | None, str]:
     audited = find_waiver_subject(record)
     return audited.artifact, audited.policy_digest
-
-
-def _alike(records: Iterable[AuditRecord]) -> tuple[tuple[str | None, str], ...]:
-    return tuple(dict.fromkeys(_group(record) for record in records))
 
 
 def _targets(records: Iterable[AuditRecord]) -> tuple[str, ...]:

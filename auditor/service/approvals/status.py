@@ -43,7 +43,7 @@ from auditor.service.approvals.people import (
 )
 from auditor.service.domain.people import DecisionKind, RejudgedRecord
 from auditor.service.domain.submissions import Submission
-from auditor.service.store.attempts import AttemptStore
+from auditor.service.store.audit_attempts import AttemptStore
 from auditor.service.store.audit_queries import (
     RecordReference,
     SubmissionAttempt,
@@ -108,7 +108,7 @@ class RecordDecisions:
         told = list_human_findings(self.said, names)
         if not told:
             return VerificationStep(
-                FINDINGS, StepResult.NOT_PRESENT, "nobody found anything wrong with it"
+                FINDINGS, StepResult.NOT_PRESENT, "no person reported a problem"
             )
         return VerificationStep.of(FINDINGS, told, "")
 
@@ -163,7 +163,11 @@ def list_decided_submissions(
     """
     later = panel.rejudged.stand(submissions)[1:]
     stands = tuple(takewhile(lambda item: item.verdict == Verdict.PASS.value, later))
-    said = _said(panel, project, tuple(item.record for item in stands))
+    records = tuple(item.record for item in stands)
+    here = list_statements(panel.kept.store, project, records).about(DecisionKind.APPROVAL, records)
+    with panel.kept.store.looking() as work:
+        kept = frozenset(work.approvals_of(records))
+    said = frozenset(item.record for item in here if item.record is not None) | kept
     last = max((at for at, item in enumerate(stands, start=1) if item.record in said), default=0)
     yield from stands[:last]
 
@@ -204,17 +208,13 @@ def list_rejections(
         kept = ProjectRecord(item.submission, item.record, folder.read(RECORD), item.files)
         known = list_known_approvals(store, said, read_stored_record(kept), folder)
         yield from known.unreadable
-        yield from _standing(known, ended, now)
-
-
-def _standing(known: RecordApprovals, ended: Mapping[str, str], now: str) -> Iterable[str]:
-    stands = dict[str, str]()
-    for item in known.said:
-        if item.approval.answer is ApprovalAnswer.NO:
-            stands[item.identity] = str(item.approval)
-        elif not item.approval.lapse(now) and item.key.decode() not in ended:
-            stands.pop(item.identity, None)
-    return stands.values()
+        stands = dict[str, str]()
+        for standing_item in known.said:
+            if standing_item.approval.answer is ApprovalAnswer.NO:
+                stands[standing_item.identity] = str(standing_item.approval)
+            elif not standing_item.approval.lapse(now) and standing_item.key.decode() not in ended:
+                stands.pop(standing_item.identity, None)
+        yield from stands.values()
 
 
 def ran_on_same_machines(one: AuditRecord, other: AuditRecord, target: str | None) -> bool:
@@ -226,14 +226,6 @@ def ran_on_same_machines(one: AuditRecord, other: AuditRecord, target: str | Non
 def _place(record: AuditRecord, target: str) -> str | None:
     found = record.fingerprints.get(target)
     return None if found is None else digest_json(select_platform_facts(found.identity_facts))
-
-
-def _said(panel: ApprovalContext, project: str, records: tuple[str, ...]) -> frozenset[str]:
-    """Return of which records anybody said yes or no, at the service or on this very machine."""
-    here = list_statements(panel.kept.store, project, records).about(DecisionKind.APPROVAL, records)
-    with panel.kept.store.looking() as work:
-        kept = frozenset(work.approvals_of(records))
-    return frozenset(item.record for item in here if item.record is not None) | kept
 
 
 class ApprovalStatus(StrEnum):
@@ -357,7 +349,12 @@ class _ApprovalInputs:
         told, records = self.told, self.told.records[item.id]
         wrong, last = told.wrong(item.id), records[-1]
         if wrong.result is StepResult.FAILED or last.verdict != Verdict.PASS:
-            return AuditApprovalStatus(_by_itself(wrong, last), records, (wrong,))
+            # The standing of an audit that does not pass, or that somebody found wrong
+            if wrong.result is StepResult.FAILED or last.verdict == Verdict.FAIL:
+                by_itself = ApprovalStatus.FAILED
+            else:
+                by_itself = ApprovalStatus.INCONCLUSIVE
+            return AuditApprovalStatus(by_itself, records, (wrong,))
         policy = self.policies.get(last.policy) or _policy(told.panel, last.policy)
         if not policy.approvals and not _any_answered(told, records):
             return AuditApprovalStatus(ApprovalStatus.PASSED, records, (wrong,))
@@ -366,7 +363,13 @@ class _ApprovalInputs:
         known = _said_to(told, judged, folder)
         asked = list_required_decisions(told, judged, self.labels.get(last.record, ()))
         step = check_approvals(judged.record, folder, known, asked)
-        return AuditApprovalStatus(_answered(known, step), records, (step, wrong))
+        answered_last = {item.identity: item.approval.answer for item in known.said}
+        if step.result is StepResult.FAILED:
+            refused = bool(known.before) or ApprovalAnswer.NO in answered_last.values()
+            answered = ApprovalStatus.REFUSED if refused else ApprovalStatus.AWAITING
+        else:
+            answered = ApprovalStatus.APPROVED if answered_last else ApprovalStatus.PASSED
+        return AuditApprovalStatus(answered, records, (step, wrong))
 
 
 def _looked_up(
@@ -387,7 +390,12 @@ def _looked_up(
     ]
     bodies = panel.rejudged.records(project, asked) if asked else {}
     blind = any(policy.blind_labels for policy in policies.values())
-    labels = _labels(panel, project, asked) if blind else {}
+    if blind:
+        labels: dict[str, set[str]] = {}
+        for item in panel.people.all_labels(project, asked):
+            labels.setdefault(item.record, set()).add(item.person)
+    else:
+        labels = {}
     return _ApprovalInputs(told, policies, bodies, labels, panel.clock())
 
 
@@ -395,38 +403,13 @@ def _any_answered(told: RecordDecisions, records: Sequence[RejudgedRecord]) -> b
     return any(told.answered(item.record) for item in records)
 
 
-def _by_itself(wrong: VerificationStep, last: RejudgedRecord) -> ApprovalStatus:
-    """Return the standing of an audit that does not pass, or that somebody found wrong."""
-    if wrong.result is StepResult.FAILED or last.verdict == Verdict.FAIL:
-        return ApprovalStatus.FAILED
-    return ApprovalStatus.INCONCLUSIVE
-
-
-def _labels(
-    panel: ApprovalContext, project: str, records: Sequence[str]
-) -> Mapping[str, Collection[str]]:
-    """Return the ids of those who labelled cases of records, by the record."""
-    found: dict[str, set[str]] = {}
-    for item in panel.people.all_labels(project, records):
-        found.setdefault(item.record, set()).add(item.person)
-    return found
-
-
 def _policy(panel: ApprovalContext, named: str) -> Policy:
     return panel.policy(panel.kept.store.blobs.get(named), named)
 
 
-def _answered(known: RecordApprovals, step: VerificationStep) -> ApprovalStatus:
-    last = {item.identity: item.approval.answer for item in known.said}
-    if step.result is StepResult.FAILED:
-        refused = bool(known.before) or ApprovalAnswer.NO in last.values()
-        return ApprovalStatus.REFUSED if refused else ApprovalStatus.AWAITING
-    return ApprovalStatus.APPROVED if last else ApprovalStatus.PASSED
-
-
-CURE = "GET /v1/audits names the records of each audit; take one of an earlier version."
+CURE = "List the records of each audit with GET /v1/audits, and choose one of an earlier version."
 OWN = (
-    "of the same caller: look at that record, and name it if limits may be taken from it "
+    "of the same requester. Review that record, and name it if you accept its limits "
     "(baseline=DIGEST, --baseline)"
 )
 
@@ -442,17 +425,31 @@ def find_baseline_record(store: RecordStore, project: str, named: str, now: str)
     with store.looking() as work:
         stored = None if kept is None else work.find_record_by_digest(named)
     if kept is None or stored is None:
-        raise RecordError(f"the project has no record {named} as a baseline", cure=CURE)
+        raise RecordError(f"the project has no record {named} to use as a baseline", cure=CURE)
     folder = open_stored_folder(store.blobs, kept.files)
     key = folder.read(SIGNER)
     record = read_signed_record(stored.body, stored.bundle, key, named)
-    _refuse_signer(store, record, key)
+    known, step = check_report_key(store, key), check_record_signer(store, record, key)
+    if any(it.result is not StepResult.HOLDS for it in (known, step)):
+        raise _unfit(
+            record.digest, f"is not signed by a valid report key of this service: {step.detail}"
+        )
+    for agents in check_agent_keys(store, record):
+        if agents.result is not StepResult.HOLDS:
+            raise _unfit(record.digest, f"depends on results that do not count: {agents.detail}")
     if record.verdict is Verdict.FAIL:
-        raise _unfit(named, "failed the policy that it was judged by")
+        raise _unfit(named, "failed its own policy")
     for rule in list_regressed_rules(record):
-        raise _unfit(named, f"did not keep {rule} against its own baseline")
+        raise _unfit(named, f"failed {rule} against its own baseline")
     refuse_challenged_record(record, list_challenges(record, folder, store))
-    _refuse_said(store, project, kept, now)
+    # Refuse what a person objects to: to judge it again shakes nothing off
+    records = RejudgementStore(store).of(kept.submission)
+    names = {item.record for item in records}
+    said = list_statements(store, project, names)
+    for problem in list_human_findings(said, names):
+        raise _unfit(kept.record, f"has a human finding against it: {problem}")
+    if has_rejection(store, said, records, read_project_people(store, project).ended, now):
+        raise _unfit(kept.record, "was rejected by a person")
     return record
 
 
@@ -475,13 +472,13 @@ def check_baseline(
         refuse_same_artifact(record.request.artifact, baseline)
         rules = list_rules_kept_by_baseline(question.asked_of(record))
         if asked is None and rules and _made_by(store, handed.project, named) == handed.submitter:
-            raise RecordError(f"{', '.join(rules)} rests on the baseline {named}, {OWN}", cure="")
+            raise RecordError(f"{', '.join(rules)} depends on the baseline {named}, {OWN}", cure="")
     except AuditorError as error:
         yield VerificationStep(BASELINE, StepResult.FAILED, error.problem)
     else:
         of = baseline.request
         yield VerificationStep(
-            BASELINE, StepResult.HOLDS, f"held against {of.name} {of.version} ({named})"
+            BASELINE, StepResult.HOLDS, f"compared with {of.name} {of.version} ({named})"
         )
 
 
@@ -490,28 +487,6 @@ def _made_by(store: RecordStore, project: str, named: str) -> str | None:
     kept = RejudgementStore(store).record(project, named)
     found = {} if kept is None else find_submission_attempts(store, project, (kept.submission,))
     return next((it.submission.submitter for it in found.values()), None)
-
-
-def _refuse_said(store: RecordStore, project: str, kept: ProjectRecord, now: str) -> None:
-    """Refuse what a person objects to: to judge it again shakes nothing off."""
-    records = RejudgementStore(store).of(kept.submission)
-    names = {item.record for item in records}
-    said = list_statements(store, project, names)
-    for problem in list_human_findings(said, names):
-        raise _unfit(kept.record, f"has a human finding against it: {problem}")
-    if has_rejection(store, said, records, read_project_people(store, project).ended, now):
-        raise _unfit(kept.record, "was refused by a person")
-
-
-def _refuse_signer(store: RecordStore, record: AuditRecord, key: bytes) -> None:
-    known, step = check_report_key(store, key), check_record_signer(store, record, key)
-    if any(it.result is not StepResult.HOLDS for it in (known, step)):
-        raise _unfit(
-            record.digest, f"is signed by no report key of this service that counts: {step.detail}"
-        )
-    for agents in check_agent_keys(store, record):
-        if agents.result is not StepResult.HOLDS:
-            raise _unfit(record.digest, f"rests on what does not count: {agents.detail}")
 
 
 def _unfit(named: str, why: str) -> RecordError:
@@ -528,7 +503,9 @@ def check_attempt_count(
     said, store = record.request.attempt, panel.kept.store
     counted = _attempt(panel, project, number, record)
     if said is not None and said.number != counted:
-        mistake = f"the record says attempt {said.number}, and here it is {counted}"
+        mistake = (
+            f"the record claims attempt {said.number}, but the service counted {counted or 'none'}"
+        )
         yield VerificationStep("counted", StepResult.FAILED, mistake)
     own = None if store.signer is None else store.signer.key
     yield from (replace(step, name=DRAWN_HERE) for step in check_sealed_seed(record, own))
@@ -674,5 +651,5 @@ class RecordGate:
 
 def _same(raw: bytes, chosen: RecordReference | CurrentRecord) -> VerificationStep:
     same = compute_digest(raw) == chosen.record
-    mistakes = [] if same else [f"the files kept are not those of {chosen.record}"]
+    mistakes = [] if same else [f"the stored files are not those of {chosen.record}"]
     return VerificationStep.of("found", mistakes, f"{chosen.record}, of {chosen.submission}")

@@ -1,4 +1,4 @@
-"""Callers of a service: keys that are made, shown once, and recognised by a hash."""
+"""API keys of callers: created, shown once, and recognised by a hash."""
 
 import hashlib
 import hmac
@@ -18,8 +18,8 @@ SECRET = 32
 NAMED = 8
 TEXT = re.compile(r"auk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 NOBODY = "0" * 64
-NONE_OF_OURS = "that is no key of this service"
-CURE = "Send `Authorization: Bearer auk_…` with a key of this service; an admin makes one."
+NONE_OF_OURS = "this is not an API key of this service"
+CURE = "Send `Authorization: Bearer auk_…` with an API key of this service. Ask an admin for one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,15 @@ def resolve_key_expiry(asked: str | None, now: str, days: int) -> str | None:
     ends = parse_waiver_time(asked)
     if ends is None or ends <= starts:
         raise MalformedRequestError(
-            "expires is no time to come", cure="Write it in UTC, as 2027-01-01T00:00:00Z."
+            "expires is not a time in the future", cure="Write it in UTC, as 2027-01-01T00:00:00Z."
         )
     if longest is not None and ends > parse_time(longest):
         raise MalformedRequestError(
-            f"a key of this service holds {days} days at most",
-            cure=f"Let it end by {longest}, or ask who runs the service for `--limit keys=N`.",
+            f"an API key of this service is valid for at most {days} days",
+            cure=(
+                f"Set expires to {longest} or earlier, or ask the operator of the "
+                "service to change `--limit keys=N`."
+            ),
         )
     return asked
 
@@ -97,6 +100,4 @@ def authenticate_key(text: str, find: Callable[[str], ApiKey | None], now: str) 
 def require_valid_key(key: ApiKey, now: str) -> None:
     """Raise ``UnauthorizedError`` for a key that has come to its end."""
     if not key.holds(now):
-        raise UnauthorizedError(
-            f"the key {key.id} has come to its end", cure="Ask an admin for a new one."
-        )
+        raise UnauthorizedError(f"API key {key.id} has expired", cure="Ask an admin for a new one.")

@@ -7,13 +7,11 @@ import base64
 import hashlib
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +23,7 @@ from joserfc.jws import JWSRegistry
 from joserfc.jwt import decode
 from pydantic import Field
 
-from auditor._http import RedirectRefusal
+from auditor._http import request_bytes
 from auditor._time import format_time
 from auditor._yaml import StrictModel, read_yaml_document, validate_document
 from auditor.domain.json import Json, parse_json
@@ -114,7 +112,7 @@ def read_issuers(path: Path) -> tuple[TokenIssuer, ...]:
     names = [item.name for item in issuers]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"{path.name} names the issuer {name} twice", cure="Name it once.")
+            raise UsageError(f"{path.name} names issuer {name} twice", cure="Name it once.")
     return issuers
 
 
@@ -124,14 +122,14 @@ def _issuer(said: _IssuerForm, path: Path) -> TokenIssuer:
         keys = str(path.parent / keys)
     elif not is_safe_key_source(keys):
         raise UsageError(
-            f"{path.name}: the keys of {said.issuer} would come from {keys}, where anybody on the "
-            "way could change them",
-            cure="Write an address that begins with https://, or a file's path.",
+            f"{path.name}: the keys of {said.issuer} come from {keys}, where others on "
+            "the network can change them",
+            cure="Use an address that starts with https://, or the path of a file.",
         )
     if AccessRole.AGENT in {item.role for item in said.grants}:
         raise UsageError(
-            f"{path.name}: a grant of {said.issuer} has the role agent, which no token has",
-            cure="Enrol an agent, which makes its key: POST /v1/agents.",
+            f"{path.name}: a grant of {said.issuer} has the role agent, which tokens cannot have",
+            cure="Enrol an agent with POST /v1/agents, which creates its API key.",
         )
     grants = tuple(TokenGrant(dict(item.claims), item.project, item.role) for item in said.grants)
     return TokenIssuer(
@@ -195,27 +193,23 @@ class IssuerKeySet:
         """Return the key of that name, if it signs so. Raises ``IssuerLostError``."""
         found = self._keys.get((kid, algorithm))
         if found is None or self._older(self._got, FRESH):
-            self._refresh()
+            # Fetch the keys, unless that was tried just now, or another call does so meanwhile
+            if self._lock.acquire(blocking=self._got is None):
+                try:
+                    if self._older(self._asked, AGAIN):
+                        self._asked = self.tick()
+                        self._keys = read_key_set(self.fetch())
+                        self._got = self.tick()
+                except (OSError, ValueError, RecursionError):
+                    pass  # the keys at hand hold for a while; without any, ``find`` says so
+                finally:
+                    self._lock.release()
             found = self._keys.get((kid, algorithm))
         if self._older(self._got, STALE):
             raise IssuerLostError(
-                f"the keys of {self.name} cannot be had now", cure="Try again later."
+                f"the keys of {self.name} are not available now", cure="Try again later."
             )
         return found
-
-    def _refresh(self) -> None:
-        """Fetch the keys, unless that was tried just now, or another call does so meanwhile."""
-        if not self._lock.acquire(blocking=self._got is None):
-            return
-        try:
-            if self._older(self._asked, AGAIN):
-                self._asked = self.tick()
-                self._keys = read_key_set(self.fetch())
-                self._got = self.tick()
-        except (OSError, ValueError, RecursionError):
-            pass  # the keys at hand hold for a while; without any, ``find`` says so
-        finally:
-            self._lock.release()
 
     def _older(self, since: float | None, seconds: float) -> bool:
         return since is None or self.tick() - since > seconds
@@ -273,7 +267,7 @@ SKEW = 60
 MOST_TOKEN_BYTES = 16 * 2**10
 LONGEST_SUBJECT = 500
 PARTS = 3
-CURE = "Get a fresh token whose issuer and audience are those that this service was told."
+CURE = "Get a new token with an issuer and an audience that this service accepts."
 
 
 class _AlgorithmRegistry(JWSRegistry):
@@ -301,16 +295,17 @@ class TokenVerifier:
         """
         issuer, claims = self._verified(text)
         self._refuse_out_of_time(claims, issuer.longest)
-        if issuer.audience not in _texts(claims.get("aud")):
+        said = claims.get("aud")
+        if issuer.audience not in (said if isinstance(said, list) else [said]):
             raise UnauthorizedError("the token is not for this service", cure=CURE)
         subject = claims.get("sub")
         if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT:
-            raise UnauthorizedError("the token says of nobody who it is", cure=CURE)
+            raise UnauthorizedError("the token has no valid subject", cure=CURE)
         grant = issuer.grant(claims)
         if grant is None:
             raise ForbiddenError(
-                "the token holds, and nobody gave callers with its claims a project here",
-                cure="Ask who runs the service for a grant in the file of --oidc.",
+                "the token is valid, but no grant matches its claims",
+                cure="Ask the operator of the service to add a grant to the --oidc file.",
             )
         return ApiKey(
             id=derive_caller_id(issuer.name, subject),
@@ -324,7 +319,18 @@ class TokenVerifier:
 
     def _verified(self, text: str) -> tuple[TokenIssuer, Mapping[str, Json]]:
         """Return who issued a token and what it says, once its signature is known to hold."""
-        header, unproven = _opened(text)
+        # Read header and claims of a token of which nothing is proven yet
+        if len(text) > MOST_TOKEN_BYTES or not is_token(text):
+            raise UnauthorizedError("this is not a token", cure=CURE)
+        try:
+            header, unproven = (
+                parse_json(base64.urlsafe_b64decode(part.encode("ascii") + b"=" * (-len(part) % 4)))
+                for part in text.split(".")[:2]
+            )
+        except (ValueError, RecursionError):
+            raise UnauthorizedError("the token cannot be read", cure=CURE) from None
+        if not isinstance(header, Mapping) or not isinstance(unproven, Mapping):
+            raise UnauthorizedError("the token cannot be read", cure=CURE)
         name, kid, algorithm = unproven.get("iss"), header.get("kid"), header.get("alg")
         believed = self.believed.get(name) if isinstance(name, str) else None
         if believed is None:
@@ -341,7 +347,7 @@ class TokenVerifier:
                 text, key, registry=_AlgorithmRegistry(strict_check_header=False)
             ).claims
         except (JoseError, ValueError):
-            raise UnauthorizedError("the token's signature does not hold", cure=CURE) from None
+            raise UnauthorizedError("the signature of the token is invalid", cure=CURE) from None
         if claims.get("iss") != issuer.name:
             raise UnauthorizedError("the token names two issuers", cure=CURE)
         return issuer, claims
@@ -350,17 +356,23 @@ class TokenVerifier:
         """Raise ``UnauthorizedError`` before and after the token's time; it must end soon."""
         now, ends = self.now(), _seconds(claims, "exp")
         if ends is None or ends <= now - SKEW:
-            raise UnauthorizedError("the token has come to its end, or has none", cure=CURE)
+            raise UnauthorizedError("the token has expired, or has no expiry", cure=CURE)
         issued = _seconds(claims, "iat")
         if ends - (now if issued is None else min(issued, now)) > longest + SKEW:
             raise UnauthorizedError(
-                f"the token holds longer than the {longest // HOUR} hours that its issuer has",
-                cure="Get one that ends sooner, or ask who runs the service for longest_hours.",
+                (
+                    f"the token is valid for more than {longest // HOUR} hours, the limit "
+                    "for its issuer"
+                ),
+                cure=(
+                    "Get a token with a shorter validity, or ask the operator of the "
+                    "service to change longest_hours."
+                ),
             )
         for name in ("nbf", "iat"):
             begins = _seconds(claims, name)
             if name in claims and (begins is None or begins > now + SKEW):
-                raise UnauthorizedError("the token is of a time to come", cure=CURE)
+                raise UnauthorizedError("the token is not valid yet", cure=CURE)
 
 
 def is_token(text: str) -> bool:
@@ -374,33 +386,12 @@ def derive_caller_id(issuer: str, subject: str) -> str:
     return f"{SIGN_ON}{hashlib.sha256(both).hexdigest()[:16]}"
 
 
-def _opened(text: str) -> tuple[Mapping[str, Json], Mapping[str, Json]]:
-    """Read header and claims of a token of which nothing is proven yet."""
-    if len(text) > MOST_TOKEN_BYTES or not is_token(text):
-        raise UnauthorizedError("the token is none", cure=CURE)
-    try:
-        header, claims = (parse_json(_decoded(part)) for part in text.split(".")[:2])
-    except (ValueError, RecursionError):
-        raise UnauthorizedError("the token cannot be read", cure=CURE) from None
-    if not isinstance(header, Mapping) or not isinstance(claims, Mapping):
-        raise UnauthorizedError("the token cannot be read", cure=CURE)
-    return header, claims
-
-
-def _decoded(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part.encode("ascii") + b"=" * (-len(part) % 4))
-
-
-def _texts(said: Json) -> Sequence[Json]:
-    return said if isinstance(said, list) else [said]
-
-
 def _seconds(claims: Mapping[str, Json], name: str) -> float | None:
     said = claims.get(name)
     return None if isinstance(said, bool) or not isinstance(said, int | float) else float(said)
 
 
-PATIENCE = 5.0
+PATIENCE, OK = 5.0, 200
 MOST_KEY_DOCUMENT_BYTES = 2**20
 
 
@@ -413,7 +404,15 @@ def load_token_verifier(path: Path) -> TokenVerifier:
     believed = {}
     for issuer in read_issuers(path):
         if "://" not in issuer.keys:
-            _refuse_unreadable(issuer)
+            try:
+                found = read_key_set(fetch_key_document(issuer.keys))
+            except (OSError, ValueError):
+                found = {}
+            if not found:
+                raise UsageError(
+                    f"{issuer.keys} has no usable keys of {issuer.name}",
+                    cure="Name a JWK set with public keys that have a kid: RSA, P-256 or Ed25519.",
+                )
         keys = IssuerKeySet(issuer.name, partial(fetch_key_document, issuer.keys), time.monotonic)
         believed[issuer.name] = (issuer, keys)
     return TokenVerifier(believed, time.time)
@@ -424,27 +423,13 @@ def fetch_key_document(place: str) -> bytes:
     if "://" not in place:
         with Path(place).open("rb") as file:
             return _bounded(file.read(MOST_KEY_DOCUMENT_BYTES + 1))
-    opener = urllib.request.build_opener(RedirectRefusal)
-    try:
-        with opener.open(place, timeout=PATIENCE) as answer:
-            return _bounded(answer.read(MOST_KEY_DOCUMENT_BYTES + 1))
-    except HTTPException as error:
-        raise OSError(str(error)) from None
+    found = request_bytes("GET", place, most_bytes=MOST_KEY_DOCUMENT_BYTES + 1, seconds=PATIENCE)
+    if found.status != OK:
+        raise OSError(f"{place} answers {found.status}")
+    return _bounded(found.body)
 
 
 def _bounded(raw: bytes) -> bytes:
     if len(raw) > MOST_KEY_DOCUMENT_BYTES:
         raise ValueError("longer than any set of keys")
     return raw
-
-
-def _refuse_unreadable(issuer: TokenIssuer) -> None:
-    try:
-        found = read_key_set(fetch_key_document(issuer.keys))
-    except (OSError, ValueError):
-        found = {}
-    if not found:
-        raise UsageError(
-            f"{issuer.keys} holds no keys of {issuer.name} that can be used",
-            cure="Name a JWK set with public keys that have a kid: RSA, P-256 or Ed25519.",
-        )

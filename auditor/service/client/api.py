@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
+from auditor.domain.digests import Digest
 from auditor.domain.json import Json, JsonPart, encode_canonical
 from auditor.errors import RecordError, ServiceUnreachableError
-from auditor.reports.folder import FOLDERS, FORMS, HEX, KNOWN, MOST_BYTES
+from auditor.reports.folder import FOLDERS, FORMS, HEX, MOST_BYTES, known_files
 from auditor.service.client.http import HttpTransport, ServiceRequest, read_response
 from auditor.service.client.responses import (
     AuditStatus,
@@ -25,10 +26,9 @@ from auditor.service.client.responses import (
     ServedPolicy,
     ServiceCapabilities,
 )
-from auditor.service.client.submission import SubmissionRequest
 from auditor.service.client.uploads import UploadSource, needs_upload, upload_file
 from auditor.service.domain.people import DecisionKind
-from auditor.service.domain.submissions import ENDED, SubmissionEvent
+from auditor.service.domain.submissions import ENDED, AuditOrder, SubmissionEvent
 
 T = TypeVar("T")
 FOLDER = "/v1/schedules"
@@ -111,7 +111,7 @@ def _whole(part: JsonPart) -> Document:
     return part.value
 
 
-STRANGE = "See whose service it is: no auditor service hands that out."
+STRANGE = "Check the address: an auditor service does not send this file."
 
 
 def fetch_record_files(
@@ -130,7 +130,7 @@ def fetch_record_files(
     for item in files:
         if not _is_known(item.name) or not 0 <= item.size <= MOST_BYTES:
             raise RecordError(
-                f"{line.url} hands out {item.name[:80]!r}, which is no file of a record",
+                f"{line.url} sent {item.name[:80]!r}, which is not a file of a record",
                 cure=STRANGE,
             )
         place = folder / item.name
@@ -141,7 +141,15 @@ def fetch_record_files(
 
 def _write(line: HttpTransport, where: str, item: ServedFile, place: Path) -> None:
     with place.open("wb") as file:
-        found = _read(line, where, item, file)
+        seen, size = hashlib.sha256(), 0
+        with line.stream(ServiceRequest("GET", f"{where}/{quote(item.name)}")) as response:
+            for chunk in response.iter_bytes():
+                size += len(chunk)
+                if size > item.size:
+                    break
+                seen.update(chunk)
+                file.write(chunk)
+        found = Digest.of_hex(seen.hexdigest()) if size == item.size else f"of {size} bytes or more"
     if found != item.digest:
         raise RecordError(
             f"{line.url} sent {item.name} with the digest {found}, and lists {item.digest}",
@@ -149,22 +157,10 @@ def _write(line: HttpTransport, where: str, item: ServedFile, place: Path) -> No
         )
 
 
-def _read(line: HttpTransport, where: str, item: ServedFile, file: BinaryIO) -> str:
-    seen, size = hashlib.sha256(), 0
-    with line.stream(ServiceRequest("GET", f"{where}/{quote(item.name)}")) as response:
-        for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > item.size:
-                break
-            seen.update(chunk)
-            file.write(chunk)
-    return f"sha256:{seen.hexdigest()}" if size == item.size else f"of {size} bytes or more"
-
-
 def _is_known(name: str) -> bool:
     folder, slash, rest = name.partition("/")
     if not slash:
-        return name in KNOWN - FOLDERS
+        return name in known_files() - FOLDERS
     return folder in FOLDERS and FORMS.get(folder, HEX).fullmatch(rest) is not None
 
 
@@ -180,7 +176,9 @@ def stream_audit_events(
     """
     while True:
         # Whoever stops a service ends its streams: that is no end of the audit.
-        broken = ServiceUnreachableError(f"{line.url} broke off", cure="See that it runs.")
+        broken = ServiceUnreachableError(
+            f"{line.url} closed the connection", cure="Check that the service runs."
+        )
         try:
             with line.stream(_after(audit, last)) as response:
                 if response.status_code == NOTHING_MORE:
@@ -255,11 +253,13 @@ class ServiceClient:
 
     def offer(self) -> ServiceCapabilities:
         """Return what the service audits on, and whether it runs recipes."""
-        return self._get("/v1/targets", ServiceCapabilities.read)
+        return self._get("/v1/targets", ServiceCapabilities)
 
     def policies(self) -> tuple[ServedPolicy, ...]:
         """Return the policies that come with the service."""
-        return self._get("/v1/policies", lambda part: part.list_of("policies", ServedPolicy.read))
+        return self._get(
+            "/v1/policies", lambda part: part.get("policies", tuple[ServedPolicy, ...])
+        )
 
     def audits(
         self, *, state: str | None = None, model: str | None = None
@@ -294,17 +294,17 @@ class ServiceClient:
         for item in files:
             upload_file(self._line, item, told)
 
-    def submit(self, order: SubmissionRequest) -> AuditStatus:
+    def submit(self, order: AuditOrder, once: str) -> AuditStatus:
         """Hand an audit in, whose files were uploaded; one ``once`` makes one audit of it."""
-        headers = {"Idempotency-Key": order.once, "Content-Type": "application/json"}
+        headers = {"Idempotency-Key": once, "Content-Type": "application/json"}
         call = ServiceRequest(
             "POST", "/v1/audits", headers=headers, body=encode_canonical(order.to_json())
         )
-        return read_response(self.url, self._line.ask(call).body, AuditStatus.read)
+        return read_response(self.url, self._line.ask(call).body, AuditStatus)
 
     def standing(self, audit: str) -> AuditStatus:
         """Return how far an audit is."""
-        return self._get(f"/v1/audits/{audit}", AuditStatus.read)
+        return self._get(f"/v1/audits/{audit}", AuditStatus)
 
     def events(self, audit: str, last: int = 0) -> Iterator[SubmissionEvent]:
         """Yield an audit's events after number ``last`` as they happen, until it has ended."""
@@ -319,7 +319,7 @@ class ServiceClient:
     def files(self, audit: str) -> tuple[ServedFile, ...]:
         """Return the files of the folder of an audit that is done."""
         path = f"/v1/audits/{audit}/files"
-        return self._get(path, lambda part: part.list_of("files", ServedFile.read))
+        return self._get(path, lambda part: part.get("files", tuple[ServedFile, ...]))
 
     def download(self, audit: str, folder: Path, told: Told = ignore_progress) -> None:
         """Write the files of an audit that is done below ``folder``, as listed and not verified.
@@ -334,7 +334,7 @@ class ServiceClient:
         Raises also ``RecordError`` for what is no file of a record.
         """
         path = f"/v1/records/{record}/files"
-        files = self._get(path, lambda part: part.list_of("files", ServedFile.read))
+        files = self._get(path, lambda part: part.get("files", tuple[ServedFile, ...]))
         fetch_record_files(self._line, path, files, folder, told)
 
     def record_file(self, record: str, name: str) -> bytes:
@@ -346,7 +346,7 @@ class ServiceClient:
         headers = {"Content-Type": "application/json"}
         body = encode_canonical({"bundle": bundle.decode(), "key": key.decode()})
         call = ServiceRequest("POST", f"/v1/{kind}s", headers=headers, body=body)
-        return read_response(self.url, self._line.ask(call).body, ServedDecision.read)
+        return read_response(self.url, self._line.ask(call).body, ServedDecision)
 
     def file(self, audit: str, name: str) -> bytes:
         """Return one file of an audit that is done."""
@@ -373,18 +373,21 @@ class ServiceClient:
         }  # fmt: skip
         query = {name: text for name, text in wanted.items() if text is not None}
         asked = {"artifact": artifact, "policy": policy, **query}
-        return self._get("/v1/gate", ServedGateAnswer.read, asked)
+        return self._get("/v1/gate", ServedGateAnswer, asked)
 
     def _get(
-        self, path: str, make: Callable[[JsonPart], T], query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        make: type[T] | Callable[[JsonPart], T],
+        query: Mapping[str, str] | None = None,
     ) -> T:
         answer = self._line.ask(ServiceRequest("GET", path, query=query or {}))
         return read_response(self.url, answer.body, make)
 
 
 def _sets(part: JsonPart) -> tuple[tuple[SealedSetSummary, ...], str]:
-    return part.list_of("sealed_sets", SealedSetSummary.read), part.get("next", str)
+    return part.get("sealed_sets", tuple[SealedSetSummary, ...]), part.get("next", str)
 
 
 def _page(part: JsonPart) -> tuple[tuple[AuditStatus, ...], str]:
-    return part.list_of("audits", AuditStatus.read), part.get("next", str)
+    return part.get("audits", tuple[AuditStatus, ...]), part.get("next", str)

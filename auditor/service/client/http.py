@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from auditor.domain.json import JsonPart, parse_json
+from auditor._http import is_local_address
+from auditor.domain.json import JsonPart, parse_json, read_json
 from auditor.errors import (
     AuditorError,
     MissingExtraError,
@@ -29,11 +29,13 @@ from auditor.errors import (
 T = TypeVar("T")
 WRONG, BROKEN = 400, 500
 CURES: Mapping[str, str] = {
-    "unauthorized": "Set AUDITOR_API_KEY to a key of this service that holds; an admin makes one.",
-    "forbidden": "Ask an admin of the service for a key with a role that may.",
+    "unauthorized": (
+        "Set AUDITOR_API_KEY to a valid API key of this service. Ask an admin for one."
+    ),
+    "forbidden": "Ask an admin of the service for an API key with a role that allows this.",
 }
 """What helps a caller who never writes a header by hand."""
-STRANGER = "See that it is the address of an auditor service, of this version or near it."
+STRANGER = "Check that this is the address of an auditor service of a similar version."
 
 
 def build_problem_error(url: str, status: int, body: bytes) -> AuditorError:
@@ -43,29 +45,33 @@ def build_problem_error(url: str, status: int, body: bytes) -> AuditorError:
         kind = part.get("type", str).rpartition("/")[2]
         problem, cure = part.get("detail", str), part.get("cure", str)
     except (ValueError, RecursionError, RecordError):
-        return _unexplained(url, status)
+        unexplained = f"{url} answers {status} without a reason"
+        if status >= BROKEN:
+            return ServiceFailedError(
+                unexplained, cure="Try again later, or contact the operator of the service."
+            )
+        return ServiceRefusedError(unexplained, cure=STRANGER)
     told = f"{url}: {problem}"
     if status >= BROKEN:
         return ServiceFailedError(told, cure=cure)
     return ServiceRefusedError(told, cure=CURES.get(kind, cure), kind=kind)
 
 
-def read_response(url: str, body: bytes, make: Callable[[JsonPart], T]) -> T:
-    """Read an answer. Raises ``ServiceFailedError`` for what no service of ours says."""
+def read_response(url: str, body: bytes, make: type[T] | Callable[[JsonPart], T]) -> T:
+    """Read an answer, a value of a type or what is made of it.
+
+    Raises ``ServiceFailedError`` for what no service of ours says.
+    """
     try:
-        return make(JsonPart(parse_json(body), "answer"))
+        found = parse_json(body)
+        if isinstance(make, type):
+            return read_json(make, found, "answer")
+        return make(JsonPart(found, "answer"))
     except (ValueError, RecursionError, AuditorError) as error:
-        said = error.problem if isinstance(error, AuditorError) else "it is not JSON"
+        said = error.problem if isinstance(error, AuditorError) else "the answer is not JSON"
         raise ServiceFailedError(
-            f"{url} answers what cannot be read: {said}", cure=STRANGER
+            f"the answer of {url} cannot be read: {said}", cure=STRANGER
         ) from None
-
-
-def _unexplained(url: str, status: int) -> AuditorError:
-    told = f"{url} answers {status}, and does not say why"
-    if status >= BROKEN:
-        return ServiceFailedError(told, cure="Try again later, or tell who runs the service.")
-    return ServiceRefusedError(told, cure=STRANGER)
 
 
 LONG = 600.0
@@ -120,11 +126,11 @@ AWAY = frozenset({429, 502, 503, 504})
 """Statuses of a service, or of what stands before it, that will answer later."""
 CONNECTING, SILENT = 10.0, 60.0
 """Seconds until a connection is given up, and until a line is on which nothing comes."""
-AGAIN = "See that it runs and that its address is right."
+AGAIN = "Check that the service runs and that its address is correct."
 BELIEVED = "SSL_CERT_FILE"
 """Names the certificates (PEM) that are believed in place of the public ones."""
 UNBELIEVED = "CERTIFICATE_VERIFY_FAILED"
-BELIEVE = f"Name the certificates that you trust (PEM) in {BELIEVED}."
+BELIEVE = f"Set {BELIEVED} to a file with the certificates that you trust (PEM)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,8 @@ class HttpTransport:
         self._patience = ConnectionBackoff(seconds, pause, clock, met=met)
         self._client: httpx.Client = self._httpx.Client(
             base_url=self.url,
-            headers={"User-Agent": "auditor"} | _shown(key),
+            headers={"User-Agent": "auditor"}
+            | ({} if key is None else {"Authorization": f"Bearer {key}"}),
             timeout=self._httpx.Timeout(silent, connect=min(silent, CONNECTING)),
             trust_env=not is_local_address(self.url),  # no proxy stands before this very machine
             verify=_trusting(ca),
@@ -243,22 +250,10 @@ def normalise_service_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
         raise UsageError(
-            f"{url!r} is no address of a service", cure="Write it as https://auditor.example.org."
+            f"{url!r} is not the address of a service",
+            cure="Write it as https://auditor.example.org.",
         )
     return url.rstrip("/")
-
-
-def is_local_address(url: str) -> bool:
-    """Whether an address is one of this very machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _shown(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
 def _trusting(ca: Path | None) -> ssl.SSLContext | bool:
@@ -275,7 +270,7 @@ def _trusting(ca: Path | None) -> ssl.SSLContext | bool:
 
 def _library() -> Any:  # noqa: ANN401 -- a module
     try:
-        import httpx  # noqa: PLC0415 -- optional
+        import httpx  # noqa: PLC0415 -- takes longer than a command's help may
     except ImportError as error:
         raise MissingExtraError(
             "a service is called through httpx, which is not installed",

@@ -1,10 +1,10 @@
-"""What a service says, as values."""
+"""Responses of a service, as values."""
 
 from dataclasses import dataclass
 
-from auditor.domain.json import JsonPart
-from auditor.domain.verification_steps import StepResult, VerificationStep
-from auditor.service.domain.submissions import SubmissionState
+from auditor.domain.json import Json, JsonPart, read_fields
+from auditor.domain.verification_steps import VerificationStep
+from auditor.service.domain.submissions import SubmissionFailure, SubmissionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,20 +22,12 @@ class AuditStatus:
     cure: str | None
 
     @classmethod
-    def read(cls, part: JsonPart) -> "AuditStatus":
+    def from_json(cls, found: Json, place: str) -> "AuditStatus":
         """Read it from an answer. Raises ``RecordError``."""
-        failure = None if part.value.get("failure") is None else part.part("failure")
-        return cls(
-            id=part.get("id", str),
-            state=part.choice("state", SubmissionState),
-            source=part.get("source", str),
-            targets=part.texts("targets"),
-            submitted=part.get("submitted", str),
-            record=part.maybe("record", str),
-            verdict=part.maybe("verdict", str),
-            problem=None if failure is None else failure.get("problem", str),
-            cure=None if failure is None else failure.get("cure", str),
-        )
+        part = JsonPart(found, place)
+        failure = part.maybe("failure", SubmissionFailure)
+        problem, cure = (failure.problem, failure.cure) if failure else (None, None)
+        return read_fields(cls, part, problem=problem, cure=cure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +38,6 @@ class SealedSetSummary:
     role: str
     digest: str
 
-    @classmethod
-    def read(cls, part: JsonPart) -> "SealedSetSummary":
-        """Read it from an answer. Raises ``RecordError``."""
-        return cls(part.get("name", str), part.get("role", str), part.get("digest", str))
-
 
 @dataclass(frozen=True, slots=True)
 class ServedTarget:
@@ -59,11 +46,6 @@ class ServedTarget:
     name: str
     live: bool
 
-    @classmethod
-    def read(cls, part: JsonPart) -> "ServedTarget":
-        """Read it from an answer. Raises ``RecordError``."""
-        return cls(part.get("name", str), part.get("live", bool))
-
 
 @dataclass(frozen=True, slots=True)
 class ServiceCapabilities:
@@ -71,11 +53,6 @@ class ServiceCapabilities:
 
     targets: tuple[ServedTarget, ...]
     recipes: bool
-
-    @classmethod
-    def read(cls, part: JsonPart) -> "ServiceCapabilities":
-        """Read it from an answer. Raises ``RecordError``."""
-        return cls(part.list_of("targets", ServedTarget.read), part.get("recipes", bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +63,6 @@ class ServedPolicy:
     version: str
     description: str
 
-    @classmethod
-    def read(cls, part: JsonPart) -> "ServedPolicy":
-        """Read it from an answer. Raises ``RecordError``."""
-        texts = (part.get(name, str) for name in ("name", "version", "description"))
-        return cls(*texts)
-
 
 @dataclass(frozen=True, slots=True)
 class ServedFile:
@@ -100,11 +71,6 @@ class ServedFile:
     name: str
     digest: str
     size: int
-
-    @classmethod
-    def read(cls, part: JsonPart) -> "ServedFile":
-        """Read it from an answer. Raises ``RecordError``."""
-        return cls(part.get("name", str), part.get("digest", str), part.get("size", int))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,34 +82,18 @@ class ServedGateAnswer:
     record: str | None
     audit: str | None
 
-    @classmethod
-    def read(cls, part: JsonPart) -> "ServedGateAnswer":
-        """Read it from an answer. Raises ``RecordError``."""
-        return cls(
-            open=part.get("open", bool),
-            steps=part.list_of("steps", _step),
-            record=part.maybe("record", str),
-            audit=part.maybe("audit", str),
-        )
+
+@dataclass(frozen=True, slots=True)
+class ServedVerdict:
+    """A record that a service judged again, by its digest, and its verdict now."""
+
+    digest: str
+    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
 class ServedDecision:
-    """A decision that a service keeps, and the records that it judged again for it, by digest."""
+    """A decision that a service keeps, and the records that it judged again for it."""
 
     digest: str
-    rejudged: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def read(cls, part: JsonPart) -> "ServedDecision":
-        """Read it from an answer. Raises ``RecordError``."""
-        judged = part.list_of(
-            "rejudged", lambda it: (it.get("digest", str), it.get("verdict", str))
-        )
-        return cls(part.get("digest", str), judged)
-
-
-def _step(part: JsonPart) -> VerificationStep:
-    return VerificationStep(
-        part.get("name", str), part.choice("result", StepResult), part.get("detail", str)
-    )
+    rejudged: tuple[ServedVerdict, ...]

@@ -1,4 +1,4 @@
-"""Send files that a service lacks: streamed, and from where it stands after the line broke."""
+"""Uploads files that a service lacks, streamed, and resumed after a broken connection."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 from urllib.parse import quote
 
+from auditor.domain.digests import Digest
 from auditor.errors import DatasetError, ServiceRefusedError, ServiceUnreachableError
 from auditor.service.client.http import HttpTransport, ServiceRequest
 from auditor.service.domain.submissions import UploadKind
@@ -71,7 +72,7 @@ def _once(line: HttpTransport, item: UploadSource, told: Callable[[int], None]) 
 def _bare(item: UploadSource) -> str:
     """Return the file's own name, as services take one; they show it to people alone."""
     name = PurePosixPath(item.name).name.lstrip(".")
-    return name if name.isprintable() and name else item.digest.removeprefix("sha256:")
+    return name if name.isprintable() and name else Digest(item.digest).hex
 
 
 def _rest(
@@ -83,7 +84,8 @@ def _rest(
         chunk = file.read(min(CHUNK, left))
         if not chunk:
             raise DatasetError(
-                f"{item.name} became shorter while it was sent", cure="Let it rest, and try again."
+                f"{item.name} became shorter during the upload",
+                cure="Do not change the file during the upload. Try again.",
             )
         left -= len(chunk)
         yield chunk

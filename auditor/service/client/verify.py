@@ -1,4 +1,6 @@
-"""Whether what a service sent is a record that it signed, and of what was asked."""
+"""Verifies a fetched record: signed by the service, and of the audit that was requested."""
+
+from collections.abc import Mapping
 
 from auditor.domain.json import compute_digest
 from auditor.domain.record_json import read_record
@@ -6,11 +8,11 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult
 from auditor.errors import RecordError
 from auditor.reports.folder import RECORD, RecordFolder
-from auditor.service.client.responses import AuditStatus
-from auditor.service.client.submission import SubmissionRequest
+from auditor.service.client.responses import AuditStatus, SealedSetSummary
+from auditor.service.domain.submissions import AuditOrder
 from auditor.workflows.verify.folder import RecordVerifier, verify_folder
 
-CURE = "Do not rely on it, and tell who runs the service."
+CURE = "Do not use this record, and report it to the operator of the service."
 BROKEN = frozenset({StepResult.FAILED, StepResult.WITHHELD})
 
 
@@ -29,29 +31,34 @@ def verify_fetched_record(
             )
     raw = folder.read(RECORD)
     if compute_digest(raw) != standing.record:
-        raise RecordError(f"the record is not the one that {standing.id} came to", cure=CURE)
+        raise RecordError(f"the record is not that of {standing.id}", cure=CURE)
     return read_record(raw)
 
 
-def require_ordered_record(record: AuditRecord, order: SubmissionRequest) -> None:
-    """Raise ``RecordError`` for a record of something else than an order asks for."""
+def require_ordered_record(
+    record: AuditRecord, order: AuditOrder, sealed_sets: Mapping[str, SealedSetSummary]
+) -> None:
+    """Raise ``RecordError`` for a record of something else than an order asks for.
+
+    ``sealed_sets`` are those of the order, by the paths of the data whose place they take.
+    """
     found = record.request
     sealed = found.attempt is not None and found.attempt.sealed
     sets = () if found.attempt is None else found.attempt.sets
-    bound = {(path, item.digest) for path, item in order.bound.items()}
-    held = {(it.path, f"sha256:{it.file.sha256}") for it in found.inputs if it.path in order.bound}
-    own = tuple(item for item in found.inputs if item.path not in order.bound)
+    bound = {(path, item.digest) for path, item in sealed_sets.items()}
+    held = {(it.path, it.file.digest) for it in found.inputs if it.path in sealed_sets}
+    own = tuple(item for item in found.inputs if item.path not in sealed_sets)
     asked = {
         "the audit file": (found.audit_file, order.audit_file),
         "the policy": (found.policy.digest, order.policy),
         "the inputs": (own, order.inputs),
-        "the sealed sets": ((sets, held), (tuple(it.name for it in order.bound.values()), bound)),
+        "the sealed sets": ((sets, held), (order.sealed_sets, bound)),
         "the targets": (tuple(spec.name for spec in found.targets), order.targets),
         "the budget": (found.budget, order.budget),
         "the checks": (found.only, order.only),
-        "who draws the seed": (sealed, order.sealed),
+        "the origin of the seed": (sealed, order.sealed),
         "the baseline": (found.baseline, order.baseline),
     }
     for what, (theirs, mine) in asked.items():
         if theirs != mine:
-            raise RecordError(f"the record is of something else: {what} differ", cure=CURE)
+            raise RecordError(f"the record belongs to another request: {what} differ", cure=CURE)

@@ -1,15 +1,18 @@
 """API keys and roles, audit log entries, and usage limits of the service."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
-from auditor.domain.json import Json, compute_digest, encode_canonical
+from auditor.domain.json import Json, compute_digest, encode_canonical, write_fields
 from auditor.domain.waivers import parse_waiver_time
 from auditor.errors import UsageError
 
+MOST_UPLOAD_BYTES = 20 * 2**30
+"""The size of an uploaded file that a service takes if its start names no other."""
 OPERATOR = "operator"
-"""Who acts where no caller does: whoever may run commands on the service's own machine."""
+"""The actor where no caller is known: a user who runs commands on the machine of the service."""
 
 
 class AuditLogAction(StrEnum):
@@ -56,18 +59,7 @@ class AuditLogEntry:
         """The digest of all that is said of it, which the ledger holds."""
         return compute_digest(encode_canonical(self.to_json()))
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that is digested and sent."""
-        return {
-            "id": self.id,
-            "project": self.project,
-            "caller": self.caller,
-            "subject": self.subject,
-            "kind": self.kind.value,
-            "about": self.about,
-            "at": self.at,
-            "detail": dict(self.detail),
-        }
+    to_json = write_fields
 
 
 SIGN_ON = "oidc-"
@@ -153,8 +145,39 @@ def parse_service_limits(said: tuple[str, ...]) -> ServiceLimits:
         name, _, number = text.partition("=")
         if name not in names or not (number.isascii() and number.isdecimal() and len(number) < 10):  # noqa: PLR2004 -- digits
             raise UsageError(
-                f"{text[:80]!r} is no limit",
-                cure=f"Write NAME=N with a whole number and one of {', '.join(names)}.",
+                f"{text[:80]!r} is not a limit",
+                cure=f"Write NAME=N with a whole number N and one of {', '.join(names)}.",
             )
         found[name] = int(number) * (GIB if name in IN_GIB else 1)
     return replace(ServiceLimits(), **found)
+
+
+def build_log_entry(
+    caller: ApiKey, kind: AuditLogAction, about: str, at: str, **detail: Json
+) -> AuditLogEntry:
+    """Return what a caller does at the time ``at`` (UTC) in its own project."""
+    return AuditLogEntry(
+        id=f"act-{secrets.token_hex(12)}",
+        project=caller.project,
+        caller=caller.id,
+        subject=caller.subject,
+        kind=kind,
+        about=about,
+        at=at,
+        detail=detail,
+    )
+
+
+def build_operator_log_entry(
+    project: str, kind: AuditLogAction, about: str, at: str, **detail: Json
+) -> AuditLogEntry:
+    """Return what whoever runs the service does to a project at the time ``at`` (UTC)."""
+    return AuditLogEntry(
+        id=f"act-{secrets.token_hex(12)}",
+        project=project,
+        caller=OPERATOR,
+        kind=kind,
+        about=about,
+        at=at,
+        detail=detail,
+    )

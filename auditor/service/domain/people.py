@@ -1,4 +1,4 @@
-"""People of a project who decide, and what they decided, as a service knows them."""
+"""People of a project who decide, and their signed decisions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -13,21 +13,9 @@ from typing import Protocol
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.json import Json
+from auditor.service.domain.triggers import ScheduleTrigger
 
 SCHEDULE = re.compile(r"sch-[0-9a-f]{24}")
-RUN = re.compile(r"run-[0-9a-f]{24}")
-
-
-class ScheduleTrigger(StrEnum):
-    """Upon what a schedule audits again."""
-
-    CRON = "cron"
-    NEW_VERSION = "new_version"
-    BATCH = "batch"
-    POLICY_CHANGED = "policy_changed"
-    WAIVER_EXPIRED = "waiver_expired"
-    DRIFT_ALARM = "drift_alarm"
-    FINGERPRINT_CHANGED = "fingerprint_changed"
 
 
 class ScheduleState(StrEnum):
@@ -205,4 +193,4 @@ class SealedSet:
     @property
     def digest(self) -> str:
         """The digest under which the file lies among the blobs."""
-        return f"sha256:{self.file.sha256}"
+        return self.file.digest

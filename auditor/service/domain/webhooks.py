@@ -1,14 +1,11 @@
-"""Web hooks: where a project is told of what, and what came of telling it."""
+"""Webhooks: subscriptions, messages, and delivery attempts."""
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from auditor.domain.waivers import parse_waiver_time
 
-HOOK = re.compile(r"hook-[0-9a-f]{24}")
-MESSAGE = re.compile(r"msg_[0-9a-f]{32}")
 WINDOW = timedelta(days=7)
 """A message that was due longer ago, while no service ran, is not sent by itself any more."""
 

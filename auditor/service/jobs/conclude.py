@@ -1,4 +1,4 @@
-"""From what the checks of a submission saw to its record and the files of its folder."""
+"""Concludes a submission: from check results to its record and the files of its folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +12,13 @@ from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import Fingerprint
-from auditor.domain.waivers import SignedWaiver
 from auditor.errors import StoreError, SubmissionError
 from auditor.reports.folder import BUNDLE
 from auditor.reports.publish import build_report_files
 from auditor.service.domain.submissions import ShardKey, Submission, SubmissionResult
 from auditor.service.jobs.results import ShardResult, read_shard_result
 from auditor.service.store.agents import LeaseStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.store.trends import TrendStore
 from auditor.trust.signatures.keys import Signer, read_public_key
 from auditor.workflows.audit import AuditEnvironment, AuditResults, RecordOrigin, conclude_audit
@@ -37,16 +36,6 @@ class ConclusionContext:
     readers: Resolvers
 
 
-@dataclass(frozen=True, slots=True)
-class _ServedAudit:
-    """What is judged, by what, and against which record; served audits have no waivers."""
-
-    request: AuditRequest
-    policy: Policy
-    waivers: tuple[SignedWaiver, ...] = ()
-    compared: AuditRecord | None = None
-
-
 def conclude_submission(judgement: ConclusionContext, submission: Submission) -> None:
     """Judge, sign, enter and keep, and let the submission end: all of it once.
 
@@ -56,18 +45,25 @@ def conclude_submission(judgement: ConclusionContext, submission: Submission) ->
     service = judgement.service
     registered = service.registered(submission.id)
     request = registered.request
-    policy = judgement.readers.load_policy(submission.policy)
+    policy = judgement.readers.load_policy(submission.order.policy)
     checks = choose_checks(judgement.readers.checks, policy, request.budget, request.only)
     found = _found(judgement, submission, request, checks)
     finished = service.finish(submission.id, judgement.around.clock())
+    # By which keys agents signed what they saw, by target, where agents did
+    seen = LeaseStore(service.store).saw(submission.id)
+    told: dict[str, Json] = {
+        target: sorted(read_public_key(key.encode()).identity for key in keys)
+        for target, keys in seen.items()
+    }
+    agents = {"agents": told} if told else {}
     around = replace(
         judgement.around,
         clock=lambda: finished,
-        tool={**judgement.around.tool, **_agents(service, submission)},
+        tool={**judgement.around.tool, **agents},
     )
-    origin = RecordOrigin(registered.at, places=submission.places)
+    origin = RecordOrigin(registered.at, places=submission.order.places)
     compared = load_compared_record(request, service.store.blobs.get)
-    made = conclude_audit(_ServedAudit(request, policy, compared=compared), found, around, origin)
+    made = conclude_audit(request, policy, found, around, origin, compared=compared)
     try:
         ending = _entered(judgement, submission, made, policy)
     except StoreError:
@@ -95,16 +91,6 @@ def _entered(
     return SubmissionResult(ended=record.finished, record=record.digest, files=manifest)
 
 
-def _agents(service: ServiceStore, submission: Submission) -> dict[str, Json]:
-    """Return by which keys agents signed what they saw, by target, where agents did."""
-    seen = LeaseStore(service.store).saw(submission.id)
-    told: dict[str, Json] = {
-        target: sorted(read_public_key(key.encode()).identity for key in keys)
-        for target, keys in seen.items()
-    }
-    return {"agents": told} if told else {}
-
-
 def _kept(service: ServiceStore, record: AuditRecord) -> tuple[AuditRecord, bytes | None]:
     """Return the record as an interrupted conclusion signed it, where one did, or as it is."""
     with service.store.unit_of_work() as unit:
@@ -129,10 +115,15 @@ def _found(
             if key not in bodies:
                 raise StoreError(
                     f"{submission.id} has no result of {check.id} on {spec.name}",
-                    cure="Submit it again; if that repeats, report this line.",
+                    cure="Submit it again; if this repeats, report this line.",
                 )
             seen.append(read_shard_result(bodies[key], check, blobs.get))
-        _refuse_other_code(submission, seen, str(judgement.around.tool["code"]))
+        code = str(judgement.around.tool["code"])
+        if any(item.code != code for item in seen):
+            raise SubmissionError(
+                f"the checks of {submission.id} ran under another version of auditor",
+                cure="Submit it again after all processes of the service have the same version.",
+            )
         known = [item.fingerprint for item in seen if item.fingerprint is not None]
         if known:
             fingerprints[spec.name] = known[-1]
@@ -148,17 +139,12 @@ def _on(item: ShardResult, check: Check, target: str, known: Sequence[Fingerprin
         return item.result
     return Gap(
         reason=GapReason.TARGET_CHANGED,
-        detail=f"{check.id} was seen on {item.fingerprint.identity}, and the last check of the "
-        f"audit on {known[-1].identity}: {target} is not one and the same.",
-        cure="Let all workers of a target be alike, or give them names of their own.",
+        detail=f"{check.id} ran on {item.fingerprint.identity}, but the last check of "
+        f"the audit ran on {known[-1].identity}: the workers of {target} differ.",
+        cure=(
+            "Use identical machines for all workers of a target, or give them "
+            "different target names."
+        ),
         target=target,
         check=check.id,
     )
-
-
-def _refuse_other_code(submission: Submission, seen: Sequence[ShardResult], code: str) -> None:
-    if any(item.code != code for item in seen):
-        raise SubmissionError(
-            f"checks of {submission.id} ran under another version of auditor than concludes it",
-            cure="Submit it again, now that all processes of the service are of one version.",
-        )

@@ -6,11 +6,11 @@ in a queue take turns; the jobs of one owner keep their order.
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,19 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from auditor.errors import EngineError, MissingExtraError, suggest_install
-from auditor.service.jobs.liveness import AdvisoryLocks, FileLocks, LivenessLocks
-from auditor.service.jobs.work import StepFailure, SubmissionWork, attempt_step
+from auditor.service.jobs.job_steps import StepFailure, StepRunner, SubmissionWork, attempt_step
+from auditor.service.jobs.liveness_locks import AdvisoryLocks, FileLocks, LivenessLocks
 from auditor.store.database import PATIENCE, configure_connection, create_private_file
 
 CONTROL = "ctl"
 DEATHS = 20
 """How many processes may die over one submission before it is given up."""
 KILLER = StepFailure(
-    f"the process that carried it out died more than {DEATHS} times",
-    "See the service's log, and submit it again on another machine.",
+    f"its worker process died more than {DEATHS} times",
+    "Read the log of the service, and submit the audit again on another machine.",
 )
-Taking = Callable[[str, str], AbstractContextManager[object]]
-"""Gives what is put into a target's queue, for a submission, its turn there."""
+Observe = Callable[[str, str, str], None]
+"""Sees, for a submission, on a target, what a check sees there."""
 Said = list[str] | None
 """The problem and the cure of a step that failed, as JSON has them."""
 
@@ -39,90 +39,6 @@ Said = list[str] | None
 def build_queue_name(target: str) -> str:
     """Return the name of the queue from which executors for a target take their work."""
     return f"t.{target}"
-
-
-def define_workflow(
-    dbos: Any,  # noqa: ANN401 -- DBOS's
-    work: SubmissionWork,
-    polling: float,
-    in_turn: Taking,
-) -> Callable[[str], None]:
-    """Define the steps to DBOS, under names that stay, and return what a submission starts.
-
-    A step never raises: what went wrong is what it gives, so that it is written down as JSON and
-    read back as it was, and so that all that is raised here is DBOS's own.
-    """
-    workflow, step = dbos.DBOS.workflow, dbos.DBOS.run_step
-    one = workflow(name="target", max_recovery_attempts=DEATHS)(_target(step, work))
-
-    def audit(submission: str) -> None:
-        planned = step({"name": "plan"}, _planned, work, submission)
-        plan = planned.get("plan", [])
-        said: Said = planned.get("failed") or _on_all(
-            dbos, (one, in_turn), submission, plan, polling
-        )
-        said = said or step({"name": "conclude"}, _done, work.conclude, submission)
-        if said is not None:
-            stubborn = {"name": "failed", "retries_allowed": True, "max_attempts": 5}
-            step(stubborn, work.failed, submission, *said)
-
-    wrapped: Callable[[str], None] = workflow(name="audit", max_recovery_attempts=DEATHS)(audit)
-    return wrapped
-
-
-def _target(step: Any, work: SubmissionWork) -> Callable[[str, str, list[str]], Said]:  # noqa: ANN401
-    def on_target(submission: str, target: str, checks: list[str]) -> Said:
-        for check in checks:
-            said: Said = step(
-                {"name": f"observe {check}"}, _done, work.observe, submission, target, check
-            )
-            if said is not None:
-                return said
-        return None
-
-    return on_target
-
-
-def _on_all(
-    dbos: Any,  # noqa: ANN401 -- DBOS's
-    queued: tuple[Any, Taking],
-    submission: str,
-    plan: list[tuple[str, list[str]]],
-    polling: float,
-) -> Said:
-    """Have all targets worked through at once; the first that fails ends the others."""
-    handles, (one, in_turn) = [], queued
-    for target, checks in plan:
-        queue = build_queue_name(target)
-        with in_turn(queue, submission), dbos.SetWorkflowID(f"{submission}.{target}"):
-            handles.append(dbos.DBOS.enqueue_workflow(queue, one, submission, target, checks))
-    for handle in handles:
-        said = _awaited(dbos, handle, polling)
-        if said is not None:
-            dbos.DBOS.cancel_workflows([other.workflow_id for other in handles])
-            return said
-    return None
-
-
-def _planned(work: SubmissionWork, submission: str) -> dict[str, Any]:
-    plan = attempt_step(work.plan, submission)
-    if isinstance(plan, StepFailure):
-        return {"failed": [plan.problem, plan.cure]}
-    return {"plan": [[target, list(checks)] for target, checks in plan]}
-
-
-def _done(step: Callable[..., None], *args: str) -> Said:
-    failed = attempt_step(step, *args)
-    return [failed.problem, failed.cure] if isinstance(failed, StepFailure) else None
-
-
-def _awaited(dbos: Any, handle: Any, polling: float) -> Said:  # noqa: ANN401 -- both are DBOS's
-    """Wait for a target's steps; processes that died too often over them are a failure too."""
-    try:
-        said: Said = handle.get_result(polling_interval_sec=polling)
-    except dbos.error.DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded:
-        return [KILLER.problem, KILLER.cure]
-    return said
 
 
 SQLITE = "sqlite:///"
@@ -140,16 +56,14 @@ class EngineConfig:
     """The place of one process among those that share the engine's ``database`` (its URL).
 
     ``executor`` is the name of the process: no two may have the same at once. It works for
-    ``targets``, ``slots`` checks at a time, and, with ``control``, takes submissions in hand. What
-    is on the targets ``offered`` it takes too, any number at a time, and hands it on to others: it
-    does not say that it works for them. ``polling`` is in seconds; ``schema`` is the engine's own
-    in PostgreSQL, and ``locks`` the folder in which processes on SQLite show that they live.
+    ``targets``, ``slots`` checks at a time, and, with ``control``, takes submissions in hand.
+    ``polling`` is in seconds; ``schema`` is the engine's own in PostgreSQL, and ``locks`` the
+    folder in which processes on SQLite show that they live.
     """
 
     database: str
     executor: str
     targets: tuple[str, ...] = ()
-    offered: tuple[str, ...] = ()
     control: bool = True
     slots: int = 1
     polling: float = 0.3
@@ -167,7 +81,7 @@ class EngineConfig:
             url = URL.create("unknown")
         if url.get_backend_name() != "postgresql":
             raise EngineError(
-                "the engine's URL names no database that it can use",
+                "the database URL of the engine is not supported",
                 cure="Write sqlite:///PATH or postgresql://USER@HOST/DATABASE.",
             )
         return url.set(drivername="postgresql+psycopg")
@@ -228,8 +142,8 @@ def _worth_a_line(line: logging.LogRecord) -> bool:
 
 def _refused(*_: object) -> None:
     raise EngineError(
-        "a row of the engine's database is pickled, and nothing of ours ever is",
-        cure="See who else may write to that database.",
+        "a row of the engine's database contains a pickle, which auditor never writes",
+        cure="Check which other programs can write to that database.",
     )
 
 
@@ -261,12 +175,69 @@ def next_turn(owner: str, queue: Sequence[QueueEntry]) -> int:
 
 VERSION = "auditor-engine-1"
 """The version of the steps: only processes of one version go on with each other's work."""
+APPLICATION = "auditor"
+AUDIT = "audit"
+"""The name of what carries a submission through."""
 LOOK = 0.5
 """Seconds after which executors look whether another one died."""
 OWNERS = 10_000
 """Of so many submissions it is remembered whose they are, which is never another."""
 STUCK = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 LOG = logging.getLogger("auditor.engine")
+
+
+class EngineClient:
+    """Hands submissions to the engine's processes, and carries none out itself.
+
+    Raises ``MissingExtraError`` where DBOS is not installed.
+    """
+
+    def __init__(self, post: EngineConfig) -> None:
+        """Meet the processes at a post's database; one of this very post is known to live."""
+        self._post = post
+        self._library = load_dbos()
+        self._liveness = post.liveness()
+        self._database: Engine | None = None
+        self._client: Any = None
+
+    def connect(self) -> None:
+        """Open the database, which a process that launched has made. Raises ``EngineError``."""
+        post = self._post
+        try:
+            self._database = post.engine()
+            self._client = self._library.DBOSClient(
+                system_database_url=post.url.render_as_string(hide_password=False),
+                system_database_engine=self._database,
+                dbos_system_schema=post.schema,
+                serializer=self._library.DBOSPortableJSONSerializer(),
+                application_name=APPLICATION,
+            )
+        except Exception as error:
+            raise _unusable(error) from error
+
+    def close(self) -> None:
+        """Let the database go."""
+        if self._client is not None:
+            self._client.destroy()
+        if self._database is not None:
+            self._database.dispose()
+        self._liveness.release()
+
+    def submit(self, submission: str) -> None:
+        """Have a submission carried out, once however often it is submitted."""
+        asked = {
+            "queue_name": CONTROL, "workflow_name": AUDIT, "workflow_id": submission,
+            "app_version": VERSION,
+        }  # fmt: skip
+        self._client.enqueue(asked, submission)
+
+    def cancel(self, submission: str) -> None:
+        """Stop before the next check; a submission that has ended stays as it is."""
+        self._client.cancel_workflow(submission, cancel_children=True)
+
+    def live(self, targets: Sequence[str]) -> frozenset[str]:
+        """Return those of ``targets`` for which a process lives."""
+        return self._liveness.live(targets) | frozenset(self._post.targets) & frozenset(targets)
 
 
 class DurableEngine:
@@ -282,10 +253,18 @@ class DurableEngine:
         post: EngineConfig,
         work: SubmissionWork,
         owner: Callable[[str], str] = lambda _submission: "",
+        steps: StepRunner | None = None,
+        offered: Mapping[str, Observe] | None = None,
     ) -> None:
-        """Work at a post; ``owner`` says whose a submission is: owners take turns in queues."""
+        """Work at a post; ``owner`` says whose a submission is: owners take turns in queues.
+
+        What is on targets that are ``offered`` to others it takes too, any number at a time, and
+        waits for them: it does not say that it works for those targets.
+        """
         self._post = post
         self._work = work
+        self._steps = steps or StepRunner()
+        self._offered = offered or {}
         self._owner = lru_cache(maxsize=OWNERS)(owner)
         self._adding = threading.Lock()
         self._library = load_dbos()
@@ -293,7 +272,6 @@ class DurableEngine:
         self._database: Engine | None = None
         self._ended = threading.Event()
         self._guard = threading.Thread(target=self._look_after, name="auditor-guard", daemon=True)
-        self._audit: Callable[[str], None] | None = None
 
     @property
     def _dbos(self) -> Any:  # noqa: ANN401 -- a class without types
@@ -303,63 +281,111 @@ class DurableEngine:
         """Begin to work. Raises ``EngineError`` where another process has the same name."""
         self._liveness.hold(self._post.executor, self._post.targets)
         try:
-            self._begin()
+            post = self._post
+            self._database = post.engine()
+            self._library.DBOS(
+                config={
+                    "name": APPLICATION,
+                    "system_database_url": post.url.render_as_string(hide_password=False),
+                    "system_database_engine": self._database,
+                    "dbos_system_schema": post.schema,
+                    "application_version": VERSION,
+                    "executor_id": post.executor,
+                    "serializer": self._library.DBOSPortableJSONSerializer(),
+                    "enable_otlp": False,
+                    "log_level": "ERROR",
+                    "scheduler_polling_interval_sec": 3600.0,
+                }
+            )
+            self._define_workflows()
+            free = [*([CONTROL] if post.control else []), *map(build_queue_name, self._offered)]
+            slots = {build_queue_name(target): post.slots for target in post.targets}
+            queues: dict[str, int | None] = {**dict.fromkeys(free), **slots}
+            self._dbos.listen_queues(list(queues))
+            self._dbos.launch()
+            for name, at_once in queues.items():
+                self._dbos.register_queue(
+                    name,
+                    worker_concurrency=at_once,
+                    polling_interval_sec=post.polling,
+                    on_conflict="always_update",
+                )
         except Exception as error:
             self.stop(0)
-            raise EngineError(
-                f"the engine cannot start: {type(error).__name__}: {error}",
-                cure="See that its database is running and that you may write to it.",
-            ) from error
+            raise _unusable(error) from error
         self._guard.start()
 
-    def stop(self, drain_seconds: int) -> None:
-        """Take no more work, wait for what is in hand, and leave the rest to others.
+    def stop(self, drain_seconds: float) -> None:
+        """Begin nothing more, wait for steps in hand, and leave the rest to others.
 
         A step that does not end in time goes on in its thread; what it keeps later counts.
         """
+        self._steps.drain(drain_seconds)
         self._ended.set()
         if self._guard.is_alive():
             self._guard.join()
-        self._dbos.destroy(destroy_registry=True, workflow_completion_timeout_sec=drain_seconds)
+        self._dbos.destroy(destroy_registry=True, workflow_completion_timeout_sec=0)
         if self._database is not None:
             self._database.dispose()
         self._liveness.release()
 
-    def submit(self, submission: str) -> None:
-        """Have a submission carried out, once however often it is submitted.
+    def _define_workflows(self) -> None:
+        """Define the steps to DBOS, under names that stay.
 
-        Raises ``EngineError`` where the engine was not launched.
+        A step never raises: what went wrong is what it gives, so that it is written down as JSON
+        and read back as it was, and so that all that is raised here is DBOS's own.
         """
-        if self._audit is None:
-            raise EngineError("the engine is not running", cure="Launch it first.")
-        with self._library.SetWorkflowID(submission):
-            self._dbos.enqueue_workflow(CONTROL, self._audit, submission)
+        workflow, step = self._dbos.workflow, self._dbos.run_step
 
-    def cancel(self, submission: str) -> None:
-        """Stop before the next check; a submission that has ended stays as it is."""
-        self._dbos.cancel_workflow(submission, cancel_children=True)
+        @workflow(name="target", max_recovery_attempts=DEATHS)  # type: ignore[untyped-decorator]  # DBOS's
+        def on_target(submission: str, target: str, checks: list[str]) -> Said:
+            see = self._offered.get(target, partial(self._steps.run, self._work.observe))
+            for check in checks:
+                said: Said = step(
+                    {"name": f"observe {check}"}, _done, see, submission, target, check
+                )
+                if said is not None:
+                    return said
+            return None
 
-    def live(self, targets: Sequence[str]) -> frozenset[str]:
-        """Return those of ``targets`` for which a process lives, this one or another."""
-        return self._liveness.live(targets)
-
-    def _begin(self) -> None:
-        post = self._post
-        self._database = post.engine()
-        self._library.DBOS(config=self._config())
-        self._audit = define_workflow(self._library, self._work, post.polling, self._in_turn)
-        free = [*([CONTROL] if post.control else []), *map(build_queue_name, post.offered)]
-        slots = {build_queue_name(target): post.slots for target in post.targets}
-        queues: dict[str, int | None] = {**dict.fromkeys(free), **slots}
-        self._dbos.listen_queues(list(queues))
-        self._dbos.launch()
-        for name, at_once in queues.items():
-            self._dbos.register_queue(
-                name,
-                worker_concurrency=at_once,
-                polling_interval_sec=post.polling,
-                on_conflict="always_update",
+        @workflow(name=AUDIT, max_recovery_attempts=DEATHS)  # type: ignore[untyped-decorator]  # DBOS's
+        def audit(submission: str) -> None:
+            planned = step({"name": "plan"}, self._planned, submission)
+            said: Said = planned.get("failed") or self._on_all(
+                on_target, submission, planned.get("plan", [])
             )
+            run = self._steps.run
+            said = said or step({"name": "conclude"}, _done, run, self._work.conclude, submission)
+            if said is not None:
+                stubborn = {"name": "failed", "retries_allowed": True, "max_attempts": 5}
+                step(stubborn, self._fail, submission, *said)
+
+    def _planned(self, submission: str) -> dict[str, Any]:
+        plan = attempt_step(self._steps.run, self._work.plan, submission)
+        if isinstance(plan, StepFailure):
+            return {"failed": [plan.problem, plan.cure]}
+        return {"plan": [[target, list(checks)] for target, checks in plan]}
+
+    def _on_all(self, one: object, submission: str, plan: list[tuple[str, list[str]]]) -> Said:
+        """Have all targets worked through at once; the first that fails ends the others."""
+        handles = []
+        for target, checks in plan:
+            queue, name = build_queue_name(target), f"{submission}.{target}"
+            with self._in_turn(queue, submission), self._library.SetWorkflowID(name):
+                handles.append(self._dbos.enqueue_workflow(queue, one, submission, target, checks))
+        for handle in handles:
+            try:
+                said: Said = handle.get_result(polling_interval_sec=self._post.polling)
+            except self._library.error.DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded:
+                said = [KILLER.problem, KILLER.cure]  # processes died too often over its steps
+            if said is not None:
+                self._dbos.cancel_workflows([other.workflow_id for other in handles])
+                return said
+        return None
+
+    def _fail(self, submission: str, problem: str, cure: str) -> None:
+        with self._steps.turn():
+            self._work.failed(submission, problem, cure)
 
     @contextmanager
     def _in_turn(self, queue: str, submission: str) -> Iterator[None]:
@@ -391,30 +417,23 @@ class DurableEngine:
             for item in found
         )
 
-    def _config(self) -> dict[str, Any]:
-        post = self._post
-        return {
-            "name": "auditor",
-            "system_database_url": post.url.render_as_string(hide_password=False),
-            "system_database_engine": self._database,
-            "dbos_system_schema": post.schema,
-            "application_version": VERSION,
-            "executor_id": post.executor,
-            "serializer": self._library.DBOSPortableJSONSerializer(),
-            "enable_otlp": False,
-            "log_level": "ERROR",
-            "scheduler_polling_interval_sec": 3600.0,
-        }
-
     def _look_after(self) -> None:
         """Let living executors go on with what dead ones had in hand, until this one ends."""
         while not self._ended.wait(LOOK):
             try:
                 self._liveness.beat()
                 self._go_on()
-                self._give_up()
+                if self._post.control:
+                    for item in self._dbos.list_workflows(
+                        status=STUCK, name=AUDIT, load_input=False, load_output=False
+                    ):
+                        LOG.error("submission %s is given up", item.workflow_id)
+                        self._fail(item.workflow_id, KILLER.problem, KILLER.cure)
+                        self._dbos.delete_workflow(item.workflow_id, delete_children=True)
             except Exception:
-                LOG.exception("executor %s could not look after the others", self._post.executor)
+                LOG.exception(
+                    "executor %s could not monitor the other executors", self._post.executor
+                )
 
     def _go_on(self) -> None:
         running = self._dbos.list_workflows(status="PENDING", load_input=False, load_output=False)
@@ -422,16 +441,18 @@ class DurableEngine:
         for name in sorted(others):
             with self._liveness.dead(name) as dead:
                 if dead:
-                    LOG.warning("executor %s is dead: its work goes on elsewhere", name)
+                    LOG.warning("executor %s is dead; other executors continue its work", name)
                     # What is public would start cancelled work too, and forget how often it died.
                     self._dbos._recover_pending_workflows([name])  # noqa: SLF001
 
-    def _give_up(self) -> None:
-        if not self._post.control:
-            return
-        for item in self._dbos.list_workflows(
-            status=STUCK, name="audit", load_input=False, load_output=False
-        ):
-            LOG.error("submission %s is given up", item.workflow_id)
-            self._work.failed(item.workflow_id, KILLER.problem, KILLER.cure)
-            self._dbos.delete_workflow(item.workflow_id, delete_children=True)
+
+def _done(step: Callable[..., None], *args: object) -> Said:
+    failed = attempt_step(step, *args)
+    return [failed.problem, failed.cure] if isinstance(failed, StepFailure) else None
+
+
+def _unusable(error: Exception) -> EngineError:
+    return EngineError(
+        f"the engine cannot start: {type(error).__name__}: {error}",
+        cure="Check that its database runs and that you have write permission.",
+    )

@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.checkpoint import AuditCheckpoint
+from auditor.domain.audit_checkpoint import AuditCheckpoint
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Check
+from auditor.domain.digests import Digest
 from auditor.domain.json import Json, digest_json, encode_canonical
 from auditor.domain.observed_checks import Result
 from auditor.domain.policies import AssuranceLevel
 from auditor.domain.requests import JUDGED, ServiceAdditions
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.errors import CancelledError, StoreError
 from auditor.onnx.network_digest import network_digest
@@ -27,16 +28,15 @@ from auditor.service.domain.submissions import (
 from auditor.service.jobs.conclude import ConclusionContext, conclude_submission
 from auditor.service.jobs.prepare import prepare_job, refuse_changed_audit
 from auditor.service.jobs.results import ShardResult, describe_check_end
-from auditor.service.store.attempts import AttemptStore, AttemptSubject
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.audit_attempts import AttemptStore, AttemptSubject
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.ledger_events import log_policy
 from auditor.store.resume_cache import ResumeCache
 from auditor.trust.signatures.keys import Signer
 from auditor.workflows.audit import AuditEnvironment
 from auditor.workflows.engine.local import observe_check
-from auditor.workflows.engine.time_allowance import TimeAllowance
 from auditor.workflows.prepare import PreparedAudit, Resolvers
-from auditor.workflows.subject import open_check_subject, read_target_fingerprint
+from auditor.workflows.target_session import open_check_subject, read_target_fingerprint
 from auditor.workflows.trust_acceptance import with_store_state
 from auditor.workflows.wiring import build_service_resolvers
 from auditor.workflows.workspace import Workspace
@@ -68,9 +68,19 @@ class SubjectCache:
     def at(self, submission: Submission, target: str) -> Iterator[OpenSubject]:
         """Sit down to a submission on one target; after an exception nobody sits there again."""
         with ExitStack() as stack:
-            sitting = self._taken(submission, target, stack)
+            with self._lock:
+                found = self._idle.pop((submission.id, target), None)
+            if found is None:
+                self._make_room()
+                sitting = stack.enter_context(self._opened(submission, target))
+            else:
+                sitting, open_ = found
+                stack.push(open_.pop_all())
             yield sitting
-            self._leave((submission.id, target), sitting, stack.pop_all())
+            leave_stack = stack.pop_all()
+            self._make_room()
+            with self._lock:
+                self._idle[(submission.id, target)] = (sitting, leave_stack)
 
     def close(self, submission: str | None = None) -> None:
         """Close what is idle, of one submission or of all."""
@@ -89,21 +99,6 @@ class SubjectCache:
         with self._lock:
             oldest = list(self._idle)[: max(0, len(self._idle) - self._most + 1)]
         self._close(oldest)
-
-    def _taken(self, submission: Submission, target: str, stack: ExitStack) -> OpenSubject:
-        with self._lock:
-            found = self._idle.pop((submission.id, target), None)
-        if found is None:
-            self._make_room()
-            return stack.enter_context(self._opened(submission, target))
-        sitting, open_ = found
-        stack.push(open_.pop_all())
-        return sitting
-
-    def _leave(self, name: tuple[str, str], sitting: OpenSubject, stack: ExitStack) -> None:
-        self._make_room()
-        with self._lock:
-            self._idle[name] = (sitting, stack)
 
 
 PACE = 2.0
@@ -152,9 +147,28 @@ class AuditExecutor:
         if found is None:
             return ()
         with self._prepared(found) as prepared:
-            self._note(found, prepared)
+            # Keep what the record will rest on, register the request, and say that it runs
+            store, at = self._service.store, self._all.around.clock()
+            for raw in (encode_canonical(prepared.policy.document), *prepared.dossier.blobs):
+                store.blobs.put(raw)
+            odd = log_policy(store, prepared.policy, at, found.project)
+            # What an audit tries: its network, and the contents of the data that judge it
+            brought = prepared.materials
+            judged = (it for role, it in brought.datasets.items() if role.value in JUDGED)
+            data = frozenset(_contents(item.files) for item in judged)
+            if brought.artifact is None:
+                tried = AttemptSubject(data=data)
+            else:
+                path = brought.staged / brought.artifact.files[0].name
+                tried = AttemptSubject(network_digest(path, brought.staged), data)
+            new = AttemptStore(store).register(found, prepared.request, at, tried)
+            if new and odd:
+                self._service.append(found.id, SubmissionEventKind.NOTE, {"text": odd}, at)
+            note_checks: list[Json] = [check.id for check in prepared.checks]
+            detail: dict[str, Json] = {"targets": list(found.order.targets), "checks": note_checks}
+            self._service.append(found.id, SubmissionState.RUNNING, detail, at)
             checks, targets = prepared.checks, prepared.request.targets
-            bears = (TimeAllowance(it, prepared.size, prepared.request.budget) for it in targets)
+            bears = (prepared.allowance(it) for it in targets)
             return tuple(
                 (bear.spec.name, tuple(it.id for it in bear.in_order(checks))) for bear in bears
             )
@@ -183,7 +197,7 @@ class AuditExecutor:
                 service=self._service,
                 around=self._all.around,
                 signer=self._all.signer,
-                readers=self._all.readers(self._blob(found.policy)),
+                readers=self._all.readers(self._blob(found.order.policy)),
             )
             conclude_submission(judgement, found)
 
@@ -218,19 +232,6 @@ class AuditExecutor:
             turn=turn,
         )
 
-    def _note(self, submission: Submission, prepared: PreparedAudit) -> None:
-        """Keep what the record will rest on, register the request, and say that it runs."""
-        store, at = self._service.store, self._all.around.clock()
-        for raw in (encode_canonical(prepared.policy.document), *prepared.dossier.blobs):
-            store.blobs.put(raw)
-        odd = log_policy(store, prepared.policy, at, submission.project)
-        new = AttemptStore(store).register(submission, prepared.request, at, _tried(prepared))
-        if new and odd:
-            self._service.append(submission.id, SubmissionEventKind.NOTE, {"text": odd}, at)
-        checks: list[Json] = [check.id for check in prepared.checks]
-        detail: dict[str, Json] = {"targets": list(submission.targets), "checks": checks}
-        self._service.append(submission.id, SubmissionState.RUNNING, detail, at)
-
     @contextmanager
     def _sit(self, submission: Submission, target: str) -> Iterator[OpenSubject]:
         registered = self._service.registered(submission.id)
@@ -248,7 +249,8 @@ class AuditExecutor:
         around, prepared = self._all.around, sitting.prepared
         check = next(it for it in prepared.checks if it.id == key.check)
         watch = _CheckProgressReporter(key, self._service, around.clock, self._all.pace)
-        result = observe_check(check, sitting.subject, around.keep, watch, prepared.size)
+        allowance = prepared.allowance(sitting.subject.target)
+        result = observe_check(check, sitting.subject, around.keep, watch, allowance)
         seen = ShardResult(
             result, read_target_fingerprint(sitting.subject), str(around.tool["code"])
         )
@@ -256,20 +258,9 @@ class AuditExecutor:
         self._service.put_result(key, seen.emit(), around.clock(), said)
 
 
-def _tried(prepared: PreparedAudit) -> AttemptSubject:
-    """Return what an audit tries: its network, and the contents of the data that judge it."""
-    brought = prepared.materials
-    judged = (it for role, it in brought.datasets.items() if role.value in JUDGED)
-    data = frozenset(_contents(item.files) for item in judged)
-    if brought.artifact is None:
-        return AttemptSubject(data=data)
-    path = brought.staged / brought.artifact.files[0].name
-    return AttemptSubject(network_digest(path, brought.staged), data)
-
-
 def _contents(files: Sequence[FileDigest]) -> str:
     """Return one digest of files, whatever they are called; that of its bytes for a single one."""
-    found: list[Json] = [f"sha256:{item}" for item in sorted({it.sha256 for it in files})]
+    found: list[Json] = [Digest.of_hex(item) for item in sorted({it.sha256 for it in files})]
     return str(found[0]) if len(found) == 1 else digest_json(found)
 
 

@@ -1,4 +1,4 @@
-"""Where submissions are handed in, and where those wait that nobody can carry out yet."""
+"""The job queue: submissions to run, and those that wait because no agent can run them yet."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from auditor.domain.targets import TargetSpec
 from auditor.domain.waivers import parse_waiver_time
 from auditor.service.domain.submissions import Submission, SubmissionState
 from auditor.service.store.submission_backlog import SubmissionBacklog
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.blobs import BlobStorage
 from auditor.workflows.prepare import Resolvers
 
@@ -67,10 +67,8 @@ class JobQueue:
         return self.engine.live(tuple(self.targets)) | self.agents(project)
 
 
-def describe_wait(at: str, absent: Sequence[str], seconds: int) -> Mapping[str, Json] | None:
-    """Say for workers of which targets a submission waits, and until when; nothing for none."""
-    if not absent:
-        return None
+def describe_wait(at: str, absent: Sequence[str], seconds: int) -> Mapping[str, Json]:
+    """Say for workers of which targets a submission waits, and until when."""
     until = parse_time(at) + timedelta(seconds=seconds)
     return {"targets": list(absent), "until": format_time(until)}
 
@@ -79,13 +77,13 @@ def dispatch_waiting(desk: JobQueue) -> None:
     """Queue what waited for workers that live by now, and end what waited too long."""
     live = cache(desk.live)
     for item in SubmissionBacklog(desk.kept.store).unended(SubmissionState.WAITING):
-        absent = [name for name in item.targets if name not in live(item.project)]
+        absent = [name for name in item.order.targets if name not in live(item.project)]
         if not absent:
             desk.kept.append(item.id, SubmissionState.QUEUED.value, {}, desk.clock())
             desk.engine.submit(item.id)
         elif _over(desk, item):
-            problem = f"no worker came for {', '.join(absent)} in time"
-            cure = f"Start one (`auditor worker --target {absent[0]}`), and hand it in again."
+            problem = f"no worker for {', '.join(absent)} came online in time"
+            cure = f"Start one (`auditor worker --target {absent[0]}`), and submit the audit again."
             desk.kept.fail(item.id, problem, cure, desk.clock())
 
 

@@ -1,4 +1,4 @@
-"""What one check saw, as a service keeps it until the audit is concluded."""
+"""Check results of a submission, as a service keeps them until the audit is concluded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from auditor.domain.evidence import decode_evidence
 from auditor.domain.json import Json, JsonPart, encode_canonical, parse_json
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.readings import Gap
-from auditor.domain.record_json import read_fingerprint, read_gap, read_observation
 from auditor.domain.records import CheckObservation
 from auditor.domain.targets import Fingerprint
 from auditor.errors import RecordError
@@ -54,13 +53,12 @@ def read_shard_report(raw: bytes, name: str) -> ShardReport:
     try:
         part = JsonPart(parse_json(raw), f"what {name} saw")
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"what {name} saw is no JSON", cure="Send it again.") from error
-    known = part.value.get("fingerprint")
-    fingerprint = None if known is None else read_fingerprint(part.part("fingerprint"))
+        raise RecordError(f"the result of {name} is not JSON", cure="Send it again.") from error
+    fingerprint = part.maybe("fingerprint", Fingerprint)
     code = part.get("code", str)
     if part.value.get("observation") is None:
-        return ShardReport(read_gap(part.part("gap")), fingerprint, code)
-    return ShardReport(read_observation(part.part("observation")), fingerprint, code)
+        return ShardReport(part.get("gap", Gap), fingerprint, code)
+    return ShardReport(part.get("observation", CheckObservation), fingerprint, code)
 
 
 def read_shard_result(raw: bytes, check: Check, blob: Callable[[str], bytes]) -> ShardResult:

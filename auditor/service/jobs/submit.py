@@ -2,17 +2,16 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from auditor._time import generate_id
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.baselines import refuse_same_files
-from auditor.domain.budgets import Budget
+from auditor.domain.digests import is_digest
 from auditor.domain.json import encode_canonical
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import InputFile
-from auditor.domain.source_locations import SourceLocations
 from auditor.errors import (
     NotFoundError,
     PolicyError,
@@ -23,12 +22,16 @@ from auditor.errors import (
     TargetError,
 )
 from auditor.service.approvals.status import find_baseline_record
-from auditor.service.audit_log import build_log_entry
-from auditor.service.domain.access import ApiKey, AuditLogAction
-from auditor.service.domain.submissions import DIGEST, Submission, SubmissionResult, SubmissionState
+from auditor.service.domain.access import ApiKey, AuditLogAction, build_log_entry
+from auditor.service.domain.submissions import (
+    AuditOrder,
+    Submission,
+    SubmissionResult,
+    SubmissionState,
+)
 from auditor.service.jobs.queue import JobQueue, describe_wait
 from auditor.service.sealed_sets import add_sealed_inputs, refuse_sealed_inputs
-from auditor.workflows.prepare import AuditOverrides, choose_checks, read_overridden_audit_file
+from auditor.workflows.prepare import choose_checks, read_overridden_audit_file
 
 
 def load_project_baseline(
@@ -49,8 +52,8 @@ def load_project_baseline(
         raise SubmissionError(error.problem, cure=error.cure) from None
     if record.request.name != model.name:
         raise SubmissionError(
-            f"the baseline {named} is a record of {record.request.name}, and what is audited is "
-            f"{model.name}: their figures are not compared",
+            f"baseline {named} is a record of {record.request.name}, but the audited "
+            f"model is {model.name}",
             cure=f"Name a record of {model.name}.",
         )
     desk.kept.store.blobs.put(encode_canonical(record.to_json()))
@@ -66,7 +69,7 @@ def refuse_unsupported_audit(
     that is ``compared`` with a record that was named beside it takes that, and not its own.
     """
     for setting, cure in _unserved(file, allow_recipes=allow_recipes, compared=compared):
-        raise SubmissionError(f"{file.source}: {setting} is not for a service", cure=cure)
+        raise SubmissionError(f"{file.source}: {setting} does not work at a service", cure=cure)
 
 
 def _unserved(file: AuditFile, *, allow_recipes: bool, compared: bool) -> Iterator[tuple[str, str]]:
@@ -74,10 +77,16 @@ def _unserved(file: AuditFile, *, allow_recipes: bool, compared: bool) -> Iterat
     if file.recipe is not None and not allow_recipes:
         yield (
             "recipe",
-            "It runs code: remove it, or let the service be started with --allow-recipes.",
+            (
+                "A recipe runs code: remove it, or ask the operator to start the service "
+                "with --allow-recipes."
+            ),
         )
     if file.recipe is not None and file.recipe.unsandboxed:
-        yield "recipe.allow: unsandboxed", "Write `allow: true`: code runs within bubblewrap there."
+        yield (
+            "recipe.allow: unsandboxed",
+            ("Write `allow: true`. The code runs in bubblewrap at the service."),
+        )
     if file.disclosure is not None:
         yield "disclosure", here
     if file.baseline is not None and not compared:
@@ -89,28 +98,6 @@ def _unserved(file: AuditFile, *, allow_recipes: bool, compared: bool) -> Iterat
 MOST_BYTES = 2**20
 """No audit file and no policy is larger."""
 UPWARDS = re.compile(r"(^|/)\.\.?(/|$)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditOrder:
-    """What a caller asks for. ``policy`` is a digest or a pack's name; no ``targets`` are those of
-    the audit file. ``wait`` is how many seconds to wait for targets without a worker. For what is
-    ``sealed`` the service draws the seed; ``sets`` are data that the auditor holds; ``baseline`` is
-    the digest of a record of the project.
-    """
-
-    audit_file: str
-    source: str
-    inputs: tuple[InputFile, ...]
-    policy: str
-    targets: tuple[str, ...] = ()
-    budget: Budget | None = None
-    only: tuple[str, ...] = ()
-    places: SourceLocations | None = None
-    sealed: bool = False
-    sets: tuple[str, ...] = ()
-    wait: int | None = None
-    baseline: str | None = None
 
 
 def submit_audit(
@@ -132,11 +119,11 @@ def submit_audit(
     act = build_log_entry(
         caller, AuditLogAction.AUDIT_ASKED, mine.id, mine.submitted, asked=mine.asked
     )
-    waits = describe_wait(mine.submitted, absent, asked.wait or 0)
+    waits = describe_wait(mine.submitted, absent, asked.wait_for_target or 0) if absent else None
     kept, new = desk.kept.submit(
         mine, once, model=file.model.name, most=desk.most_waiting, act=act, held=waits
     )
-    if desk.kept.state(kept.id) is SubmissionState.QUEUED:
+    if waits is None if new else desk.kept.state(kept.id) is SubmissionState.QUEUED:
         desk.engine.submit(kept.id)
     return kept, new
 
@@ -150,14 +137,23 @@ def validate_order(
     workers, which may come and go.
     """
     policy = _policy(desk, project, asked.policy)
-    file = _file(desk, project, asked)
+    # The audit file is read under the names of this service; a target written out is refused.
+    file = read_overridden_audit_file(
+        _uploaded(desk, project, asked.audit_file, "audit file"),
+        asked.source,
+        desk.readers,
+        targets=asked.targets,
+        budget=asked.budget,
+        only=asked.only,
+    )
     refuse_unsupported_audit(file, allow_recipes=desk.recipes, compared=asked.baseline is not None)
     if asked.baseline is not None and not again:
         load_project_baseline(desk, project, asked.baseline, file, asked.inputs)
-    if asked.sets and not asked.sealed:
-        raise SubmissionError("sealed sets are for sealed audits", cure="Say sealed: true.")
+    if asked.sealed_sets and not asked.sealed:
+        raise SubmissionError("sealed sets need a sealed audit", cure="Add sealed: true.")
     choose_checks(desk.readers.checks, policy, file.budget, asked.only)
-    _refuse_missing(desk, project, _inputs(desk, project, asked, file), file)
+    inputs = add_sealed_inputs(desk.kept, project, file, asked.inputs, asked.sealed_sets)
+    _refuse_missing(desk, project, inputs, file)
     return policy, file
 
 
@@ -165,24 +161,19 @@ def build_submission(
     desk: JobQueue, caller: ApiKey, asked: AuditOrder, policy: Policy, file: AuditFile
 ) -> Submission:
     """Return what is to be kept, held against every rule of its form, as anybody's would be."""
-    draft = Submission(
+    resolved = replace(
+        asked,
+        inputs=add_sealed_inputs(desk.kept, caller.project, file, asked.inputs, asked.sealed_sets),
+        policy=policy.digest,
+        targets=tuple(spec.name for spec in file.targets),
+    )
+    return Submission.of(
+        resolved,
         id=generate_id("sub"),
         project=caller.project,
         submitter=caller.id,
-        audit_file=asked.audit_file,
-        source=asked.source,
-        inputs=_inputs(desk, caller.project, asked, file),
-        policy=policy.digest,
-        targets=tuple(spec.name for spec in file.targets),
-        budget=asked.budget,
-        only=asked.only,
-        places=asked.places,
-        sealed=asked.sealed,
-        sealed_sets=asked.sets,
-        baseline=asked.baseline,
         submitted=desk.clock(),
     )
-    return Submission.from_json(draft.to_json())
 
 
 def cancel_submission(desk: JobQueue, caller: ApiKey, submission: Submission) -> None:
@@ -194,7 +185,7 @@ def cancel_submission(desk: JobQueue, caller: ApiKey, submission: Submission) ->
     if not desk.kept.end(submission.id, SubmissionResult(ended=now), act):
         state = desk.kept.state(submission.id)
         raise StateConflictError(
-            f"{submission.id} has ended already: it is {state}", cure="Read what it came to."
+            f"{submission.id} has already ended: it is {state}", cure="Read its result."
         )
     # What is in hand meanwhile ends for nothing: how a submission ended stays as it was first.
     desk.engine.cancel(submission.id)
@@ -205,7 +196,7 @@ def _policy(desk: JobQueue, project: str, named: str) -> Policy:
 
     No path is ever looked for: a caller's word opens no file of the service's machine.
     """
-    if not DIGEST.fullmatch(named):
+    if not is_digest(named):
         try:
             policy = desk.pack(named)
         except NotFoundError as error:
@@ -220,35 +211,23 @@ def load_uploaded_policy(desk: JobQueue, project: str, named: str) -> Policy:
     policy = desk.policy(_uploaded(desk, project, named, "policy"), "policy")
     if policy.digest != named:
         raise PolicyError(
-            f"the policy {named} is not written as its own resolved document: that has the digest "
-            f"{policy.digest}",
-            cure="Send the document with what it extends put in, as canonical JSON.",
+            f"policy {named} is not a resolved document: the resolved document has the "
+            f"digest {policy.digest}",
+            cure="Send the resolved policy, with everything that it extends, as canonical JSON.",
         )
     return policy
-
-
-def _file(desk: JobQueue, project: str, asked: AuditOrder) -> AuditFile:
-    """Read the audit file under the names of this service. A target written out is refused."""
-    raw = _uploaded(desk, project, asked.audit_file, "audit file")
-    overrides = AuditOverrides(targets=asked.targets, budget=asked.budget, only=asked.only)
-    return read_overridden_audit_file(raw, asked.source, overrides, desk.readers)
 
 
 def _uploaded(desk: JobQueue, project: str, digest: str, what: str) -> bytes:
     """Return the bytes of a small file that a project uploaded. Raises ``SubmissionError``."""
     if not desk.kept.has_upload(project, digest):
-        raise SubmissionError(f"the {what} {digest} was not uploaded", cure="PUT it first.")
+        raise SubmissionError(
+            f"the {what} {digest} was not uploaded", cure="Upload it first with PUT."
+        )
     refuse_sealed_inputs(desk.kept, project, [digest])
     if desk.blobs.size(digest) > MOST_BYTES:
         raise SubmissionError(f"the {what} {digest} is larger than 1 MiB", cure="Send another.")
     return desk.blobs.get(digest)
-
-
-def _inputs(
-    desk: JobQueue, project: str, asked: AuditOrder, file: AuditFile
-) -> tuple[InputFile, ...]:
-    """Return all inputs, those that the auditor holds too. Raises ``SubmissionError``."""
-    return add_sealed_inputs(desk.kept, project, file, asked.inputs, asked.sets)
 
 
 def _refuse_missing(
@@ -279,9 +258,9 @@ def _paths(file: AuditFile) -> Iterator[str]:
 
 
 def _mistake(desk: JobQueue, project: str, item: InputFile) -> str:
-    name, digest = item.file.name, f"sha256:{item.file.sha256}"
+    name, digest = item.file.name, item.file.digest
     if name.startswith("/") or "\\" in name or UPWARDS.search(name):
-        return f"{item.path} has a file named {name[:80]!r}, which is no name below a folder"
+        return f"{item.path} has a file named {name[:80]!r}, which is not a name below a folder"
     if not desk.kept.has_upload(project, digest):
         return f"{item.path} ({digest}) was not uploaded"
     try:
@@ -294,10 +273,11 @@ def _mistake(desk: JobQueue, project: str, item: InputFile) -> str:
 def _absent(desk: JobQueue, project: str, file: AuditFile, asked: AuditOrder) -> tuple[str, ...]:
     live = desk.live(project)
     absent = tuple(spec.name for spec in file.targets if spec.name not in live)
-    if absent and not asked.wait:
+    if absent and not asked.wait_for_target:
         raise TargetError(
-            f"no worker is live for {', '.join(absent)}",
+            f"no worker for {', '.join(absent)} is online",
             cure=f"Start one (`auditor worker --target {absent[0]}`), wait for it with "
-            f"wait_for_target, or name one of {', '.join(sorted(live)) or 'none that is live'}.",
+            "wait_for_target, or use a target with a worker "
+            f"({', '.join(sorted(live)) or 'there is none'}).",
         )
     return absent

@@ -1,19 +1,18 @@
-"""Enrol agents, and hear what they say of themselves when they start."""
+"""Enrolment of agents, and their reports at start."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from auditor.domain.key_roles import KeyRole
 from auditor.errors import KeyFileError, NotFoundError, StateConflictError, StoreError, TargetError
-from auditor.service.audit_log import build_log_entry
 from auditor.service.auth.api_keys import NewApiKey, create_api_key
-from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction
+from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction, build_log_entry
 from auditor.service.domain.agents import Agent, AgentHello
 from auditor.service.leases.terms import LeaseService, add_seconds
-from auditor.service.store.access import append_audit_log
 from auditor.service.store.agents import keep_agent
+from auditor.service.store.projects import append_audit_log
 from auditor.store.key_lifecycle import build_key_book, register_key_use
 from auditor.trust.keys.rotation import refuse_key_role
-from auditor.trust.ledger.key_events import KeyRole
 from auditor.trust.signatures.keys import read_public_key
 from auditor.trust.verification_result import VerificationError
 
@@ -45,7 +44,10 @@ def enrol_agent(
         raise KeyFileError(
             refused.problem, cure="Send agent.pub: `auditor keys new --role agent` makes the pair."
         ) from None
-    _refuse_own(hold, public.pem.decode())
+    # Refuse the service's own keys, which anybody may read; of others' nothing is told
+    life = build_key_book(hold.kept.store.key_entries()).lives.get(public.pem.decode())
+    if life is not None and life.role == KeyRole.REPORT:
+        refuse_key_role(life, KeyRole.AGENT)
     now = hold.clock()
     made = create_api_key(admin.project, AccessRole.AGENT, asked.name, now, asked.expires)
     agent = Agent(
@@ -66,7 +68,7 @@ def enrol_agent(
     )
     with hold.kept.store.unit_of_work() as unit:
         if not keep_agent(unit.session, agent, made.key):
-            raise StoreError(f"there is a key {agent.id} already", cure="Enrol it again.")
+            raise StoreError(f"there is already a key {agent.id}", cure="Enrol it again.")
         append_audit_log(unit, act)
     return agent, made
 
@@ -88,7 +90,7 @@ def find_calling_agent(hold: LeaseService, caller: ApiKey, name: str) -> Agent:
     """Return the agent that calls. Raises ``NotFoundError`` where the path names another one."""
     found = hold.agents.agent(name) if caller.id == name else None
     if found is None or found.project != caller.project:
-        raise NotFoundError(f"there is no agent {name}", cure="Call with the agent's own key.")
+        raise NotFoundError(f"there is no agent {name}", cure="Use the API key of the agent.")
     return found
 
 
@@ -112,9 +114,8 @@ def refuse_other_version(hold: LeaseService, code: str) -> None:
     """Raise ``StateConflictError`` where an agent is of another version than the service."""
     if code != hold.code:
         raise StateConflictError(
-            f"this agent's code is {code}, and the service's is {hold.code}: nothing is leased to "
-            "another version",
-            cure="Install the service's own version of auditor where the agent runs.",
+            f"this agent runs code {code}, but the service runs {hold.code}",
+            cure="Install the version of auditor that the service runs.",
         )
 
 
@@ -125,18 +126,11 @@ def record_agent_heartbeat(hold: LeaseService, agent: Agent) -> None:
         hold.agents.sign(agent.id, now)
 
 
-def _refuse_own(hold: LeaseService, public: str) -> None:
-    """Refuse the service's own keys, which anybody may read; of others' nothing is told."""
-    life = build_key_book(hold.kept.store.key_entries()).lives.get(public)
-    if life is not None and life.role == KeyRole.REPORT:
-        refuse_key_role(life, KeyRole.AGENT)
-
-
 def _refuse_others(asked: Sequence[str], allowed: Sequence[str]) -> None:
     strangers = [name for name in asked if name not in allowed]
     if strangers:
-        left = f"it may be one of {', '.join(allowed)}" if allowed else "there is none such"
+        left = f"it can be one of {', '.join(allowed)}" if allowed else "there are none"
         raise TargetError(
-            f"{strangers[0][:80]!r} is no target of this agent's: {left}",
+            f"{strangers[0][:80]!r} is not a target of this agent: {left}",
             cure="Start the service with `auditor serve --agents TARGET`, and enrol agents for it.",
         )

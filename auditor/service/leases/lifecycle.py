@@ -14,7 +14,7 @@ from pathlib import Path
 from auditor.domain.evidence import decode_evidence
 from auditor.domain.json import Json, compute_digest
 from auditor.domain.requests import ServiceAdditions
-from auditor.domain.trust import StoredTrustState
+from auditor.domain.trust_context import StoredTrustState
 from auditor.errors import (
     AuditorError,
     NotFoundError,
@@ -26,15 +26,14 @@ from auditor.errors import (
     SubmissionError,
     UploadError,
 )
-from auditor.service.domain.agents import Agent, LeaseProgress, ShardLease, ShardOffer
+from auditor.service.domain.agents import Agent, LeaseProgress, ShardLease
 from auditor.service.domain.submissions import (
     ENDED,
-    ShardKey,
     Submission,
     SubmissionEventKind,
     SubmissionFailure,
 )
-from auditor.service.jobs.results import ShardReport, describe_check_end, read_shard_report
+from auditor.service.jobs.results import describe_check_end, read_shard_report
 from auditor.service.leases.enrolment import (
     activate_agent_key,
     record_agent_heartbeat,
@@ -104,7 +103,14 @@ def take_lease(hold: LeaseService, agent: Agent, code: str) -> LeaseAssignment |
     hello = hold.agents.hello(agent.id)
     targets = () if hello is None else tuple(it for it in hello.targets if it in agent.targets)
     for offer in hold.leases.free(agent.project, targets, now):
-        if _is_for_others(hold, agent, offer, now):
+        # Whether an offer is too fresh for this agent: its model is open elsewhere, or it failed
+        if add_seconds(offer.at, hold.terms.reserved) <= now:
+            is_for_others = False
+        else:
+            failed = set(hold.leases.failures(offer.key))
+            sat = hold.leases.sat(offer.key.submission, offer.key.target)
+            is_for_others = agent.id in failed or sat not in {None, agent.id, *failed}
+        if is_for_others:
             continue
         lease = ShardLease(offer=offer, agent=agent.id, until=until)
         if hold.leases.take(lease, now, offer.key.said | {"agent": agent.name}):
@@ -123,17 +129,8 @@ def require_leased_blob(hold: LeaseService, agent: Agent, digest: str) -> None:
         if digest in _submission(hold, lease).blobs:
             return
     raise NotFoundError(
-        f"no lease in this agent's hands needs {digest}", cure="Ask for what a lease lists."
+        f"no lease of this agent needs {digest}", cure="Request only files that a lease lists."
     )
-
-
-def _is_for_others(hold: LeaseService, agent: Agent, offer: ShardOffer, now: str) -> bool:
-    """Whether an offer is too fresh for this agent: its model is open elsewhere, or it failed."""
-    if add_seconds(offer.at, hold.terms.reserved) <= now:
-        return False
-    failed = set(hold.leases.failures(offer.key))
-    sat = hold.leases.sat(offer.key.submission, offer.key.target)
-    return agent.id in failed or sat not in {None, agent.id, *failed}
 
 
 def _assigned(hold: LeaseService, lease: ShardLease) -> LeaseAssignment:
@@ -160,7 +157,7 @@ def _submission(hold: LeaseService, lease: ShardLease) -> Submission:
 
 MOST_BLOBS = 500
 """No check has more evidence."""
-CURE = "Use the service's own version of auditor as the agent."
+CURE = "Run the agent with the version of auditor that the service runs."
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +185,7 @@ def renew_lease(
     """Take note that an agent is at work, and how far; a lease that is not over goes on."""
     record_agent_heartbeat(hold, agent)
     key, now = lease.offer.key, hold.clock()
-    if not _wanted(hold, key):
+    if not (hold.kept.result(key) is None and hold.kept.state(key.submission) not in ENDED):
         return LeaseRenewal(go_on=False, lapsed=lease.over(now))
     if lease.over(now):
         return LeaseRenewal(go_on=True, lapsed=True)
@@ -223,46 +220,37 @@ def accept_shard_result(
         said = "; ".join(f"{item.code}: {item.text}" for item in found.objections)
         raise SignatureFormatError(
             f"the result is not signed by this agent: {said[:300]}",
-            cure="Sign with the private key whose public one was enrolled.",
+            cure="Sign with the private key of the enrolled public key.",
         )
-    told = _read(hold, agent, key, shard)
+    # Read a result, and hold it against its shard, its code and the evidence that was sent
+    try:
+        told = read_shard_report(shard, key.check)
+        if (told.told.target, told.told.check) != (key.target, key.check) or key.shard:
+            raise RecordError("it belongs to another shard", cure=CURE)
+        if told.code != hold.code:
+            raise RecordError("it was made by another version of auditor", cure=CURE)
+        if len(told.evidence) > MOST_BLOBS:
+            raise RecordError("it lists too much evidence", cure=CURE)
+        missing = hold.agents.lacks(agent.id, told.evidence)
+        if missing:
+            raise RecordError(f"its evidence {missing[0]} was not uploaded", cure=CURE)
+        for name in told.evidence:
+            decode_evidence(hold.kept.store.blobs.get(name))
+    except (AuditorError, ValueError, TypeError, KeyError, EOFError) as error:
+        read_said = error.problem if isinstance(error, AuditorError) else type(error).__name__
+        raise SubmissionError(
+            f"this is not a result of {key.check}: {read_said}", cure=CURE
+        ) from None
     if hold.kept.state(key.submission) in ENDED:
-        raise StateConflictError(f"{key.submission} has ended", cure="Go on with something else.")
+        raise StateConflictError(f"{key.submission} has ended", cure="Continue with another lease.")
     detail = key.said | describe_check_end(told.told) | {"agent": agent.name}
     activate_agent_key(hold, agent)
     signed = (compute_digest(shard), bundle)
     if not hold.leases.keep(lease, shard, signed, hold.clock(), detail):
         raise StateConflictError(
-            f"another result of {key.check} on {key.target} was kept before",
-            cure="Go on with something else.",
+            f"another result of {key.check} on {key.target} was submitted first",
+            cure="Continue with another lease.",
         )
-
-
-def _wanted(hold: LeaseService, key: ShardKey) -> bool:
-    return hold.kept.result(key) is None and hold.kept.state(key.submission) not in ENDED
-
-
-def _read(hold: LeaseService, agent: Agent, key: ShardKey, shard: bytes) -> ShardReport:
-    """Read a result, and hold it against its shard, its code and the evidence that was sent."""
-    try:
-        told = read_shard_report(shard, key.check)
-        if (told.told.target, told.told.check) != (key.target, key.check) or key.shard:
-            raise RecordError("it is of another shard", cure=CURE)
-        if told.code != hold.code:
-            raise RecordError("it was seen by another version of auditor", cure=CURE)
-        if len(told.evidence) > MOST_BLOBS:
-            raise RecordError("it names too much evidence", cure=CURE)
-        missing = hold.agents.lacks(agent.id, told.evidence)
-        if missing:
-            raise RecordError(f"its evidence {missing[0]} was not sent", cure=CURE)
-        for name in told.evidence:
-            decode_evidence(hold.kept.store.blobs.get(name))
-    except (AuditorError, ValueError, TypeError, KeyError, EOFError) as error:
-        said = error.problem if isinstance(error, AuditorError) else type(error).__name__
-        raise SubmissionError(
-            f"what came of {key.check} is no result of it: {said}", cure=CURE
-        ) from None
-    return told
 
 
 @contextmanager
@@ -275,11 +263,13 @@ def receive_evidence(
     ``UploadError`` for bytes of another digest or length.
     """
     if not hold.leases.taken(agent.id):
-        raise StateConflictError("this agent has no lease", cure="Send evidence of a lease alone.")
+        raise StateConflictError(
+            "this agent has no lease", cure="Upload evidence only for a lease."
+        )
     if length > hold.most:
         raise RequestTooLargeError(
-            f"the evidence has {length} bytes, and this service takes {hold.most}",
-            cure="Ask who runs the service for a higher limit.",
+            f"the evidence has {length} bytes; the limit is {hold.most}",
+            cure="Ask the operator of the service for a higher limit.",
         )
     path = hold.kept.store.blobs.root / ".uploads" / f"evidence-{secrets.token_hex(16)}"
     try:
@@ -287,8 +277,8 @@ def receive_evidence(
             yield arriving
         if arriving.left or not hold.kept.store.blobs.take(path, digest):
             raise UploadError(
-                f"the bytes sent are not those of {digest}; nothing of them is kept",
-                cure="Send the blob again, whole.",
+                f"the bytes sent do not have the digest {digest} and were discarded",
+                cure="Send the complete blob again.",
             )
     finally:
         path.unlink(missing_ok=True)
@@ -304,7 +294,7 @@ def _opened(path: Path, length: int) -> Iterator[PartialUpload]:
     except OSError as error:
         raise StoreError(
             f"evidence cannot be written: {error.strerror}",
-            cure="See that the service's disk has room, and that it may write there.",
+            cure="Check the free space and the write permission on the disk of the service.",
         ) from error
     with file:
         yield PartialUpload(file, length)

@@ -1,11 +1,38 @@
-"""The service's own part of a shard that agents carry out: it is offered until a result is kept."""
+"""Offers of shards to agents, kept open until a result is stored."""
 
-from auditor.errors import SubmissionError
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from auditor.errors import StoreError, SubmissionError
 from auditor.service.domain.agents import ShardLease, ShardOffer
 from auditor.service.domain.submissions import ENDED, ShardKey, SubmissionEventKind
 from auditor.service.leases.lifecycle import new_lease_id
 from auditor.service.leases.terms import LeaseService, add_seconds
-from auditor.service.store.agents import OfferStatus
+
+PAUSE = 0.5
+"""Seconds between two looks for the result of a shard."""
+
+
+def wait_for_agent(
+    look: Callable[[ShardKey], bool],
+    key: ShardKey,
+    turn: Callable[[], AbstractContextManager[None]],
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until an agent has seen a check: ``look`` offers it where that has to be.
+
+    A look is short, and each has a ``turn`` of its own, so that a process that stops waits for no
+    agent: the result is taken after the next start.
+    """
+    while True:
+        with turn():
+            try:
+                if look(key):
+                    return
+            except StoreError:
+                pass  # it waits for an agent: it can wait for the store as well
+        pause(PAUSE)
 
 
 def offer_shard(hold: LeaseService, key: ShardKey) -> bool:
@@ -20,7 +47,13 @@ def offer_shard(hold: LeaseService, key: ShardKey) -> bool:
     if last is None:
         _offer(hold, key, 1, now)
     elif last.failure is not None:
-        _refuse_hopeless(hold, key, last)
+        failure = last.failure
+        if failure is not None and len(hold.leases.failures(key)) >= hold.terms.failures:
+            raise SubmissionError(
+                f"agents returned {key.check} on {key.target} {hold.terms.failures} times, "
+                f"last with: {failure.problem}",
+                cure=failure.cure,
+            )
         _offer(hold, key, last.offer.number + 1, now)
     elif last.lease is not None and last.lease.over(now):
         if _offer(hold, key, last.offer.number + 1, now):
@@ -38,18 +71,8 @@ def _offer(hold: LeaseService, key: ShardKey, number: int, now: str) -> bool:
     return hold.leases.offer(offer, project)
 
 
-def _refuse_hopeless(hold: LeaseService, key: ShardKey, last: OfferStatus) -> None:
-    failure = last.failure
-    if failure is not None and len(hold.leases.failures(key)) >= hold.terms.failures:
-        raise SubmissionError(
-            f"agents gave {key.check} on {key.target} back {hold.terms.failures} times, last with: "
-            f"{failure.problem}",
-            cure=failure.cure,
-        )
-
-
 def _note_lapsed(hold: LeaseService, lease: ShardLease, now: str) -> None:
     agent, key = hold.agents.agent(lease.agent), lease.offer.key
     name = lease.agent if agent is None else agent.name
-    text = f"nothing was heard of {name} in time: {key.check} on {key.target} is offered again"
+    text = f"{name} did not respond in time: {key.check} on {key.target} is offered again"
     hold.kept.append(key.submission, SubmissionEventKind.NOTE, {"text": text}, now)

@@ -1,4 +1,4 @@
-"""What an agent signs: the bytes of one result, and of which lease and which shard it is."""
+"""The signature of an agent over a result, its lease and its shard."""
 
 from auditor.domain.json import compute_digest
 from auditor.service.domain.agents import LEASED_RESULT_PREDICATE, build_result_annotations
@@ -37,13 +37,13 @@ def verify_shard(
         found.append(refused.objection)
     else:
         if statement != _statement(shard, lease, key, name):
-            text = "the agent signed another result than this one, or for another lease"
+            text = "the signature is for another result or another lease"
             found.append(VerificationIssue(IssueCode.CONTRADICTION, text))
     return SignatureVerification(tuple(found), opened.identity, opened.payload)
 
 
 def _statement(shard: bytes, lease: str, key: ShardKey, agent: str) -> InTotoStatement:
-    subject = SubjectDigest(SHARD, compute_digest(shard).removeprefix("sha256:"))
+    subject = SubjectDigest(SHARD, compute_digest(shard).hex)
     return InTotoStatement(
         (subject,), LEASED_RESULT_PREDICATE, build_result_annotations(lease, key, agent)
     )

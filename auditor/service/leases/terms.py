@@ -1,4 +1,4 @@
-"""On which terms agents work, and what every part of leasing needs."""
+"""The service that every part of leasing needs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,26 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from auditor._time import format_time
 from auditor.domain.targets import TargetSpec
+from auditor.service.domain.leases import LeaseTerms
 from auditor.service.store.agents import AgentStore, LeaseStore, SightingStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 
 MOST_EVIDENCE = 2 * 2**30
 """No blob of evidence that an agent sends has more bytes: a conclusion reads it whole."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseTerms:
-    """How long things hold, in seconds, and how often a shard may be given back.
-
-    A ``lease`` that is not renewed is over so long after; an agent is ``live`` so long after it was
-    heard of; an offer stands for ``offered``, of which others are let go first for ``reserved``.
-    """
-
-    lease: int = 30
-    live: int = 90
-    offered: int = 600
-    reserved: int = 3
-    failures: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +45,8 @@ class LeaseService:
 
     def live(self, project: str | None) -> frozenset[str]:
         """Return the targets for which an agent of a project, or, for ``None``, of any lives."""
+        if not self.targets:
+            return frozenset()
         now = self.clock()
         said = self.agents.live(project, add_seconds(now, -self.terms.live), now)
         found = {name for hello in said if hello.code == self.code for name in hello.targets}

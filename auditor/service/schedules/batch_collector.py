@@ -1,10 +1,11 @@
-"""Bring new files of watched places in as batches: by digest, once, in the order they came."""
+"""Collects new files of watched places as batches: by digest, once, in the order they came."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from auditor._time import parse_time
+from auditor.domain.digests import Digest
 from auditor.domain.json import compute_digest
 from auditor.errors import (
     InvalidInputError,
@@ -13,15 +14,9 @@ from auditor.errors import (
     UploadConflictError,
     UploadError,
 )
-from auditor.service.domain.schedules import (
-    DueRun,
-    Schedule,
-    ScheduleTrigger,
-    SkipReason,
-    WatchedFile,
-    WatchedPlace,
-)
+from auditor.service.domain.schedules import DueRun, Schedule, SkipReason, WatchedFile, WatchedPlace
 from auditor.service.domain.submissions import UploadKind
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.schedules.context import ScheduleContext, run_each
 from auditor.service.schedules.manage import FileReplacement, RunChange
 from auditor.service.uploads import UploadSpec
@@ -73,7 +68,9 @@ class BatchCollector:
             return
         known = scheduler.arrivals.known(schedule.id)
         fresh = [file for file in files if (file.name, file.mark) not in known]
-        self._forget(schedule, {file.name for file in fresh})
+        names = {file.name for file in fresh}
+        for key in [it for it in self.seen if it[0] == schedule.id and it[1] not in names]:
+            del self.seen[key]
         for file in sorted(fresh, key=lambda item: item.order):
             if self._taken(schedule, place, file):
                 return
@@ -115,14 +112,9 @@ class BatchCollector:
         if now - before.first >= LONG and now - before.since < SETTLED:
             minutes = int(LONG.total_seconds()) // 60
             _tell(self.scheduler, schedule, f"growing {file.name}", _came(schedule, file),
-                  f"it is another at every look for {minutes} minutes: it is still being written, "
-                  "and is taken once it lies still")  # fmt: skip
+                  f"it has changed for {minutes} minutes, so it is still being "
+                  "written; it is read when it stops changing")  # fmt: skip
         return now - before.since >= SETTLED
-
-    def _forget(self, schedule: Schedule, names: set[str]) -> None:
-        """Forget files that are gone, or were dealt with."""
-        for key in [it for it in self.seen if it[0] == schedule.id and it[1] not in names]:
-            del self.seen[key]
 
 
 def _bring(
@@ -142,7 +134,7 @@ def _bring(
     with place.reading(file) as chunks:
         for chunk in chunks:
             hashed.update(chunk)
-    parcel = replace(parcel, digest=f"sha256:{hashed.hexdigest()}")
+    parcel = replace(parcel, digest=Digest.of_hex(hashed.hexdigest()))
     _keep(scheduler, place, file, parcel)
     put = FileReplacement(path=str(schedule.batch_path), sha256=hashed.hexdigest(), size=file.size)
     due = DueRun(
@@ -154,7 +146,7 @@ def _bring(
     run, new = scheduler.runs.claim(schedule.id, due, scheduler.now())
     if not new and run.why != due.why:
         _tell(scheduler, schedule, f"arrival {file.name} {file.mark}", due.why,
-              f"its bytes are those of an earlier batch: {run.why}",
+              f"it is identical to an earlier batch: {run.why}",
               SkipReason.SAME_BEFORE)  # fmt: skip
     scheduler.arrivals.note(schedule.id, file, parcel.digest, scheduler.now())
 

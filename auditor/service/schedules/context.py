@@ -1,4 +1,4 @@
-"""What schedules need of a service, and how one of them that fails keeps no other from its turn."""
+"""The context of schedules, and the isolation of one schedule's failure from the others."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from typing import TypeVar
 
 from auditor.domain.auditfiles import AuditFile
 from auditor.service.approvals.people import ApprovalContext
+from auditor.service.domain.submissions import AuditOrder
 from auditor.service.gate import GateDecision, GateRequest
 from auditor.service.jobs.queue import JobQueue
-from auditor.service.jobs.submit import AuditOrder
 from auditor.service.schedules.watched_places import WatchRoots
 from auditor.service.store.agents import SightingStore
 from auditor.service.store.schedules import ArrivalStore, RunStore, ScheduleStore
 from auditor.service.store.trends import TrendStore
 from auditor.service.uploads import UploadStore
-from auditor.workflows.prepare import AuditOverrides, read_overridden_audit_file
+from auditor.workflows.prepare import read_overridden_audit_file
 
 T = TypeVar("T")
 
@@ -61,7 +61,8 @@ def resolve_audit_file(scheduler: ScheduleContext, asked: AuditOrder) -> AuditFi
     Raises ``AuditFileError``, and ``TargetError`` for a target that is not there any more.
     """
     desk = scheduler.desk
-    overrides = AuditOverrides(targets=asked.targets, budget=asked.budget, only=asked.only)
+    raw = desk.blobs.get(asked.audit_file)
+    chosen, effort = asked.targets, asked.budget
     return read_overridden_audit_file(
-        desk.blobs.get(asked.audit_file), asked.source, overrides, desk.readers
+        raw, asked.source, desk.readers, targets=chosen, budget=effort, only=asked.only
     )

@@ -1,4 +1,4 @@
-"""Times that come again and again, as cron writes them; all of them are UTC."""
+"""Cron expressions; all times are UTC."""
 
 import re
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def parse_cron(text: str, now: str) -> CronExpression:
     try:
         cron.next(now)
     except CroniterBadDateError:
-        raise ScheduleError(f"the cron expression {text!r} never comes", cure=CURE) from None
+        raise ScheduleError(f"the cron expression {text!r} matches no time", cure=CURE) from None
     return cron
 
 

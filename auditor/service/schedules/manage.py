@@ -10,17 +10,25 @@ from auditor._time import generate_id
 from auditor._yaml import LOADER
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.budgets import Budget
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.json import Json, JsonPart, digest_json, encode_canonical
-from auditor.domain.requests import InputFile, read_input_file
-from auditor.domain.source_locations import read_source_locations
+from auditor.domain.digests import is_digest
+from auditor.domain.json import (
+    Json,
+    JsonPart,
+    OmitUnset,
+    digest_json,
+    encode_canonical,
+    read_fields,
+    read_json,
+    write_fields,
+)
+from auditor.domain.requests import InputFile
 from auditor.errors import NotFoundError, ScheduleError
-from auditor.service.audit_log import build_log_entry
-from auditor.service.domain.access import ApiKey, AuditLogAction, AuditLogEntry
-from auditor.service.domain.schedules import Schedule, ScheduleState, ScheduleTrigger, WatchedFile
-from auditor.service.domain.submissions import DIGEST, Submission, UploadedFile, UploadKind
-from auditor.service.jobs.submit import MOST_BYTES, AuditOrder, validate_order
+from auditor.service.domain.access import ApiKey, AuditLogAction, build_log_entry
+from auditor.service.domain.schedules import Schedule, ScheduleState, WatchedFile
+from auditor.service.domain.submissions import AuditOrder, UploadedFile, UploadKind
+from auditor.service.domain.triggers import ScheduleTrigger
+from auditor.service.jobs.submit import MOST_BYTES, validate_order
 from auditor.service.schedules.context import ScheduleContext
 from auditor.service.schedules.cron import parse_cron
 
@@ -45,83 +53,19 @@ class FileReplacement:
     size: int
     version: str | None = None
     by: str | None = None
-    name: str | None = None
+    name: OmitUnset[str | None] = None
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that is kept."""
-        return {
-            "path": self.path, "sha256": self.sha256, "size": self.size, "version": self.version,
-            "by": self.by, **({} if self.name is None else {"name": self.name}),
-        }  # fmt: skip
-
-    @classmethod
-    def read(cls, part: JsonPart) -> "FileReplacement":
-        """Read it back. Raises ``RecordError``."""
-        return cls(
-            path=part.get("path", str),
-            sha256=part.get("sha256", str),
-            size=part.get("size", int),
-            version=part.maybe("version", str),
-            by=part.maybe("by", str),
-            name=part.maybe("name", str),
-        )
+    to_json = write_fields
 
 
-def write_order_json(asked: AuditOrder) -> dict[str, Json]:
-    """Return what is asked as it is kept."""
-    return {
-        "audit_file": asked.audit_file,
-        "source": asked.source,
-        "inputs": [item.to_json() for item in asked.inputs],
-        "policy": asked.policy,
-        "targets": list(asked.targets),
-        "budget": None if asked.budget is None else asked.budget.value,
-        "only": list(asked.only),
-        "places": None if asked.places is None else asked.places.to_json(),
-        "wait": asked.wait,
-        "sealed": asked.sealed,
-        "sets": list(asked.sets),
-        "baseline": asked.baseline,
-    }
+OLDER = {"wait": "wait_for_target", "sets": "sealed_sets"}
+"""What earlier versions called what they kept of an order."""
 
 
-def read_order_json(body: Mapping[str, Json]) -> AuditOrder:
-    """Read what is asked as it was kept. Raises ``RecordError``."""
-    part = JsonPart(body, "asked")
-    return AuditOrder(
-        audit_file=part.get("audit_file", str),
-        source=part.get("source", str),
-        inputs=part.list_of("inputs", read_input_file),
-        policy=part.get("policy", str),
-        targets=part.texts("targets"),
-        budget=None if part.value.get("budget") is None else part.choice("budget", Budget),
-        only=part.texts("only"),
-        places=None
-        if part.value.get("places") is None
-        else read_source_locations(part.part("places")),
-        wait=part.maybe("wait", int),
-        sealed=part.maybe("sealed", bool) or False,
-        sets=part.texts("sets") if "sets" in part.value else (),
-        baseline=part.maybe("baseline", str),
-    )
-
-
-def copy_order(submission: Submission) -> AuditOrder:
-    """Return what asks for the same as a submission."""
-    return AuditOrder(
-        audit_file=submission.audit_file,
-        source=submission.source,
-        inputs=submission.inputs,
-        policy=submission.policy,
-        targets=submission.targets,
-        budget=submission.budget,
-        only=submission.only,
-        places=submission.places,
-        sealed=submission.sealed,
-        sets=submission.sealed_sets,
-        baseline=submission.baseline,
-        wait=WAIT,
-    )
+def read_kept_order(body: Mapping[str, Json]) -> AuditOrder:
+    """Read what is asked as a schedule keeps it. Raises ``RecordError``."""
+    said = {OLDER.get(name, name): it for name, it in body.items() if it is not None}
+    return read_json(AuditOrder, said, "asked")
 
 
 def replace_file(asked: AuditOrder, put: FileReplacement) -> AuditOrder:
@@ -137,8 +81,8 @@ def find_single_file(asked: AuditOrder, path: str) -> InputFile:
     found = [item for item in asked.inputs if item.path == path]
     if len(found) != 1:
         raise ScheduleError(
-            f"{path} has {len(found)} files, and only a single one can be put in its place",
-            cure="Hand the audit in anew with its files, and make a schedule of that.",
+            f"{path} has {len(found)} files, but a schedule can replace only a single file",
+            cure="Submit the audit again with its files, and create a schedule from that audit.",
         )
     return found[0]
 
@@ -153,8 +97,8 @@ def find_batch_path(file: AuditFile, role: str | None) -> str:
     if found is None:
         roles = ", ".join(key.value for key in file.data)
         raise ScheduleError(
-            f"{file.source} names no data of the role {named!r} for a batch to take the place of",
-            cure=f"Name one with batch_role: {roles or 'there is none'}.",
+            f"{file.source} has no {named!r} data for a batch to replace",
+            cure=f"Set batch_role to one of its roles: {roles or 'there is none'}.",
         )
     return found
 
@@ -167,7 +111,7 @@ def set_model_version(raw: bytes, version: str) -> bytes:
     text = raw.decode("utf-8-sig")
     model = _child(yaml.compose(text, Loader=LOADER), MODEL)
     if not isinstance(model, yaml.MappingNode) or not model.value:
-        raise ScheduleError("the audit file has no model", cure="Make another schedule.")
+        raise ScheduleError("the audit file has no model", cure="Create another schedule.")
     said = json.dumps(version, ensure_ascii=False)
     written = _child(model, VERSION)
     if written is not None:
@@ -218,7 +162,13 @@ def create_schedule(scheduler: ScheduleContext, caller: ApiKey, wish: ScheduleOr
     triggers = _triggers(wish, asked)
     policy, file = validate_order(scheduler.desk, caller.project, asked)
     batches = _replaced(wish, triggers, asked, file)
-    kept = _bounded({**write_order_json(asked), RESOLVED: policy.digest}, file.source)
+    # What a schedule asks, if it is not too long
+    kept = {**asked.to_json(), RESOLVED: policy.digest}
+    if len(encode_canonical(kept)) > MOST_BYTES:
+        raise ScheduleError(
+            f"{file.source} names more files than a schedule holds",
+            cure="Use fewer files: the limit is 1 MiB of names.",
+        )
     schedule = Schedule(
         id=generate_id("sch"),
         project=caller.project,
@@ -234,18 +184,15 @@ def create_schedule(scheduler: ScheduleContext, caller: ApiKey, wish: ScheduleOr
         watch=wish.watch,
     )
     there = _there(scheduler, schedule)
-    scheduler.kept.add(schedule, _act(caller, schedule), there)
-    return schedule
-
-
-def _act(caller: ApiKey, schedule: Schedule) -> AuditLogEntry:
-    """Return what is written down of who made a schedule."""
-    asked = digest_json(dict(schedule.asked))
+    # What is written down of who made a schedule
+    act_asked = digest_json(dict(schedule.asked))
     watched: dict[str, Json] = {} if schedule.watch is None else {"watch": schedule.watch}
-    return build_log_entry(
-        caller, AuditLogAction.SCHEDULE_MADE, schedule.id, schedule.created, asked=asked,
+    act = build_log_entry(
+        caller, AuditLogAction.SCHEDULE_MADE, schedule.id, schedule.created, asked=act_asked,
         cron=schedule.cron, **watched,
     )  # fmt: skip
+    scheduler.kept.add(schedule, act, there)
+    return schedule
 
 
 def _there(scheduler: ScheduleContext, schedule: Schedule) -> Sequence[WatchedFile]:
@@ -258,21 +205,13 @@ def _there(scheduler: ScheduleContext, schedule: Schedule) -> Sequence[WatchedFi
     return scheduler.roots.place(schedule.project, schedule.watch).files()
 
 
-def _bounded(kept: dict[str, Json], source: str) -> dict[str, Json]:
-    """Return what a schedule asks, if it is not too long. Raises ``ScheduleError``."""
-    if len(encode_canonical(kept)) > MOST_BYTES:
-        raise ScheduleError(
-            f"{source} names more files than a schedule holds",
-            cure="Name fewer files: 1 MiB of names is the most.",
-        )
-    return kept
-
-
 def find_schedule(scheduler: ScheduleContext, project: str, name: str) -> Schedule:
     """Return a schedule of a project. Raises ``NotFoundError``."""
     schedule = scheduler.kept.find(project, name)
     if schedule is None:
-        raise NotFoundError(f"there is no schedule {name}", cure="GET /v1/schedules lists them.")
+        raise NotFoundError(
+            f"there is no schedule {name}", cure="List the schedules with GET /v1/schedules."
+        )
     return schedule
 
 
@@ -294,23 +233,24 @@ def change_schedule_state(
 
 def _asked(scheduler: ScheduleContext, project: str, wish: ScheduleOrder) -> AuditOrder:
     if (wish.asked is None) == (wish.same is None):
-        raise ScheduleError(
-            "a schedule asks for an audit, or for the same as one", cure="Send one of the two."
-        )
+        raise ScheduleError("a schedule needs either audit or same_as", cure="Send one of the two.")
     if wish.asked is not None:
-        return replace(wish.asked, wait=WAIT if wish.asked.wait is None else wish.asked.wait)
+        wait = wish.asked.wait_for_target
+        return replace(wish.asked, wait_for_target=WAIT if wait is None else wait)
     desk, name = scheduler.desk, str(wish.same)
     submission = desk.kept.submission(project, name)
     if submission is None:
-        raise NotFoundError(f"there is no audit {name}", cure="GET /v1/audits lists them.")
+        raise NotFoundError(
+            f"there is no audit {name}", cure="List the audits with GET /v1/audits."
+        )
     # A pack's document was never uploaded; the project has it by this audit, and now by its digest.
-    size = desk.blobs.size(submission.policy)
+    policy = submission.order.policy
     upload = UploadedFile(
-        project=project, digest=submission.policy, kind=UploadKind.DATASET, name="policy.json",
-        size=size, at=scheduler.now(),
+        project=project, digest=policy, kind=UploadKind.DATASET, name="policy.json",
+        size=desk.blobs.size(policy), at=scheduler.now(),
     )  # fmt: skip
     desk.kept.note_upload(upload)
-    return copy_order(submission)
+    return replace(submission.order, wait_for_target=WAIT)
 
 
 def _replaced(
@@ -320,8 +260,8 @@ def _replaced(
     if ScheduleTrigger.NEW_VERSION in triggers:
         if file.model.artifact is None:
             raise ScheduleError(
-                f"{file.source} names no artifact, so that there is no new version of it",
-                cure="Leave new_version out.",
+                f"{file.source} names no artifact, so new_version does not apply",
+                cure="Remove new_version.",
             )
         find_single_file(asked, file.model.artifact)
     if ScheduleTrigger.BATCH not in triggers:
@@ -336,18 +276,18 @@ def _triggers(wish: ScheduleOrder, asked: AuditOrder) -> tuple[ScheduleTrigger, 
     named = (*([] if wish.cron is None else [ScheduleTrigger.CRON]), *wish.on, *watched)
     if ScheduleTrigger.CRON in wish.on:
         raise ScheduleError(
-            "cron stands among the triggers", cure="Write the expression as cron instead."
+            "cron is not a value of on", cure="Write the expression as cron instead."
         )
     if not named:
         raise ScheduleError(
-            "nothing says when to audit again", cure="Give cron, or name triggers with on."
+            "the schedule has no trigger", cure="Set cron, or name triggers with on."
         )
     if wish.batch_role is not None and ScheduleTrigger.BATCH not in named:
-        raise ScheduleError("batch_role is for batches", cure="Name batch among the triggers.")
-    if ScheduleTrigger.POLICY_CHANGED in named and DIGEST.fullmatch(asked.policy):
+        raise ScheduleError("batch_role needs the trigger batch", cure="Add batch to on.")
+    if ScheduleTrigger.POLICY_CHANGED in named and is_digest(asked.policy):
         raise ScheduleError(
-            "the policy is named by its digest, and so it never changes",
-            cure="Name a pack as policy, or leave policy_changed out.",
+            "the policy is named by its digest, so policy_changed does not apply",
+            cure="Name a pack as policy, or remove policy_changed.",
         )
     return tuple(dict.fromkeys(named))
 
@@ -360,32 +300,23 @@ class RunChange:
     does not do.
     """
 
-    put: FileReplacement | None = None
-    targets: tuple[str, ...] = ()
-    whole: bool = False
-    upon: str | None = None
-    measured: bool = False
+    put: OmitUnset[FileReplacement | None] = None
+    targets: OmitUnset[tuple[str, ...]] = ()
+    whole: OmitUnset[bool] = False
+    upon: OmitUnset[str | None] = None
+    measured: OmitUnset[bool] = False
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is kept; what is as the schedule says is left out."""
         said: dict[str, Json] = {} if self.put is None else self.put.to_json()
-        beside: dict[str, Json] = {
-            "targets": list(self.targets), "whole": self.whole, "upon": self.upon,
-            "measured": self.measured,
-        }  # fmt: skip
-        return said | {name: value for name, value in beside.items() if value}
+        return said | write_fields(replace(self, put=None))
 
     @classmethod
-    def read(cls, kept: Mapping[str, Json]) -> "RunChange":
+    def from_json(cls, found: Json, place: str) -> "RunChange":
         """Read it back. Raises ``RecordError``."""
-        part = JsonPart(kept, "change")
-        return cls(
-            put=FileReplacement.read(part) if "path" in kept else None,
-            targets=part.texts("targets") if "targets" in kept else (),
-            whole=part.maybe("whole", bool) or False,
-            upon=part.maybe("upon", str),
-            measured=part.maybe("measured", bool) or False,
-        )
+        part = JsonPart(found, place)
+        put = read_json(FileReplacement, found, place) if "path" in part.value else None
+        return read_fields(cls, part, put=put)
 
     def made_to(self, asked: AuditOrder) -> AuditOrder:
         """Return what is asked with the change in it, but for a version's name.

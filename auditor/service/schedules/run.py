@@ -10,33 +10,33 @@ from functools import partial
 
 from auditor.domain.failed_rules import list_failed_rules
 from auditor.domain.findings import Verdict
-from auditor.domain.json import Json
+from auditor.domain.json import Json, read_json
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.errors import AuditorError, InvalidInputError, QuotaError, StoreError
 from auditor.service.approvals.people import read_stored_record
 from auditor.service.approvals.rejudge import rejudge_model_records, rejudge_record
-from auditor.service.audit_log import build_log_entry
-from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction
+from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction, build_log_entry
 from auditor.service.domain.schedules import (
     DueRun,
     Schedule,
     ScheduledRun,
     ScheduledRunResult,
-    ScheduleTrigger,
     SkipReason,
 )
 from auditor.service.domain.submissions import (
+    AuditOrder,
     Submission,
     SubmissionResult,
     SubmissionState,
     UploadedFile,
     UploadKind,
 )
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.gate import GateRequest
-from auditor.service.jobs.submit import AuditOrder, build_submission, submit_audit, validate_order
+from auditor.service.jobs.submit import build_submission, submit_audit, validate_order
 from auditor.service.schedules.context import ScheduleContext, run_each
-from auditor.service.schedules.manage import RunChange, read_order_json, set_model_version
+from auditor.service.schedules.manage import RunChange, read_kept_order, set_model_version
 from auditor.service.schedules.triggers import find_due_runs
 from auditor.service.store.audit_queries import (
     AuditListQueries,
@@ -44,7 +44,6 @@ from auditor.service.store.audit_queries import (
     RecordQuery,
     has_measurements_since,
 )
-from auditor.service.store.people import ProjectRecord
 from auditor.service.store.trends import VersionStatus, list_version_statuses
 from auditor.workflows.evidence import find_unobserved_checks
 from auditor.workflows.prepare import choose_checks
@@ -81,19 +80,37 @@ def judge_stored_readings(
     kept = scheduler.people.rejudged.record(asker.schedule.project, str(before[1]))
     if kept is None or _measured_since(scheduler, asker, read_stored_record(kept)):
         return None
-    lacking = _lacking(scheduler, asker, kept)
+    record = read_stored_record(kept)
+    request = record.request
+    checks = choose_checks(scheduler.people.checks, asker.policy, request.budget, request.only)
+    lacking = find_unobserved_checks(record, checks)
     try:
         fresh, files = rejudge_record(scheduler.people, kept, asker.policy)
     except StoreError:
         raise
     except AuditorError:
         return None  # what does not verify, or other code saw, is measured anew
-    detail = f"the evidence of {before[0]} was judged again, and no model was run"
+    detail = f"the evidence of {before[0]} was judged again without running a model"
     if lacking:
         # First, so that whoever is interrupted after the next line has put it down.
-        _claim(scheduler, asker, lacking)
+        due = DueRun(
+            key=build_remeasurement_key(asker.run),
+            trigger=asker.run.trigger,
+            why=f"the policy requires readings of {_named(lacking)}, which are missing",
+            change=RunChange(targets=tuple(lacking), measured=True).to_json(),
+        )
+        scheduler.runs.claim(asker.schedule.id, due, scheduler.now())
         detail += f"; {_named(lacking)} is to follow"
-    return _ended(scheduler, asker, fresh, files), detail
+    # Make the audit that has the evidence's new record, and return its id
+    desk, draft = scheduler.desk, asker.draft
+    act = build_log_entry(
+        asker.caller, AuditLogAction.AUDIT_ASKED, draft.id, draft.submitted, asked=draft.asked
+    )
+    # It waits for nobody, and takes no room from those that do.
+    made, _new = desk.kept.submit(draft, asker.once, model=fresh.request.name, act=act)
+    scheduler.trends.note(made.id, made.project, fresh)
+    desk.kept.end(made.id, SubmissionResult(ended=fresh.finished, record=fresh.digest, files=files))
+    return made.id, detail
 
 
 def build_remeasurement_key(run: ScheduledRun) -> str:
@@ -111,7 +128,7 @@ def _before(scheduler: ScheduleContext, asker: RunRequester) -> tuple[str, str] 
         asked = kept.submission(project, line.id)
         if asked is None or line.record is None:
             continue
-        if _measured(asked) == _measured(asker.draft):
+        if _measured(asked.order) == _measured(asker.draft.order):
             return line.id, line.record
     return None
 
@@ -124,47 +141,13 @@ def _measured_since(scheduler: ScheduleContext, asker: RunRequester, record: Aud
     return has_measurements_since(scheduler.desk.kept, under, record.registered)
 
 
-def _measured(asked: Submission) -> tuple[object, ...]:
-    """Return what of a submission decides what is measured, but for the policy."""
+def _measured(asked: AuditOrder) -> tuple[object, ...]:
+    """Return what of an order decides what is measured, but for the policy."""
     inputs = frozenset((item.path, item.file) for item in asked.inputs)
     return (
         asked.audit_file, inputs, asked.targets, asked.budget, asked.only, asked.sealed,
         asked.sealed_sets,
     )  # fmt: skip
-
-
-def _lacking(
-    scheduler: ScheduleContext, asker: RunRequester, kept: ProjectRecord
-) -> Mapping[str, tuple[str, ...]]:
-    record = read_stored_record(kept)
-    request = record.request
-    checks = choose_checks(scheduler.people.checks, asker.policy, request.budget, request.only)
-    return find_unobserved_checks(record, checks)
-
-
-def _ended(scheduler: ScheduleContext, asker: RunRequester, fresh: AuditRecord, files: str) -> str:
-    """Make the audit that has the evidence's new record, and return its id."""
-    desk, draft = scheduler.desk, asker.draft
-    act = build_log_entry(
-        asker.caller, AuditLogAction.AUDIT_ASKED, draft.id, draft.submitted, asked=draft.asked
-    )
-    # It waits for nobody, and takes no room from those that do.
-    made, _new = desk.kept.submit(draft, asker.once, model=fresh.request.name, act=act)
-    scheduler.trends.note(made.id, made.project, fresh)
-    desk.kept.end(made.id, SubmissionResult(ended=fresh.finished, record=fresh.digest, files=files))
-    return made.id
-
-
-def _claim(
-    scheduler: ScheduleContext, asker: RunRequester, lacking: Mapping[str, tuple[str, ...]]
-) -> None:
-    due = DueRun(
-        key=build_remeasurement_key(asker.run),
-        trigger=asker.run.trigger,
-        why=f"the policy asks for readings of {_named(lacking)} that nobody took",
-        change=RunChange(targets=tuple(lacking), measured=True).to_json(),
-    )
-    scheduler.runs.claim(asker.schedule.id, due, scheduler.now())
 
 
 def _named(lacking: Mapping[str, tuple[str, ...]]) -> str:
@@ -243,7 +226,15 @@ def _conclude(scheduler: ScheduleContext, run: ScheduledRun, schedule: Schedule)
         came = ScheduledRunResult(detail=detail, told=failure is not None)
     else:
         record = _standing(scheduler, schedule.project, name, ending.record)
-        came = _came(scheduler, schedule.project, name, record)
+        passes = record.verdict is Verdict.PASS
+        back = () if passes else tuple(find_rollbacks(scheduler, schedule.project, name, record))
+        came = ScheduledRunResult(
+            record=record.digest,
+            verdict=record.verdict.value,
+            failed=list_failed_rules(record),
+            rollback=back,
+            told=not passes,
+        )
         # What is measured next says more than that something is missing.
         follows = scheduler.runs.of_key(run.schedule, build_remeasurement_key(run)) is not None
         if follows and record.verdict is Verdict.INCONCLUSIVE:
@@ -258,7 +249,7 @@ def _standing(
     panel = scheduler.people
     first = panel.rejudged.record(project, digest)
     if first is None:
-        raise StoreError(f"the record {digest} is not kept", cure="Restore it from a copy.")
+        raise StoreError(f"record {digest} is not stored", cure="Restore it from a copy.")
     record = read_stored_record(first)
     if record.verdict is Verdict.PASS:
         return record
@@ -270,20 +261,6 @@ def _standing(
         return record
     last = panel.rejudged.last(submission)
     return record if last is None else read_stored_record(last)
-
-
-def _came(
-    scheduler: ScheduleContext, project: str, submission: str, record: AuditRecord
-) -> ScheduledRunResult:
-    passes = record.verdict is Verdict.PASS
-    back = () if passes else tuple(find_rollbacks(scheduler, project, submission, record))
-    return ScheduledRunResult(
-        record=record.digest,
-        verdict=record.verdict.value,
-        failed=list_failed_rules(record),
-        rollback=back,
-        told=not passes,
-    )
 
 
 OURS = "\u00a7"
@@ -305,11 +282,16 @@ def submit_due_runs(scheduler: ScheduleContext) -> None:
 def _carry_out(scheduler: ScheduleContext, run: ScheduledRun, schedule: Schedule) -> None:
     once, now = OURS + run.id, scheduler.now()
     skip = partial(scheduler.runs.skipped, run, schedule.project, at=now)
-    if _made_before(scheduler, run, schedule.project, once):
+    # Go on with the audit of a run that was interrupted, where there is one
+    before_made, desk = scheduler.runs.made_under(schedule.project, once), scheduler.desk
+    if before_made is not None:
+        if desk.kept.state(before_made) is SubmissionState.QUEUED:
+            desk.engine.submit(before_made)
+        scheduler.runs.started(run.id, before_made, scheduler.now())
         return
     maker = _caller(scheduler, schedule, schedule.maker)
     if not maker.holds(now):
-        detail = f"the key {maker.id} that made the schedule has come to its end"
+        detail = f"API key {maker.id}, which created the schedule, has expired or was revoked"
         skip(SkipReason.KEY_ENDED, detail)
         return
     # Leave is the maker's, but who brought what is audited is who handed it in.
@@ -318,7 +300,20 @@ def _carry_out(scheduler: ScheduleContext, run: ScheduledRun, schedule: Schedule
         asked = _asked(scheduler, schedule, run)
         policy, file = validate_order(scheduler.desk, schedule.project, asked)
         draft = build_submission(scheduler.desk, caller, asked, policy, file)
-        why = _needless(scheduler, run, draft, once)
+        # Say why nothing is audited that was, or is being, audited already
+        upon = run.change.get("upon")
+        before = None if upon is None else scheduler.desk.kept.submission(draft.project, str(upon))
+        if before is not None and before.asked == draft.asked:
+            why = (
+                SkipReason.SAME_BEFORE,
+                (f"{upon} requested exactly the same, so this run would repeat it"),
+            )
+        else:
+            same = scheduler.runs.going_on(draft.project, draft.asked, once)
+            if same is not None:
+                why = SkipReason.STILL_RUNNING, f"{same} requests the same and has not ended"
+            else:
+                why = None
         if why is not None:
             skip(*why)
             return
@@ -334,20 +329,6 @@ def _carry_out(scheduler: ScheduleContext, run: ScheduledRun, schedule: Schedule
     scheduler.runs.started(run.id, made[0], now, made[1])
 
 
-def _needless(
-    scheduler: ScheduleContext, run: ScheduledRun, draft: Submission, once: str
-) -> tuple[SkipReason, str] | None:
-    """Say why nothing is audited that was, or is being, audited already."""
-    upon = run.change.get("upon")
-    before = None if upon is None else scheduler.desk.kept.submission(draft.project, str(upon))
-    if before is not None and before.asked == draft.asked:
-        return SkipReason.SAME_BEFORE, f"{upon} asked for all of the same, and would be repeated"
-    same = scheduler.runs.going_on(draft.project, draft.asked, once)
-    if same is not None:
-        return SkipReason.STILL_RUNNING, f"{same} asks for the same and has not ended"
-    return None
-
-
 def _made(scheduler: ScheduleContext, asker: RunRequester, asked: AuditOrder) -> tuple[str, str]:
     """Make the audit of a run, and say how, where no model runs for it."""
     run = asker.run
@@ -356,17 +337,6 @@ def _made(scheduler: ScheduleContext, asker: RunRequester, asked: AuditOrder) ->
         if judged is not None:
             return judged
     return submit_audit(scheduler.desk, asker.caller, asked, asker.once)[0].id, ""
-
-
-def _made_before(scheduler: ScheduleContext, run: ScheduledRun, project: str, once: str) -> bool:
-    """Go on with the audit of a run that was interrupted, and say whether there is one."""
-    made, desk = scheduler.runs.made_under(project, once), scheduler.desk
-    if made is None:
-        return False
-    if desk.kept.state(made) is SubmissionState.QUEUED:
-        desk.engine.submit(made)
-    scheduler.runs.started(run.id, made, scheduler.now())
-    return True
 
 
 def _caller(scheduler: ScheduleContext, schedule: Schedule, key: str) -> ApiKey:
@@ -381,22 +351,14 @@ def _caller(scheduler: ScheduleContext, schedule: Schedule, key: str) -> ApiKey:
 
 
 def _asked(scheduler: ScheduleContext, schedule: Schedule, run: ScheduledRun) -> AuditOrder:
-    change = RunChange.read(run.change)
-    asked, put = change.made_to(read_order_json(schedule.asked)), change.put
+    change = read_json(RunChange, run.change, "change")
+    asked, put = change.made_to(read_kept_order(schedule.asked)), change.put
     if put is None or put.version is None:
         return asked
-    return _renamed(scheduler, schedule, asked, put.version)
-
-
-def _renamed(
-    scheduler: ScheduleContext, schedule: Schedule, asked: AuditOrder, version: str
-) -> AuditOrder:
-    """Return what asks for the same by an audit file that names another version.
-
-    The places of the one that was sent are of other lines, and go.
-    """
+    # What asks for the same by an audit file that names another version. The places of the one that
+    # was sent are of other lines, and go.
     desk = scheduler.desk
-    raw = set_model_version(desk.blobs.get(asked.audit_file), version)
+    raw = set_model_version(desk.blobs.get(asked.audit_file), put.version)
     upload = UploadedFile(
         project=schedule.project, digest=desk.blobs.put(raw), kind=UploadKind.DATASET,
         name=asked.source, size=len(raw), at=scheduler.now(),

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from auditor._time import parse_time
 from auditor.domain.artifacts import FileDigest
+from auditor.domain.digests import Digest
 from auditor.domain.findings import Outcome
 from auditor.domain.json import Json, digest_json
 from auditor.domain.policies import RuleEffect
@@ -22,26 +23,20 @@ from auditor.errors import (
 )
 from auditor.service.approvals.people import read_stored_record
 from auditor.service.domain.access import ApiKey
-from auditor.service.domain.agents import TargetSighting, select_identity_facts
-from auditor.service.domain.schedules import (
-    DueRun,
-    Schedule,
-    ScheduledRun,
-    ScheduleState,
-    ScheduleTrigger,
-)
-from auditor.service.domain.submissions import Submission, UploadKind
+from auditor.service.domain.agents import select_identity_facts
+from auditor.service.domain.schedules import DueRun, Schedule, ScheduledRun, ScheduleState
+from auditor.service.domain.submissions import UploadKind
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.schedules.context import ScheduleContext, resolve_audit_file, run_each
 from auditor.service.schedules.cron import MOST_COUNTED, CronExpression
 from auditor.service.schedules.manage import (
     RESOLVED,
     FileReplacement,
     RunChange,
-    copy_order,
     find_batch_path,
     find_schedule,
     find_single_file,
-    read_order_json,
+    read_kept_order,
 )
 from auditor.service.store.audit_queries import (
     AuditListQueries,
@@ -51,12 +46,11 @@ from auditor.service.store.audit_queries import (
     list_records_since,
 )
 from auditor.trust.signatures.decisions import verify_waiver
-from auditor.workflows.prepare import AuditOverrides, read_overridden_audit_file
 
 Heard: TypeAlias = "Callable[[str, str], DriftAlarm | None]"
 """Knows the alarm that a project's record (by its digest) is."""
 WATCHED = ("data.drift", "data.decay")
-"""The checks of which a failed finding is an alarm, in the words of whoever wrote the policy."""
+"""The checks of which a failed finding is an alarm, as the author of the policy writes them."""
 NEWEST = 20
 """So many newly ended audits of a model are looked at."""
 
@@ -89,7 +83,16 @@ def find_alarm(record: AuditRecord) -> DriftAlarm | None:
     if not failed:
         return None
     targets = tuple(sorted({item.target for item in failed}))
-    of = digest_json({**_audited(record), "targets": list(targets)})
+    # What a record is of: artifact, policy, and data
+    request = record.request
+    of = digest_json(
+        {
+            "artifact": None if request.artifact is None else request.artifact.digest,
+            "policy": request.policy.digest,
+            "data": sorted(f"{item.role} {item.digest}" for item in request.datasets),
+            "targets": list(targets),
+        }
+    )
     return DriftAlarm(tuple(f"{item.name} on {item.target}" for item in failed), targets, of)
 
 
@@ -131,12 +134,28 @@ def find_target_change_runs(scheduler: ScheduleContext, schedule: Schedule) -> I
     It is held against the newest record of the model on that target, once for each time that a
     worker or an agent says so.
     """
-    file = resolve_audit_file(scheduler, read_order_json(schedule.asked))
+    file = resolve_audit_file(scheduler, read_kept_order(schedule.asked))
     targets = {spec.name for spec in file.targets}
     seen = scheduler.sightings.since(schedule.project, schedule.resumed)
     # Of what one of them said of a target the last word counts.
     for sighting in {(it.seer, it.target): it for it in seen if it.target in targets}.values():
-        found = _elsewhere(scheduler, schedule, sighting)
+        # The newest audit on a target and its place there, where that is not what was seen. Nothing
+        # is known of a record that says nothing of the place.
+        store, target = scheduler.kept.store, sighting.target
+        newest = find_newest_on_target(store, schedule.project, schedule.model, target)
+        kept = None if newest is None else scheduler.people.rejudged.record(
+            schedule.project, newest.record
+        )  # fmt: skip
+        if newest is None or kept is None:
+            found = None
+        else:
+            record = read_stored_record(kept)
+            fingerprint = record.fingerprints.get(target)
+            facts = {} if fingerprint is None else select_identity_facts(fingerprint.identity_facts)
+            if not facts or digest_json(facts) == sighting.identity:
+                found = None
+            else:
+                found = newest.submission, digest_json(facts)
         if found is None:
             continue
         name, before = found
@@ -153,38 +172,6 @@ def find_target_change_runs(scheduler: ScheduleContext, schedule: Schedule) -> I
         )
 
 
-def _elsewhere(
-    scheduler: ScheduleContext, schedule: Schedule, sighting: TargetSighting
-) -> tuple[str, str] | None:
-    """Return the newest audit on a target and its place there, where that is not what was seen.
-
-    Nothing is known of a record that says nothing of the place.
-    """
-    store, target = scheduler.kept.store, sighting.target
-    newest = find_newest_on_target(store, schedule.project, schedule.model, target)
-    kept = None if newest is None else scheduler.people.rejudged.record(
-        schedule.project, newest.record
-    )  # fmt: skip
-    if newest is None or kept is None:
-        return None
-    record = read_stored_record(kept)
-    fingerprint = record.fingerprints.get(target)
-    facts = {} if fingerprint is None else select_identity_facts(fingerprint.identity_facts)
-    if not facts or digest_json(facts) == sighting.identity:
-        return None
-    return newest.submission, digest_json(facts)
-
-
-def _audited(record: AuditRecord) -> dict[str, Json]:
-    """Return what a record is of: artifact, policy, and data."""
-    request = record.request
-    return {
-        "artifact": None if request.artifact is None else request.artifact.digest,
-        "policy": request.policy.digest,
-        "data": sorted(f"{item.role} {item.digest}" for item in request.datasets),
-    }
-
-
 def _brought(scheduler: ScheduleContext, schedule: Schedule, name: str) -> FileReplacement | None:
     """Return the data in which an alarm was, for the place of what a schedule has of that role.
 
@@ -194,14 +181,14 @@ def _brought(scheduler: ScheduleContext, schedule: Schedule, name: str) -> FileR
     submission = scheduler.desk.kept.submission(schedule.project, name)
     if submission is None:
         return None
-    mine, theirs = read_order_json(schedule.asked), copy_order(submission)
+    mine = read_kept_order(schedule.asked)
     try:
         file = resolve_audit_file(scheduler, mine)
         here = schedule.batch_path or find_batch_path(file, None)
         role = next(key.value for key, it in file.data.items() if it.path == here)
-        there = find_single_file(
-            theirs, find_batch_path(resolve_audit_file(scheduler, theirs), role)
-        ).file
+        theirs = submission.order
+        path = find_batch_path(resolve_audit_file(scheduler, theirs), role)
+        there = find_single_file(theirs, path).file
         same = find_single_file(mine, here).file.sha256 == there.sha256
     except AuditorError:
         return None  # also where a target of theirs is not there any more
@@ -225,7 +212,7 @@ def find_due_runs(scheduler: ScheduleContext) -> None:
 def _clocked(scheduler: ScheduleContext, schedule: Schedule, last: str | None, now: str) -> None:
     if schedule.cron is None:
         return
-    base = schedule.resumed if last is None else max(schedule.resumed, _due_time(last))
+    base = schedule.resumed if last is None else max(schedule.resumed, last.removeprefix("cron "))
     came = CronExpression(schedule.cron).came(base, now)
     if came is None:
         return
@@ -281,17 +268,17 @@ def push_version(
     digest, version = pushed.digest, pushed.version
     put = _put(scheduler, caller, path, digest, version)
     put = replace(put, name=pushed.name or _uploaded_as(scheduler, caller, digest))
-    mine = find_single_file(read_order_json(schedule.asked), path).file
+    mine = find_single_file(read_kept_order(schedule.asked), path).file
     if mine.sha256 == put.sha256:
         raise ScheduleError(
-            f"{digest} is the version that {name} audits already", cure="Push a new version."
+            f"{digest} is already the version that {name} audits", cure="Submit a new version."
         )
     due = DueRun(
         key=build_version_key(
             mine, FileDigest(put.name or mine.name, put.size, put.sha256), version
         ),
         trigger=ScheduleTrigger.NEW_VERSION,
-        why=f"the version {version} ({digest}) was handed in by {caller.id}",
+        why=f"version {version} ({digest}) was submitted by {caller.id}",
         change=put.to_json(),
     )
     return scheduler.runs.claim(schedule.id, due, scheduler.now())
@@ -303,10 +290,13 @@ def _ready(
     schedule = find_schedule(scheduler, caller.project, name)
     if trigger not in schedule.triggers:
         raise StateConflictError(
-            f"{name} does not run upon {trigger}", cure=f"Make a schedule with on: [{trigger}]."
+            f"{name} does not have the trigger {trigger}",
+            cure=f"Create a schedule with on: [{trigger}].",
         )
     if schedule.state is not ScheduleState.ACTIVE:
-        raise StateConflictError(f"{name} is {schedule.state}", cure="Resume it, or make another.")
+        raise StateConflictError(
+            f"{name} is {schedule.state}", cure="Resume it, or create another schedule."
+        )
     return schedule
 
 
@@ -314,9 +304,9 @@ def _put(
     scheduler: ScheduleContext, caller: ApiKey, path: str, digest: str, version: str | None = None
 ) -> FileReplacement:
     if not scheduler.desk.kept.has_upload(caller.project, digest):
-        raise SubmissionError(f"{digest} was not uploaded", cure="PUT it first.")
+        raise SubmissionError(f"{digest} was not uploaded", cure="Upload it first with PUT.")
     size = scheduler.desk.blobs.size(digest)
-    sha256 = digest.removeprefix("sha256:")
+    sha256 = Digest(digest).hex
     return FileReplacement(path=path, sha256=sha256, size=size, version=version, by=caller.id)
 
 
@@ -328,7 +318,7 @@ def _uploaded_as(scheduler: ScheduleContext, caller: ApiKey, digest: str) -> str
 
 def find_artifact_path(scheduler: ScheduleContext, schedule: Schedule) -> str:
     """Return the path at which the audit file of a schedule names its artifact."""
-    return str(resolve_audit_file(scheduler, read_order_json(schedule.asked)).model.artifact)
+    return str(resolve_audit_file(scheduler, read_kept_order(schedule.asked)).model.artifact)
 
 
 def build_version_key(mine: FileDigest, file: FileDigest, version: str) -> str:
@@ -337,12 +327,8 @@ def build_version_key(mine: FileDigest, file: FileDigest, version: str) -> str:
     The name of the file counts where it is not that of the schedule's own, ``mine``.
     """
     named: dict[str, Json] = {} if file.name == mine.name else {"name": file.name}
-    told: dict[str, Json] = {"artifact": f"sha256:{file.sha256}", "version": version, **named}
+    told: dict[str, Json] = {"artifact": file.digest, "version": version, **named}
     return f"new_version {digest_json(told)}"
-
-
-def _due_time(key: str) -> str:
-    return key.removeprefix("cron ")
 
 
 """So many submissions of a model are looked at for a version that is new."""
@@ -386,7 +372,7 @@ class TriggerWatcher:
 
     def _versions(self, schedule: Schedule) -> None:
         """Look whether somebody handed in a version of the model that is not the schedule's."""
-        scheduler, asked = self.scheduler, read_order_json(schedule.asked)
+        scheduler, asked = self.scheduler, read_kept_order(schedule.asked)
         path = find_artifact_path(scheduler, schedule)
         mine = find_single_file(asked, path).file
         sought = AuditQuery(project=schedule.project, model=schedule.model, limit=NEWEST)
@@ -398,7 +384,7 @@ class TriggerWatcher:
             found = self.brought(schedule.project, item.id)
             if found is None or found.file.sha256 == mine.sha256:
                 continue
-            why = f"the version {found.version} was handed in as {item.id}"
+            why = f"version {found.version} was submitted as {item.id}"
             file = found.file
             put = FileReplacement(
                 path=path, sha256=file.sha256, size=file.size, version=found.version, by=found.by,
@@ -412,7 +398,7 @@ class TriggerWatcher:
         now = self.scheduler.desk.pack(str(schedule.asked["policy"])).digest
         last = self.scheduler.runs.last_made(schedule.id)
         ran = None if last is None else self.scheduler.desk.kept.submission(schedule.project, last)
-        then = str(schedule.asked[RESOLVED]) if ran is None else ran.policy
+        then = str(schedule.asked[RESOLVED]) if ran is None else ran.order.policy
         if now != then:
             why = f"the policy {schedule.asked['policy']} is {now} now, and was {then}"
             self._claim(schedule, ScheduleTrigger.POLICY_CHANGED, f"policy_changed {now}", why)
@@ -461,22 +447,13 @@ def _brought_watching(
     if submission is None:
         return None
     try:
-        model = read_overridden_audit_file(
-            desk.blobs.get(submission.audit_file), submission.source, _overrides(submission),
-            desk.readers,
-        ).model  # fmt: skip
+        model = resolve_audit_file(scheduler, submission.order).model
     except AuditorError:
         return None  # its targets are not there any more
-    files = [it.file for it in submission.inputs if it.path == model.artifact]
+    files = [it.file for it in submission.order.inputs if it.path == model.artifact]
     if len(files) != 1:
         return None
     return SubmittedVersion(files[0], model.version, submission.submitter)
-
-
-def _overrides(submission: Submission) -> AuditOverrides:
-    return AuditOverrides(
-        targets=submission.targets, budget=submission.budget, only=submission.only
-    )
 
 
 def _waived(scheduler: ScheduleContext, digest: str) -> tuple[Waiver, ...]:

@@ -24,7 +24,7 @@ CHUNK = 2**20
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """No link is followed, and nobody waits for the other side of a pipe."""
-AGAIN = "Let it lie still, or write it elsewhere and move it here once it is whole."
+AGAIN = "Do not change it, or write it to another folder and move it here when it is complete."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class WatchedFolder:
             if len(names) > MOST_FILES:
                 raise ScheduleError(
                     f"{self.name} holds more than {MOST_FILES} files",
-                    cure="Move away what was brought in.",
+                    cure="Move files that were already audited to another folder.",
                 )
             return [file for name in names if (file := _arrived(folder, name)) is not None]
 
@@ -67,7 +67,7 @@ class WatchedFolder:
             except OSError as error:
                 raise ScheduleError(
                     f"{file.name} cannot be read: {error.strerror}",
-                    cure="Let the service's user read it, and write it again.",
+                    cure="Give the user of the service read permission, and write the file again.",
                 ) from None
             with there:
                 _refuse_changed(there, file)
@@ -101,7 +101,7 @@ class WatchedFolder:
     def _unreadable(self, error: OSError) -> ScheduleError:
         return ScheduleError(
             f"{self.name} cannot be watched: {error.strerror}",
-            cure="Name a folder, by no link, that the service's user may read.",
+            cure="Name a folder (not a link) that the user of the service can read.",
         )
 
 
@@ -124,11 +124,11 @@ def _arrived(folder: int, name: str) -> WatchedFile | None:
 
 def _problem(name: str, about: os.stat_result) -> str:
     if not name.isprintable():
-        return "its name is not one line of printable text"
+        return "its name is not a single line of printable text"
     if stat.S_ISLNK(about.st_mode):
         return "it is a link, and links are not followed"
     if not stat.S_ISREG(about.st_mode):
-        return "it is no plain file"
+        return "it is not a regular file"
     return ""
 
 
@@ -166,7 +166,7 @@ class WatchedBucket:
         if len(found) > MOST_FILES:
             raise ScheduleError(
                 f"{self.url} holds more than {MOST_FILES} objects",
-                cure="Move away what was brought in.",
+                cure="Move files that were already audited to another folder.",
             )
         return found
 
@@ -183,7 +183,9 @@ def _parts(bucket: "ObjectStore", file: WatchedFile) -> Iterator[bytes]:
 
     for start in range(0, file.size, PART):
         if _mark_watched_buckets(obstore.head(bucket, file.name)) != file.mark:
-            raise UploadError(f"{file.name} changed while it was read", cure="It is taken again.")
+            raise UploadError(
+                f"{file.name} changed while it was read", cure="It will be read again."
+            )
         length = min(PART, file.size - start)
         yield bytes(obstore.get_range(bucket, file.name, start=start, length=length))
 
@@ -196,7 +198,9 @@ def _arrived_watched_buckets(about: "ObjectMeta") -> WatchedFile:
         mark=_mark_watched_buckets(about),
         came=int(came.timestamp() * MICRO),
         whole=True,
-        problem="" if about["path"].isprintable() else "its name is not one line of printable text",
+        problem=""
+        if about["path"].isprintable()
+        else "its name is not a single line of printable text",
     )
 
 
@@ -208,8 +212,9 @@ S3 = "s3://"
 PROJECT = "default"
 LONGEST = 1000
 CURE = (
-    "Name a folder (from / on, without ..) or s3://BUCKET/PREFIX at or below one that the service "
-    "was started with: auditor serve --watch-root PLACE, or PROJECT=PLACE."
+    "Name an absolute folder without .. or s3://BUCKET/PREFIX, at or below a place "
+    "that the service was started with: auditor serve --watch-root PLACE, or "
+    "PROJECT=PLACE."
 )
 
 
@@ -227,8 +232,11 @@ class WatchRoots:
         plain = _plain(named) or ""
         for root in self.allowed.get(project, ()) if plain else ():
             if plain == root or plain.startswith(root.rstrip("/") + "/"):
-                return _place(root, plain)
-        raise ScheduleError(f"{named[:200]!r} may not be watched here", cure=CURE)
+                if plain.startswith(S3):
+                    return WatchedBucket(plain)
+                below = PurePosixPath(plain).relative_to(root).parts
+                return WatchedFolder(Path(root), below)
+        raise ScheduleError(f"{named[:200]!r} is not an allowed place to watch", cure=CURE)
 
 
 def parse_watch_roots(texts: Iterable[str], home: Path, blobs: str | None = None) -> WatchRoots:
@@ -244,26 +252,25 @@ def parse_watch_roots(texts: Iterable[str], home: Path, blobs: str | None = None
         named = bool(equals) and "/" not in before
         project, root = (before, _plain(after)) if named else (PROJECT, _plain(text))
         if root is None or not project:
-            raise UsageError(f"{text!r} is no place to watch", cure=CURE)
+            raise UsageError(f"{text!r} is not a place to watch", cure=CURE)
         for own in (str(home), *([] if blobs is None else [blobs])):
             if _overlap(root, own):
                 raise UsageError(
-                    f"{root} has to do with {own}, where the service's own files lie",
-                    cure="Let batches come in a place apart.",
+                    f"{root} overlaps with {own}, the folder of the service's own files",
+                    cure="Use a separate folder for batches.",
                 )
         found[project] = (*found.get(project, ()), root)
-    _refuse_shared(found)
-    return WatchRoots(found)
-
-
-def _refuse_shared(found: Mapping[str, tuple[str, ...]]) -> None:
-    for (project, roots), (other, theirs) in combinations(found.items(), 2):
+    for (shared_project, roots), (other, theirs) in combinations(found.items(), 2):
         shared = [(one, two) for one in roots for two in theirs if _overlap(one, two)]
         for one, two in shared:
             raise UsageError(
-                f"{one} of the project {project} and {two} of {other} lie in one another",
-                cure="Give each project a place apart: what lies there is that project's alone.",
+                f"{one} of project {shared_project} and {two} of {other} overlap",
+                cure=(
+                    "Give each project a separate place, because its files belong "
+                    "only to that project."
+                ),
             )
+    return WatchRoots(found)
 
 
 def _overlap(root: str, own: str) -> bool:
@@ -290,10 +297,3 @@ def _plain(named: str) -> str | None:
     if not path.is_absolute() or named.startswith("//") or ".." in path.parts:
         return None
     return str(path)
-
-
-def _place(root: str, plain: str) -> WatchedPlace:
-    if plain.startswith(S3):
-        return WatchedBucket(plain)
-    below = PurePosixPath(plain).relative_to(root).parts
-    return WatchedFolder(Path(root), below)

@@ -30,11 +30,10 @@ from auditor.service.projects import create_admin_key, ensure_project, is_key_fi
 from auditor.service.rate_limits import RateLimiter
 from auditor.service.schedules.context import ScheduleContext
 from auditor.service.schedules.watched_places import WatchRoots
-from auditor.service.server.options import ServiceOptions
-from auditor.service.server.work_wrappers import build_lease_service
+from auditor.service.server.options import ServiceOptions, build_lease_service
 from auditor.service.store.agents import SightingStore
 from auditor.service.store.schedules import ArrivalStore, RunStore, ScheduleStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.store.trends import TrendStore
 from auditor.service.store.webhooks import DeliveryStore, WebhookStore
 from auditor.service.uploads import UploadStore
@@ -133,8 +132,8 @@ def build_approval_context(
 PROJECT = "default"
 PACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NO_PACK = (
-    "GET /v1/policies lists the packs. A policy of your own goes by its digest: GET /v1/models "
-    "names it for each model that was audited by it."
+    "List the packs with GET /v1/policies. Name your own policies by digest; GET "
+    "/v1/models shows the digest for each model that was audited under it."
 )
 
 
@@ -155,7 +154,17 @@ def assemble_service(
         build_lease_service(kept, choices),
     )
     desk = replace(_desk(kept, engine, choices, packs), agents=hold.live)
-    gatekeeper, intake = _gatekeeper(people, packs), _intake(kept, choices)
+    gatekeeper, intake = (
+        GateService(
+            kept=people.kept,
+            people=people,
+            pack=packs.named,
+            policy=people.policy,
+            verifier=people.verifier,
+            clock=utc_now,
+        ),
+        UploadStore(kept.store.blobs, kept, utc_now, choices.most, choices.rations.stored),
+    )
     service = ServiceContext(
         store=place.store,
         kept=kept,
@@ -184,21 +193,6 @@ def _entered(service: ServiceContext, choices: ServiceOptions) -> ServiceContext
         rationing=RateLimiter(choices.rations),
         spans=choices.spans,
         tokens=None if choices.oidc is None else load_token_verifier(choices.oidc),
-    )
-
-
-def _intake(kept: ServiceStore, choices: ServiceOptions) -> UploadStore:
-    return UploadStore(kept.store.blobs, kept, utc_now, choices.most, choices.rations.stored)
-
-
-def _gatekeeper(people: ApprovalContext, packs: "PolicyPackCatalogue") -> GateService:
-    return GateService(
-        kept=people.kept,
-        people=people,
-        pack=packs.named,
-        policy=people.policy,
-        verifier=people.verifier,
-        clock=utc_now,
     )
 
 
@@ -232,7 +226,7 @@ class PolicyPackCatalogue:
     def named(self, name: str) -> Policy:
         """Return a pack. Raises ``NotFoundError``; no other file is ever looked for."""
         if not PACK.fullmatch(name) or not (self.folder / f"{name}.yaml").is_file():
-            raise NotFoundError(f"no pack is called {name[:80]!r}", cure=NO_PACK)
+            raise NotFoundError(f"there is no pack {name[:80]!r}", cure=NO_PACK)
         return _pack(self.folder, name)
 
     def read(self, raw: bytes, source: str) -> Policy:

@@ -1,4 +1,4 @@
-"""Connections that are not held for ever by who neither asks nor listens."""
+"""Limits on idle and slow HTTP connections."""
 
 import asyncio
 

@@ -1,21 +1,22 @@
-"""What whoever starts a service decides, and where its processes meet."""
+"""Options of a service at its start: addresses, limits, and how its processes connect."""
 
 import hashlib
 import socket
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+from auditor._resources import code_digest
+from auditor._time import utc_now
 from auditor.domain.targets import TargetSpec
-from auditor.errors import TargetError, UsageError
-from auditor.service.domain.access import ServiceLimits
+from auditor.errors import TargetError
+from auditor.service.domain.access import MOST_UPLOAD_BYTES, ServiceLimits
+from auditor.service.domain.leases import LeaseTerms
 from auditor.service.jobs.durable import EngineConfig
-from auditor.service.leases.terms import LeaseTerms
+from auditor.service.leases.terms import MOST_EVIDENCE, LeaseService
 from auditor.service.schedules.watched_places import WatchRoots
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.telemetry import SILENT, SpanTracer
-from auditor.service.uploads import MOST_BYTES
 from auditor.service.webhooks.deliver import WebhookRules
 from auditor.targets.config import parse_targets
 from auditor.targets.target_specs import NAMED
@@ -37,7 +38,7 @@ class ServiceOptions:
     """
 
     targets: Mapping[str, TargetSpec]
-    most: int = MOST_BYTES
+    most: int = MOST_UPLOAD_BYTES
     rations: ServiceLimits = field(default_factory=ServiceLimits)
     recipes: bool = False
     oidc: Path | None = None
@@ -48,59 +49,6 @@ class ServiceOptions:
     roots: WatchRoots = field(default_factory=WatchRoots)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BindAddress:
-    """Where a service listens, and how many seconds checks in hand have when it stops.
-
-    With ``tls``, a chain of certificates and its private key (PEM files), it speaks TLS. Who calls
-    by one of ``proxies``, which are addresses or networks, is whom that proxy names.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8400
-    drain: int = 30
-    tls: tuple[Path, Path] | None = None
-    proxies: tuple[str, ...] = ()
-
-    @property
-    def open(self) -> bool:
-        """Whether others than this machine can call; then something must put TLS before it."""
-        try:
-            return not ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host != "localhost"
-
-    def refuse_unusable(self) -> None:
-        """Raise ``UsageError`` where a proxy is no address, or TLS cannot be spoken."""
-        for proxy in self.proxies:
-            _refuse_no_network(proxy)
-        if self.tls is None:
-            return
-        chain, key = self.tls
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(chain, key, password=_nobody)
-        except (OSError, ValueError) as error:  # ssl's own errors are of the first kind
-            raise UsageError(
-                f"{chain} and {key} cannot be used for TLS: {error}",
-                cure="Name a chain in PEM form and its private key, which is not locked.",
-            ) from None
-
-
-def _refuse_no_network(text: str) -> None:
-    try:
-        ip_network(text)
-    except ValueError:
-        raise UsageError(
-            f"--proxy {text[:80]!r} is no address and no network",
-            cure="Write the address that the proxy calls from, as 10.0.0.7 or 10.0.0.0/24.",
-        ) from None
-
-
-def _nobody() -> str:
-    raise ValueError("the private key is locked")
-
-
 def read_service_targets(path: Path | None) -> Mapping[str, TargetSpec]:
     """Return the targets in a file, with those of the house. Raises ``TargetError``."""
     if path is None:
@@ -109,7 +57,7 @@ def read_service_targets(path: Path | None) -> Mapping[str, TargetSpec]:
         raw = path.read_bytes()
     except OSError as error:
         raise TargetError(
-            f"{path} cannot be read: {error.strerror}", cure="Name a file of targets."
+            f"{path} cannot be read: {error.strerror}", cure="Name a targets.yaml."
         ) from None
     return parse_targets(raw, path.name)
 
@@ -120,8 +68,20 @@ def refuse_unknown_target(known: Mapping[str, TargetSpec], targets: Sequence[str
     if strangers:
         raise TargetError(
             f"the service has no target {strangers[0]!r}",
-            cure=f"Name one of {', '.join(known)}, or its file with --targets.",
+            cure=f"Use one of {', '.join(known)}, or name a targets.yaml with --targets.",
         )
+
+
+def build_lease_service(kept: ServiceStore, choices: ServiceOptions) -> LeaseService:
+    """Return what leasing works on in a service of these choices."""
+    return LeaseService(
+        kept=kept,
+        clock=utc_now,
+        code=code_digest(),
+        targets={name: choices.targets[name] for name in choices.agents},
+        terms=choices.terms,
+        most=min(choices.most, MOST_EVIDENCE),
+    )
 
 
 def build_engine_config(

@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
-from typing import Protocol
 
 import uvicorn
 
@@ -18,16 +17,18 @@ from auditor.errors import UsageError
 from auditor.service.api.context import ServiceContext
 from auditor.service.api.errors import format_fault
 from auditor.service.approvals.rejudge import WaiverFollower
-from auditor.service.jobs.queue import JobEngine, dispatch_waiting, requeue_unfinished
+from auditor.service.jobs.durable import EngineClient
+from auditor.service.jobs.queue import dispatch_waiting, requeue_unfinished
 from auditor.service.schedules.batch_collector import BatchCollector
 from auditor.service.schedules.run import run_due_schedules
 from auditor.service.schedules.triggers import TriggerWatcher
 from auditor.service.server.assemble import TrendBackfill, assemble_service, create_first_admin
+from auditor.service.server.bind_address import BindAddress
 from auditor.service.server.connection_limits import BoundedProtocol
-from auditor.service.server.options import BindAddress, ServiceOptions
+from auditor.service.server.options import ServiceOptions, build_engine_config
 from auditor.service.server.stop_signals import watch_stop_signals
-from auditor.service.server.target_monitor import TargetMonitor
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.server.worker_process import WorkerOrder, WorkerProcess
+from auditor.service.store.submission_history import ServiceStore
 from auditor.service.web.site import build_site
 from auditor.service.webhooks.deliver import DeliveryWorker
 from auditor.workflows.workspace import Workspace
@@ -42,15 +43,14 @@ class PeriodicTask:
     act: Callable[[], None]
 
 
-def list_periodic_tasks(service: ServiceContext, looks: TargetMonitor) -> Sequence[PeriodicTask]:
-    """Return everything that a service does by itself, to look at its own targets once too."""
+def list_periodic_tasks(service: ServiceContext) -> Sequence[PeriodicTask]:
+    """Return everything that a service does by itself."""
     return (
         PeriodicTask("tending", 2.0, partial(dispatch_waiting, service.desk)),
         PeriodicTask("following", 5.0, WaiverFollower(service.people).follow),
         PeriodicTask("schedules", 2.0, partial(run_due_schedules, service.schedules)),
         PeriodicTask("watching", 30.0, TriggerWatcher(service.schedules).watch),
         PeriodicTask("gathering", 5.0, BatchCollector(service.schedules).gather),
-        PeriodicTask("sighting", 5.0, looks.look),
         PeriodicTask("trends", 5.0, TrendBackfill(service.store).note),
         PeriodicTask("hooks", 1.0, DeliveryWorker(service.hooks).deliver),
     )
@@ -90,43 +90,37 @@ STREAMS = 5
 """Seconds that calls in hand have to end once the service is told to stop."""
 
 
-class EngineLifecycle(JobEngine, Protocol):
-    """An engine that is started and stopped."""
-
-    def launch(self) -> None:
-        """Begin to work."""
-
-    def stop(self, drain_seconds: int) -> None:
-        """Take no more work, and wait so long for what is in hand."""
-
-
-def serve(  # noqa: PLR0913, PLR0917 -- where, by whom, and what it tells
-    place: Workspace,
-    engine: EngineLifecycle,
-    choices: ServiceOptions,
-    bind: BindAddress,
-    say: Say,
-    looks: TargetMonitor,
+def start_service(
+    place: Workspace, choices: ServiceOptions, bind: BindAddress, say: Say, *, work: bool = True
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let calls and checks in hand come to their end.
 
-    A first start makes the project ``default`` and an admin's key. Raises ``UsageError`` where
-    the address cannot be had, and what the engine raises that does not start.
+    This process only answers: what is done for audits is done by a worker that it starts. With
+    ``work`` that carries out checks as well. A first start makes the project ``default`` and an
+    admin's key. Raises ``UsageError`` where the address cannot be had, ``EngineError`` where the
+    engine does not start, and ``MissingExtraError`` where a part is not installed.
     """
     bind.refuse_unusable()
+    targets = tuple(it for it in choices.targets if it not in choices.agents) if work else ()
+    engine = EngineClient(build_engine_config(place.settings, "serve", targets, control=True))
+    worker = WorkerProcess(place, WorkerOrder.of(place, choices, targets, bind.drain))
     with ExitStack() as stack:
+        stack.callback(choices.spans.close)
         stop = stack.enter_context(watch_stop_signals())
-        service = assemble_service(place, engine, choices, say, stop.is_set)
         first = create_first_admin(ServiceStore(place.store), place.settings.home)
         if first is not None:
             say({"event": "admin_key", "path": str(first)})
-        service.intake.forget(time.time())
         listening = stack.enter_context(_socket(bind))
-        engine.launch()
-        stack.callback(engine.stop, bind.drain)
+        stack.callback(worker.stop)
+        worker.launch()
+        service = assemble_service(place, engine, choices, say, stop.is_set)
+        service.intake.forget(time.time())
+        worker.await_work()
+        stack.callback(engine.close)
+        engine.connect()
         requeue_unfinished(service.desk)
         told = partial(_told, say)
-        stack.enter_context(run_periodic_tasks(list_periodic_tasks(service, looks), stop, told))
+        stack.enter_context(run_periodic_tasks(list_periodic_tasks(service), stop, told))
         _run(service, listening, bind, stop, say)
 
 
@@ -196,8 +190,8 @@ def _socket(bind: BindAddress) -> Iterator[socket.socket]:
         listening = socket.create_server((bind.host, bind.port), family=family, backlog=CALLS)
     except OSError as error:
         raise UsageError(
-            f"{bind.host}:{bind.port} cannot be listened on: {error.strerror or error}",
-            cure="Name another --host or --port, or stop what listens there.",
+            f"the service cannot listen on {bind.host}:{bind.port}: {error.strerror or error}",
+            cure="Choose another --host or --port, or stop the program that uses this port.",
         ) from None
     with listening:
         yield listening

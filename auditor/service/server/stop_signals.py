@@ -1,4 +1,4 @@
-"""Told to stop: by SIGTERM, or from the terminal."""
+"""Stop signals: SIGTERM, or an interrupt from the terminal."""
 
 import signal
 import threading

@@ -18,8 +18,7 @@ from auditor.service.domain.agents import (
     select_identity_facts,
 )
 from auditor.service.domain.submissions import ShardKey, SubmissionEventKind, SubmissionFailure
-from auditor.service.store import access, submissions
-from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store import projects, submission_history
 from auditor.service.store.tables import (
     AgentEvidenceRow,
     AgentFailureRow,
@@ -38,6 +37,7 @@ from auditor.service.store.tables import (
     UploadRow,
 )
 from auditor.store.record_store import RecordStore
+from auditor.store.sql import insert_if_absent
 
 RECENT = 5
 """How many leases of one agent are looked through: it has one at a time."""
@@ -129,7 +129,7 @@ class LeaseStore:
             columns = {"offer": lease.offer.id, "agent": lease.agent, "until": lease.until}
             new = insert_if_absent(session, row, **columns, at=at)
             if new:
-                submissions.append_event(
+                submission_history.append_event(
                     session, lease.offer.key.submission, SubmissionEventKind.CHECK_STARTED, said, at
                 )
             return new
@@ -188,7 +188,7 @@ class LeaseStore:
         """
         key, (digest, bundle) = lease.offer.key, signed
         with self.store.transaction() as session:
-            _, new = submissions.keep_result(session, key, body, at, said)
+            _, new = submission_history.keep_result(session, key, body, at, said)
             if not new:
                 kept = session.get(AgentResultRow, lease.offer.id)
                 return kept is not None and kept.digest == digest
@@ -288,7 +288,7 @@ class AgentStore:
         """Keep what an agent says of itself when it starts."""
         row = AgentHelloRow
         with self.store.transaction() as session:
-            _lock(session, agent)
+            session.scalar(select(AgentRow.id).where(AgentRow.id == agent).with_for_update())
             last = select(func.coalesce(func.max(row.number), 0)).where(row.agent == agent)
             targets: list[Json] = list(hello.targets)
             session.add(
@@ -356,7 +356,7 @@ class AgentStore:
 def keep_agent(session: Session, agent: Agent, key: ApiKey) -> bool:
     """Keep an agent and the key that it calls with, unless there is one of the key's id."""
     targets: list[Json] = list(agent.targets)
-    return access.keep_key(session, key) and insert_if_absent(
+    return projects.keep_key(session, key) and insert_if_absent(
         session,
         AgentRow,
         id=agent.id,
@@ -366,10 +366,6 @@ def keep_agent(session: Session, agent: Agent, key: ApiKey) -> bool:
         public_key=agent.public_key,
         enrolled=agent.enrolled,
     )
-
-
-def _lock(session: Session, agent: str) -> None:
-    session.scalar(select(AgentRow.id).where(AgentRow.id == agent).with_for_update())
 
 
 def _agent(row: AgentRow) -> Agent:
@@ -477,6 +473,6 @@ def refuse_other_blobs(store: RecordStore) -> None:
         digests = session.scalars(newest).all()
     if digests and not any(store.blobs.has(digest) for digest in digests):
         raise StoreError(
-            "none of the uploads that the database names is among the blobs here",
-            cure="Set AUDITOR_BLOBS_URL, or AUDITOR_HOME, as the service has it.",
+            "none of the uploads in the database is in this blob store",
+            cure="Set AUDITOR_BLOBS_URL, or AUDITOR_HOME, to the value of the service.",
         )

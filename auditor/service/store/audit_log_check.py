@@ -1,4 +1,4 @@
-"""Holds the rows of what callers did against the leaves of the ledger, both ways."""
+"""Checks audit log rows against the leaves of the ledger, in both directions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -7,10 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auditor.errors import RecordError
-from auditor.service.store.access import build_action_event, read_audit_log_entry
+from auditor.service.store.projects import build_action_event, read_audit_log_entry
 from auditor.service.store.tables import AuditLogRow
 from auditor.store.ledger_audit import RowAudit
-from auditor.store.ledger_audit_tree import LeafEvent
+from auditor.store.merkle_tree_audit import LeafEvent
 from auditor.trust.ledger.events import LedgerEventType
 
 

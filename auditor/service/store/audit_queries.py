@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from auditor.domain.budgets import Budget
+from auditor.domain.digests import Digest
 from auditor.domain.json import JsonPart, parse_json
 from auditor.domain.record_scope import RecordScope
 from auditor.errors import UsageError
@@ -21,8 +22,8 @@ from auditor.service.domain.submissions import (
     SubmissionFailure,
     SubmissionState,
 )
+from auditor.service.store.submission_history import ServiceStore, read_event_row, read_failure
 from auditor.service.store.submission_rows import read_submission
-from auditor.service.store.submissions import ServiceStore, read_event_row, read_failure
 from auditor.service.store.tables import (
     ATTEMPT,
     AttemptRow,
@@ -46,7 +47,8 @@ class AuditSummary:
     """An audit as lists show it; ``version`` and verdicts are known once it has a record: that of
     ``record``, which it came to first, and the last one, should it have been judged again.
 
-    ``scope`` is what that record speaks for, ``failure`` why there is none where the audit failed.
+    ``scope`` is what that record speaks for, ``last`` the last one and ``by_exception`` whether
+    that one passes by waivers, ``failure`` why there is none where the audit failed.
     Of what was asked no more is read than this, and it is not held against its digest, as a
     submission is that somebody works on.
     """
@@ -71,6 +73,8 @@ class AuditSummary:
     verdict: str | None
     failure: SubmissionFailure | None
     scope: RecordScope | None = None
+    last: str | None = None
+    by_exception: bool = False
 
     @property
     def problem(self) -> str:
@@ -102,12 +106,20 @@ class AuditListQueries:
         Raises ``UsageError`` for a cursor that is none.
         """
         with self.kept.store.reading() as session:
-            asked = _lines().where(*_conditions(sought))
+            row = SubmissionStateRow
+            asked = _lines().where(
+                *[
+                    row.project == sought.project,
+                    *([] if sought.model is None else [row.model == sought.model]),
+                    *([] if sought.verdict is None else [_verdict() == sought.verdict]),
+                    *([row.state.in_([it.value for it in sought.states])] if sought.states else []),
+                ]
+            )
             if sought.cursor:
                 last = session.get(SubmissionRow, sought.cursor)
                 if last is None or last.project != sought.project:
                     raise UsageError(
-                        f"{sought.cursor[:80]!r} is no cursor of this list", cure="Begin anew."
+                        f"{sought.cursor[:80]!r} is not a cursor of this list", cure="Begin anew."
                     )
                 place = tuple_(SubmissionStateRow.submitted, SubmissionStateRow.submission)
                 asked = asked.where(place < (last.submitted, last.id))
@@ -128,7 +140,10 @@ class AuditListQueries:
         ended = (
             select(SubmissionRow.id, place)
             .join(OutcomeRow, OutcomeRow.submission == SubmissionRow.id)
-            .where(SubmissionRow.project == project, _not_cancelled())
+            .where(
+                SubmissionRow.project == project,
+                or_(OutcomeRow.record_digest.is_not(None), OutcomeRow.error.is_not(None)),
+            )
             .subquery()
         )
         newest = select(ended.c.id).where(ended.c.place == 1)
@@ -184,8 +199,12 @@ class AuditListQueries:
         lines = [_line(row) for row in rows]
         named = [it.record for it in lines if it.record is not None]
         scopes = self.kept.store.scopes.of(session, named)
+        waived = self.kept.exceptions.of(session, [it.last for it in lines if it.last is not None])
         return tuple(
-            it if it.record is None else replace(it, scope=scopes[it.record][WHOLE]) for it in lines
+            it
+            if it.record is None
+            else replace(it, scope=scopes[it.record][WHOLE], by_exception=it.last in waived)
+            for it in lines
         )
 
 
@@ -203,6 +222,7 @@ def _lines() -> Rows:
             RecordRow.model_version,
             RecordRow.verdict,
             _verdict(),
+            _last(RecordRow.digest),
             OutcomeRow.error,
         )
         .join(SubmissionStateRow, SubmissionStateRow.submission == SubmissionRow.id)
@@ -214,9 +234,14 @@ def _lines() -> Rows:
 
 def _verdict() -> ColumnElement[str | None]:
     """Return the verdict of an audit's last record: it may have been judged again with waivers."""
+    return _last(RecordRow.verdict)
+
+
+def _last(column: InstrumentedAttribute[str]) -> ColumnElement[str | None]:
+    """Return a column of an audit's last record."""
     again, record = RejudgementRow, aliased(RecordRow)
     last = (
-        select(record.verdict)
+        select(getattr(record, column.key))
         .join(again, again.record_digest == record.digest)
         .where(again.submission == SubmissionRow.id)
         .order_by(again.number.desc())
@@ -224,30 +249,16 @@ def _verdict() -> ColumnElement[str | None]:
         .correlate(SubmissionRow)
         .scalar_subquery()
     )
-    return func.coalesce(last, RecordRow.verdict)
+    return func.coalesce(last, column)
 
 
 def _newest_first(asked: Rows) -> Rows:
     return asked.order_by(SubmissionStateRow.submitted.desc(), SubmissionStateRow.submission.desc())
 
 
-def _conditions(sought: AuditQuery) -> list[ColumnElement[bool]]:
-    row = SubmissionStateRow
-    return [
-        row.project == sought.project,
-        *([] if sought.model is None else [row.model == sought.model]),
-        *([] if sought.verdict is None else [_verdict() == sought.verdict]),
-        *([row.state.in_([it.value for it in sought.states])] if sought.states else []),
-    ]
-
-
-def _not_cancelled() -> ColumnElement[bool]:
-    return or_(OutcomeRow.record_digest.is_not(None), OutcomeRow.error.is_not(None))
-
-
 def _line(row: Sequence[Any]) -> AuditSummary:
     (name, project, model, body, state, submitted, ended, record, version, first, verdict,
-     error) = row  # fmt: skip
+     last, error) = row  # fmt: skip
     part = JsonPart(parse_json(body.encode()), "submission")
     return AuditSummary(
         id=name,
@@ -258,7 +269,7 @@ def _line(row: Sequence[Any]) -> AuditSummary:
         audit_file=part.get("audit_file", str),
         policy=part.get("policy", str),
         targets=part.texts("targets"),
-        budget=None if part.value.get("budget") is None else part.choice("budget", Budget),
+        budget=part.maybe("budget", Budget),
         only=part.texts("only") if "only" in part.value else (),
         sealed=part.maybe("sealed", bool) or False,
         state=SubmissionState(state),
@@ -269,6 +280,7 @@ def _line(row: Sequence[Any]) -> AuditSummary:
         first_verdict=first,
         verdict=verdict,
         failure=read_failure(error),
+        last=last,
     )
 
 
@@ -385,7 +397,7 @@ def find_artifacts_with_file(kept: ServiceStore, project: str, file: str) -> tup
     """
     if not kept.has_upload(project, file):
         return ()
-    bare = file.removeprefix("sha256:")
+    bare = Digest(file).hex
     asked = (
         select(RequestRow.body)
         .join(RecordRow, RecordRow.request_digest == RequestRow.digest)
@@ -431,7 +443,7 @@ def _asked(sought: RecordQuery) -> "Select[str, str, str | None, str]":
 class LatestRecord:
     """A record that an audit of the project came to: what it is of, and on which target.
 
-    ``scope`` is what it speaks for there.
+    ``scope`` is what it speaks for there, ``by_exception`` whether it passes by waivers.
     """
 
     submission: str
@@ -444,6 +456,7 @@ class LatestRecord:
     finished: str
     artifact: str | None = None
     scope: RecordScope = RecordScope.ARTIFACT
+    by_exception: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -488,6 +501,11 @@ class LatestRecordQueries:
         with self.kept.store.reading() as session:
             return {row.digest: row.body for row in session.execute(asked)}
 
+    def exceptions(self, records: Collection[str]) -> frozenset[str]:
+        """Return those of some records, by digest, that pass by exception."""
+        with self.kept.store.reading() as session:
+            return self.kept.exceptions.of(session, records)
+
     def of_model(self, project: str, model: str, limit: int) -> tuple[LatestRecord, ...]:
         """Return a model's records on each target, the newest first."""
         asked = _told(RecordRow.digest.label("same")).where(
@@ -502,8 +520,13 @@ class LatestRecordQueries:
 
     def _scoped(self, session: Session, rows: Sequence[Sequence[Any]]) -> tuple[LatestRecord, ...]:
         found = [LatestRecord(*row) for row in rows]
-        scopes = self.kept.store.scopes.of(session, [it.record for it in found])
-        return tuple(replace(it, scope=scopes[it.record][it.target]) for it in found)
+        digests = [it.record for it in found]
+        scopes = self.kept.store.scopes.of(session, digests)
+        waived = self.kept.exceptions.of(session, digests)
+        return tuple(
+            replace(it, scope=scopes[it.record][it.target], by_exception=it.record in waived)
+            for it in found
+        )
 
 
 def _told(place: ColumnElement[Any]) -> Select[Any]:

@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, Select, bindparam, func, literal, select, 
 from sqlalchemy.orm import Session
 
 from auditor.domain.findings import Verdict
-from auditor.domain.json import JsonPart, encode_canonical, parse_json
+from auditor.domain.json import JsonPart, encode_canonical, parse_json, read_fields
 from auditor.errors import StoreError
 from auditor.service.domain.access import AuditLogEntry
 from auditor.service.domain.people import (
@@ -18,9 +18,8 @@ from auditor.service.domain.people import (
     RejudgedRecord,
     SignedDecision,
 )
-from auditor.service.store.access import log_change
 from auditor.service.store.audit_queries import NEWEST
-from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store.projects import log_change
 from auditor.service.store.tables import (
     DecisionRow,
     LabelsRow,
@@ -31,6 +30,7 @@ from auditor.service.store.tables import (
     SubmissionRow,
 )
 from auditor.store.record_store import RecordStore
+from auditor.store.sql import insert_if_absent
 from auditor.store.tables import RecordRow
 
 
@@ -115,7 +115,7 @@ class PeopleStore:
             row = session.get(DecisionRow, (project, digest))
             if row is None or row.kind != kind:
                 return None
-            return read_decision(row, _key_of(session, row.person))
+            return read_decision(row, session.get_one(PersonRow, row.person).key)
 
     def decisions(self, project: str, sought: DecisionQuery) -> tuple[SignedDecision, ...]:
         """Return decisions, the newest first."""
@@ -206,10 +206,6 @@ def keep_decision(session: Session, decision: SignedDecision) -> bool:
     return True
 
 
-def _key_of(session: Session, person: str) -> str:
-    return session.get_one(PersonRow, person).key
-
-
 def _person(row: PersonRow, end: PersonEndRow | None) -> Person:
     return Person(
         id=row.id,
@@ -243,15 +239,8 @@ def read_decision(row: DecisionRow, key: str) -> SignedDecision:
 
 def _labelled(row: LabelsRow) -> BlindLabels:
     part = JsonPart(parse_json(row.body.encode()), "labels")
-    return BlindLabels(
-        record=row.record,
-        person=row.person,
-        labels={name: str(text) for name, text in part.mapping("labels").items()},
-        truth=part.get("truth", int),
-        model=part.get("model", int),
-        at=row.at,
-        by=row.by,
-    )
+    about = {"record": row.record, "person": row.person, "at": row.at, "by": row.by}
+    return read_fields(BlindLabels, part, **about)
 
 
 Rows: TypeAlias = "Select[*tuple[Any, ...]]"
@@ -316,7 +305,7 @@ class RejudgementStore:
             key = {"submission": submission, "number": number}
             if not insert_if_absent(session, row, **key, record_digest=record, files=files, at=at):
                 raise StoreError(
-                    f"{submission} is being judged again by somebody else", cure="Send it again."
+                    f"{submission} is already being judged again", cure="Send it again."
                 )
             return _of(session, submission)[-1]
 

@@ -22,13 +22,12 @@ from auditor.service.domain.schedules import (
     ScheduledRun,
     ScheduledRunResult,
     ScheduleState,
-    ScheduleTrigger,
     SkipReason,
     WatchedFile,
 )
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.domain.webhooks import WebhookEvent
-from auditor.service.store.access import log_change, require_project
-from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store.projects import log_change, require_project
 from auditor.service.store.tables import (
     ArrivalRow,
     OutcomeRow,
@@ -42,6 +41,7 @@ from auditor.service.store.tables import (
 )
 from auditor.service.store.webhook_outbox import queue_webhook_messages
 from auditor.store.record_store import RecordStore
+from auditor.store.sql import insert_if_absent
 
 Found: TypeAlias = "Select[ScheduleRunRow, ScheduleRunStartRow, ScheduleRunEndRow]"
 
@@ -68,8 +68,8 @@ def build_run_cursor_condition(session: Session, schedule: str, cursor: str) -> 
     last = session.get(row, cursor)
     if last is None or last.schedule != schedule:
         raise UsageError(
-            f"{cursor[:80]!r} is no cursor of this list",
-            cure="Give the cursor that the last page ended with, or none to begin.",
+            f"{cursor[:80]!r} is not a cursor of this list",
+            cure="Use the `next` value of the last page, or no cursor for the first page.",
         )
     return or_(row.at < last.at, and_(row.at == last.at, row.id < last.id))
 
@@ -173,9 +173,23 @@ class ScheduleStore:
             here = open_now.where(ScheduleRow.project == schedule.project)
             if (session.scalar(here.where(_state() != ScheduleState.ENDED.value)) or 0) >= MOST:
                 raise StateConflictError(
-                    f"the project has {MOST} schedules already", cure="End one that is not needed."
+                    f"the project already has {MOST} schedules, which is the limit",
+                    cure="End a schedule that you do not need.",
                 )
-            session.add(_row(schedule))
+            session.add(
+                ScheduleRow(
+                    id=schedule.id,
+                    project=schedule.project,
+                    maker=schedule.maker,
+                    name=schedule.name,
+                    model=schedule.model,
+                    asked=encode_canonical(dict(schedule.asked)).decode(),
+                    cron=schedule.cron,
+                    triggers=encode_canonical([item.value for item in schedule.triggers]).decode(),
+                    batch_path=schedule.batch_path,
+                    created=schedule.created,
+                )
+            )
             if schedule.watch is not None:
                 session.flush()
                 session.add(WatchRow(schedule=schedule.id, place=schedule.watch))
@@ -201,7 +215,17 @@ class ScheduleStore:
         asked = _asked().where(row.project == project)
         with self.store.reading() as session:
             if cursor:
-                asked = asked.where(_after(session, project, cursor))
+                last = session.get(row, cursor)
+                if last is None or last.project != project:
+                    raise UsageError(
+                        f"{cursor[:80]!r} is not a cursor of this list",
+                        cure=(
+                            "Use the `next` value of the last page, or no cursor for "
+                            "the first page."
+                        ),
+                    )
+                same = and_(row.created == last.created, row.id < last.id)
+                asked = asked.where(or_(row.created < last.created, same))
             ordered = asked.order_by(row.created.desc(), row.id.desc()).limit(limit + 1)
             found = tuple(_read(item) for item in session.execute(ordered))
         return found[:limit], found[limit - 1].id if len(found) > limit else ""
@@ -241,7 +265,9 @@ class ScheduleStore:
             if now == state.value:
                 return False
             if now == ScheduleState.ENDED.value:
-                raise StateConflictError(f"{schedule.id} has ended", cure="Make another schedule.")
+                raise StateConflictError(
+                    f"{schedule.id} has ended", cure="Create another schedule."
+                )
             change = ScheduleChangeRow
             last = select(func.coalesce(func.max(change.number), 0))
             number = int(session.scalar(last.where(change.schedule == schedule.id)) or 0) + 1
@@ -251,21 +277,6 @@ class ScheduleStore:
             )  # fmt: skip
             record_present_files(session, schedule.id, there if new else (), at)
             return log_change(work, act, changed=new)
-
-
-def _row(schedule: Schedule) -> ScheduleRow:
-    return ScheduleRow(
-        id=schedule.id,
-        project=schedule.project,
-        maker=schedule.maker,
-        name=schedule.name,
-        model=schedule.model,
-        asked=encode_canonical(dict(schedule.asked)).decode(),
-        cron=schedule.cron,
-        triggers=encode_canonical([item.value for item in schedule.triggers]).decode(),
-        batch_path=schedule.batch_path,
-        created=schedule.created,
-    )
 
 
 def _last(column: ColumnElement[str]) -> ColumnElement[str]:
@@ -284,18 +295,6 @@ def _asked() -> "Select[ScheduleRow, str, str, str | None]":
     row, watch = ScheduleRow, WatchRow
     asked = select(row, _state(), _last(ScheduleChangeRow.__table__.c.at), watch.place)
     return asked.outerjoin(watch, watch.schedule == row.id)
-
-
-def _after(session: Session, project: str, cursor: str) -> ColumnElement[bool]:
-    row = ScheduleRow
-    last = session.get(row, cursor)
-    if last is None or last.project != project:
-        raise UsageError(
-            f"{cursor[:80]!r} is no cursor of this list",
-            cure="Give the cursor that the last page ended with, or none to begin.",
-        )
-    same = and_(row.created == last.created, row.id < last.id)
-    return or_(row.created < last.created, same)
 
 
 def read_schedule(row: ScheduleRow, *, whole: bool = True) -> Schedule:

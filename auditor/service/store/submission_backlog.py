@@ -1,4 +1,4 @@
-"""Submissions that have not ended, and how many there are, whoever handed them in."""
+"""Submissions of all projects that have not ended, and their number."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Submissions in the store, each once however often it is sent."""
+"""Rows of submissions, each stored once however often it is sent."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -6,9 +6,9 @@ from sqlalchemy.orm import Session
 from auditor.domain.json import encode_canonical, parse_json
 from auditor.errors import ConflictError, StoreError
 from auditor.service.domain.submissions import Submission, SubmissionState
-from auditor.service.store.access import require_project
-from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store.projects import require_project
 from auditor.service.store.tables import SubmissionRow
+from auditor.store.sql import insert_if_absent
 
 STATES = tuple(state.value for state in SubmissionState)
 
@@ -32,26 +32,23 @@ def keep_submission(
         body=encode_canonical(submission.to_json()).decode(),
         submitted=submission.submitted,
     )
-    row = _there(session, submission, idempotency_key)
+    if idempotency_key is None:
+        row = session.get(SubmissionRow, submission.id)
+    else:
+        row = find_submission_by_key(session, submission.project, idempotency_key)
     if row is None or row.body_digest != submission.asked:
         raise ConflictError(
             f"the idempotency key {(idempotency_key or submission.id)[:80]!r} was used for another "
             "submission before",
-            cure="Use a fresh key for what is new, and the same key only to send the same again.",
+            cure="Use a new key for a new request, and the same key only to repeat a request.",
         )
-    return read_submission(row), new
+    return (submission if new else read_submission(row)), new
 
 
 def find_submission(session: Session, project: str | None, name: str) -> Submission | None:
     """Return a submission of a project, or, for ``None``, of any."""
     row = session.get(SubmissionRow, name)
     return None if row is None or project not in {None, row.project} else read_submission(row)
-
-
-def _there(session: Session, submission: Submission, key: str | None) -> SubmissionRow | None:
-    if key is None:
-        return session.get(SubmissionRow, submission.id)
-    return find_submission_by_key(session, submission.project, key)
 
 
 def find_submission_by_key(session: Session, project: str, key: str) -> SubmissionRow | None:
@@ -65,7 +62,7 @@ def read_submission(row: SubmissionRow) -> Submission:
     submission = Submission.from_json(parse_json(row.body.encode()))
     if submission.asked != row.body_digest or submission.id != row.id:
         raise StoreError(
-            f"the submission {row.id} is damaged: its body has another digest",
+            f"submission {row.id} is damaged: its body has another digest",
             cure="Restore the database from a copy.",
         )
     return submission

@@ -6,16 +6,14 @@ The rows of a record are written once.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Subquery, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, func, or_, select
 
-from auditor.domain.findings import Verdict
+from auditor.domain.findings import Finding, Verdict
 from auditor.domain.json import encode_canonical
 from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.errors import UsageError
-from auditor.service.store.inserts import insert_if_absent
 from auditor.service.store.tables import (
     OutcomeRow,
     SubmissionRow,
@@ -25,6 +23,7 @@ from auditor.service.store.tables import (
 )
 from auditor.store.record_scope_cache import Scopes
 from auditor.store.record_store import RecordStore
+from auditor.store.sql import insert_if_absent
 from auditor.store.tables import RecordRow
 
 
@@ -62,7 +61,24 @@ class TrendPointStore:
         )
         with self.store.reading() as session:
             if sought.cursor:
-                asked = asked.where(_before(session, sought))
+                submission, _, number = str(sought.cursor).partition(".")
+                last = session.get(row, (submission, int(number))) if number.isdecimal() else None
+                if last is None or last.project != sought.project or last.model != sought.model:
+                    raise UsageError(
+                        f"{str(sought.cursor)[:80]!r} is not a cursor of this list",
+                        cure=(
+                            "Use the `next` value of the last page, or no cursor for "
+                            "the first page."
+                        ),
+                    )
+                same_time = and_(row.finished == last.finished, row.submission == last.submission)
+                asked = asked.where(
+                    or_(
+                        row.finished < last.finished,
+                        and_(row.finished == last.finished, row.submission < last.submission),
+                        and_(same_time, row.number < last.number),
+                    )
+                )
             ordered = asked.order_by(row.finished.desc(), row.submission.desc(), row.number.desc())
             found = tuple(session.scalars(ordered.limit(sought.limit + 1)))
             session.expunge_all()
@@ -97,23 +113,6 @@ def build_point_rows(submission: str, project: str, record: AuditRecord) -> Iter
             record=record.digest,
             finished=record.finished,
         )
-
-
-def _before(session: Session, sought: TrendQuery) -> ColumnElement[bool]:
-    row = TrendPointRow
-    submission, _, number = str(sought.cursor).partition(".")
-    last = session.get(row, (submission, int(number))) if number.isdecimal() else None
-    if last is None or last.project != sought.project or last.model != sought.model:
-        raise UsageError(
-            f"{str(sought.cursor)[:80]!r} is no cursor of this list",
-            cure="Give the cursor that the last page ended with, or none to begin.",
-        )
-    same_time = and_(row.finished == last.finished, row.submission == last.submission)
-    return or_(
-        row.finished < last.finished,
-        and_(row.finished == last.finished, row.submission < last.submission),
-        and_(same_time, row.number < last.number),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +204,21 @@ class TrendStore:
         A version is an artifact, under the name that its newest record calls it by; it is as new
         as the first audit of it.
         """
-        row, ranked = TrendVerdictRow, _ranked(project, models)
+        # The versions of models, each on its targets, with how new it is
+        version = TrendVersionRow
+        seen = (
+            select(
+                version,
+                func.min(version.first)
+                .over(partition_by=(version.model, version.artifact))
+                .label("since"),
+            )
+            .where(version.project == project, version.model.in_(models))
+            .subquery()
+        )
+        order = (seen.c.since.desc(), seen.c.artifact.desc())
+        newness = func.dense_rank().over(partition_by=seen.c.model, order_by=order)
+        row, ranked = TrendVerdictRow, select(seen, newness.label("newness")).subquery()
         last = (
             select(row.submission)
             .where(
@@ -226,30 +239,15 @@ class TrendStore:
             .order_by(row.model, newest.c.newness, row.target)
         )
         with self.store.reading() as session:
-            return tuple(_standing(item) for item in session.scalars(asked))
+            return tuple(
+                VersionStatus(**{name: getattr(item, name) for name in VersionStatus.__slots__})
+                for item in session.scalars(asked)
+            )
 
     def scopes(self, standings: Sequence[VersionStatus]) -> Mapping[str, Scopes]:
         """Return by record, and then by target, what standings speak for."""
         with self.store.reading() as session:
             return self.store.scopes.of(session, [it.record for it in standings])
-
-
-def _ranked(project: str, models: tuple[str, ...]) -> Subquery:
-    """Return the versions of models, each on its targets, with how new it is."""
-    version = TrendVersionRow
-    seen = (
-        select(
-            version,
-            func.min(version.first)
-            .over(partition_by=(version.model, version.artifact))
-            .label("since"),
-        )
-        .where(version.project == project, version.model.in_(models))
-        .subquery()
-    )
-    order = (seen.c.since.desc(), seen.c.artifact.desc())
-    newness = func.dense_rank().over(partition_by=seen.c.model, order_by=order)
-    return select(seen, newness.label("newness")).subquery()
 
 
 def list_version_statuses(submission: str, record: AuditRecord) -> Iterator[VersionStatus]:
@@ -271,13 +269,14 @@ def list_version_statuses(submission: str, record: AuditRecord) -> Iterator[Vers
 
 def find_target_verdict(record: AuditRecord, target: str) -> Verdict:
     """Return the verdict of a record on one target; what is said of no target counts there too."""
-    names = {it.name for it in record.request.targets}
     return Verdict.of(
         item.outcome
         for item in record.findings
-        if item.effect is RuleEffect.DENY and (item.target == target or item.target not in names)
+        if item.effect is RuleEffect.DENY and concerns_target(record, item, target)
     )
 
 
-def _standing(row: TrendVerdictRow) -> VersionStatus:
-    return VersionStatus(**{name: getattr(row, name) for name in VersionStatus.__slots__})
+def concerns_target(record: AuditRecord, finding: Finding, target: str) -> bool:
+    """Whether a finding counts on a target: it is of that one, or of no target at all."""
+    names = (it.name for it in record.request.targets)
+    return finding.target == target or finding.target not in names

@@ -1,4 +1,4 @@
-"""Queues messages for web hooks, in the very transaction in which what they tell of happens."""
+"""Webhook outbox: queues messages in the transaction of the change that they report."""
 
 import hashlib
 
@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from auditor.domain.json import parse_json
 from auditor.service.domain.webhooks import DeliveryOutcome, WebhookEvent
-from auditor.service.store.inserts import insert_if_absent
 from auditor.service.store.tables import HookAttemptRow, HookDeliveryRow, HookEndRow, HookRow
+from auditor.store.sql import insert_if_absent
 
 
 def queue_webhook_messages(

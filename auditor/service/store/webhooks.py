@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy import Row, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from auditor._time import format_time, parse_time
@@ -19,8 +19,7 @@ from auditor.service.domain.webhooks import (
     WebhookEvent,
     WebhookSubscription,
 )
-from auditor.service.store.access import log_change, require_project
-from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store.projects import log_change, require_project
 from auditor.service.store.tables import (
     HookAttemptRow,
     HookClaimRow,
@@ -29,6 +28,7 @@ from auditor.service.store.tables import (
     HookRow,
 )
 from auditor.store.record_store import RecordStore
+from auditor.store.sql import insert_if_absent
 
 MOST = 20
 """A project has no more web hooks that have not ended."""
@@ -57,7 +57,8 @@ class WebhookStore:
             here = asked.where(row.project == hook.project, end.hook.is_(None))
             if (session.scalar(here) or 0) >= MOST:
                 raise StateConflictError(
-                    f"the project has {MOST} web hooks already", cure="End one that is not needed."
+                    f"the project already has {MOST} webhooks, which is the limit",
+                    cure="End a webhook that you do not need.",
                 )
             session.add(
                 row(
@@ -203,7 +204,18 @@ class DeliveryStore:
         asked = select(row).where(row.hook == hook)
         with self.store.transaction() as session:
             if cursor:
-                asked = asked.where(_after(session, hook, cursor))
+                last = session.get(row, cursor)
+                if last is None or last.hook != hook:
+                    raise UsageError(
+                        f"{cursor[:80]!r} is not a cursor of this list",
+                        cure=(
+                            "Use the `next` value of the last page, or no cursor for "
+                            "the first page."
+                        ),
+                    )
+                asked = asked.where(
+                    or_(row.at < last.at, and_(row.at == last.at, row.id < last.id))
+                )
             ordered = asked.order_by(row.at.desc(), row.id.desc()).limit(limit + 1)
             rows = tuple(session.scalars(ordered))
             found = _read(session, rows[:limit])
@@ -237,14 +249,3 @@ def _read(session: Session, rows: Sequence[HookDeliveryRow]) -> tuple[WebhookDel
         )
         for item in rows
     )
-
-
-def _after(session: Session, hook: str, cursor: str) -> ColumnElement[bool]:
-    row = HookDeliveryRow
-    last = session.get(row, cursor)
-    if last is None or last.hook != hook:
-        raise UsageError(
-            f"{cursor[:80]!r} is no cursor of this list",
-            cure="Give the cursor that the last page ended with, or none to begin.",
-        )
-    return or_(row.at < last.at, and_(row.at == last.at, row.id < last.id))

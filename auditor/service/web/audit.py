@@ -27,7 +27,7 @@ from auditor.service.web.decisions import (
     VerdictVisibility,
     build_approval_page_status,
 )
-from auditor.service.web.records import RecordFacts
+from auditor.service.web.record_facts import RecordFacts
 from auditor.service.web.site import WebContext
 
 
@@ -79,28 +79,21 @@ def fold_progress(
     lines: dict[tuple[str, str], CheckProgressRow] = {}
     for event in events:
         if event.kind == SubmissionState.RUNNING:
-            lines |= _planned(event.detail, checks, lines)
+            detail = event.detail
+            lines |= {
+                (target, check): CheckProgressRow(
+                    target, check, checks[check].title if check in checks else check
+                )
+                for target in _names(detail.get("targets"))
+                for check in _names(detail.get("checks"))
+                if (target, check) not in lines
+            }
             continue
         target, check = str(event.detail.get("target")), str(event.detail.get("check"))
         known = lines.get((target, check))
         if known is not None:
             lines[target, check] = _advanced(known, event)
     return AuditProgress(tuple(lines.values()))
-
-
-def _planned(
-    detail: Mapping[str, Json],
-    checks: Mapping[str, type[Check]],
-    known: Mapping[tuple[str, str], CheckProgressRow],
-) -> dict[tuple[str, str], CheckProgressRow]:
-    return {
-        (target, check): CheckProgressRow(
-            target, check, checks[check].title if check in checks else check
-        )
-        for target in _names(detail.get("targets"))
-        for check in _names(detail.get("checks"))
-        if (target, check) not in known
-    }
 
 
 def _advanced(line: CheckProgressRow, event: SubmissionEvent) -> CheckProgressRow:
@@ -115,16 +108,13 @@ def _advanced(line: CheckProgressRow, event: SubmissionEvent) -> CheckProgressRo
                 line, stage=CheckStage.RUNS, done=done, total=total, note=note, at=event.at
             )
         case SubmissionEventKind.CHECK_ENDED if detail.get("seen") is False:
-            return replace(line, stage=CheckStage.GAP, note=_why(detail), at=event.at)
+            reason = str(detail.get("reason"))
+            why = REASONS[GapReason(reason)] if reason in set(GapReason) else reason
+            return replace(line, stage=CheckStage.GAP, note=why, at=event.at)
         case SubmissionEventKind.CHECK_ENDED:
             return replace(line, stage=CheckStage.SEEN, note="", at=event.at)
         case _:
             return line
-
-
-def _why(detail: Mapping[str, Json]) -> str:
-    reason = str(detail.get("reason"))
-    return REASONS[GapReason(reason)] if reason in set(GapReason) else reason
 
 
 def _names(found: Json) -> Sequence[str]:
@@ -158,10 +148,13 @@ def build_audit_context(
     events = read_progress_events(kept, found.id)
     line = overviews.line(caller.project, found.id)
     if line is None:
-        raise NotFoundError(f"there is no audit {found.id}", cure="Choose one from the list.")
+        raise NotFoundError(f"audit {found.id} does not exist", cure="Choose one from the list.")
     ending = kept.outcome(found.id)
     facts, stand = _with_people(site, caller, found) if line.record else (None, None)
-    blind = stand is not None and _is_blind(stand, look=look)
+    blind = stand is not None and (
+        stand.sight is VerdictVisibility.SHUT
+        or (stand.sight is VerdictVisibility.ASKED and not look)
+    )
     return {
         "title": f"Audit of {line.model}",
         "submission": found,
@@ -189,9 +182,3 @@ def _with_people(
     last = list_record_digests(site.service.people, found)[-1]
     facts = site.facts.of([last], site.latest.bodies)[last]
     return facts, build_approval_page_status(site, caller, found, facts)
-
-
-def _is_blind(stand: ApprovalPageStatus, *, look: bool) -> bool:
-    return stand.sight is VerdictVisibility.SHUT or (
-        stand.sight is VerdictVisibility.ASKED and not look
-    )

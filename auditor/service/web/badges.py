@@ -1,18 +1,19 @@
-"""The words and signs that pages have for states and verdicts."""
+"""Status badges of web pages: words and signs for states and verdicts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 from auditor.domain.findings import Verdict
 from auditor.domain.record_scope import RecordScope
+from auditor.reports.waiver_text import EXCEPTION
 from auditor.service.approvals.status import ApprovalStatus
 from auditor.service.domain.schedules import ScheduledRun, ScheduledRunState, ScheduleState
 from auditor.service.domain.submissions import SubmissionState
 from auditor.service.domain.webhooks import DeliveryState
 from auditor.service.gate import GateState
-from auditor.service.store.audit_queries import AuditSummary
+from auditor.service.store.audit_queries import AuditSummary, LatestRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +27,28 @@ class StatusBadge:
 
 STATES: Mapping[SubmissionState, StatusBadge] = MappingProxyType({
     SubmissionState.QUEUED: StatusBadge("not_applicable", "waiting", "Queued"),
-    SubmissionState.WAITING: StatusBadge("unknown", "waiting", "Waits for a target"),
+    SubmissionState.WAITING: StatusBadge("unknown", "waiting", "Waiting for a worker"),
     SubmissionState.RUNNING: StatusBadge("withstood", "running", "Running"),
     SubmissionState.DONE: StatusBadge("not_applicable", "passed", "Done"),
-    SubmissionState.FAILED: StatusBadge("failed", "failed", "Broke off"),
+    SubmissionState.FAILED: StatusBadge("failed", "failed", "Failed to run"),
     SubmissionState.CANCELLED: StatusBadge("not_applicable", "not_applicable", "Cancelled"),
 })  # fmt: skip
 VERDICTS: Mapping[str, StatusBadge] = MappingProxyType({
-    "pass": StatusBadge("passed", "passed", "Passes"),
-    "fail": StatusBadge("failed", "failed", "Fails"),
-    "inconclusive": StatusBadge("unknown", "unknown", "Not decided"),
+    "pass": StatusBadge("passed", "passed", "Pass"),
+    "fail": StatusBadge("failed", "failed", "Fail"),
+    "inconclusive": StatusBadge("unknown", "unknown", "Undecided"),
 })  # fmt: skip
+EXCEPTED = StatusBadge("unknown", "waived", EXCEPTION)
+"""In the place of a pass that rests on waivers, as in reports."""
 STANDINGS: Mapping[ApprovalStatus, StatusBadge] = MappingProxyType({
     ApprovalStatus.PASSED: VERDICTS["pass"],
     ApprovalStatus.FAILED: VERDICTS["fail"],
     ApprovalStatus.INCONCLUSIVE: VERDICTS["inconclusive"],
-    ApprovalStatus.AWAITING: StatusBadge("unknown", "waiting", "Awaits approval"),
+    ApprovalStatus.AWAITING: StatusBadge("unknown", "waiting", "Awaiting approval"),
     ApprovalStatus.APPROVED: StatusBadge("passed", "passed", "Approved"),
-    ApprovalStatus.REFUSED: StatusBadge("failed", "failed", "Refused"),
+    ApprovalStatus.REFUSED: StatusBadge("failed", "failed", "Rejected"),
 })  # fmt: skip
-SHUT = StatusBadge("unknown", "failed", "Gate shut")
+SHUT = StatusBadge("unknown", "failed", "Gate closed")
 """In the place of a pass for which no gate opens."""
 BLIND = StatusBadge("unknown", "unknown", "Label first")
 """In the place of a verdict that somebody is not to see yet."""
@@ -53,7 +56,7 @@ ANSWERS: Mapping[str, StatusBadge] = MappingProxyType({
     "yes": StatusBadge("passed", "passed", "Approves"),
     "no": StatusBadge("failed", "failed", "Rejects"),
     "waiver": StatusBadge("waived", "waived", "Waives a rule"),
-    "finding": StatusBadge("failed", "failed", "Finds fault"),
+    "finding": StatusBadge("failed", "failed", "Reports a problem"),
 })  # fmt: skip
 """What somebody decided."""
 SCHEDULES: Mapping[ScheduleState, StatusBadge] = MappingProxyType({
@@ -65,23 +68,23 @@ RUNS: Mapping[ScheduledRunState, StatusBadge] = MappingProxyType({
     ScheduledRunState.DUE: StatusBadge("not_applicable", "waiting", "Due"),
     ScheduledRunState.RUNNING: StatusBadge("withstood", "running", "Running"),
     ScheduledRunState.SKIPPED: StatusBadge("unknown", "not_applicable", "Skipped"),
-    ScheduledRunState.ENDED: StatusBadge("failed", "failed", "Gave no record"),
+    ScheduledRunState.ENDED: StatusBadge("failed", "failed", "No record"),
 })  # fmt: skip
 DELIVERIES: Mapping[DeliveryState, StatusBadge] = MappingProxyType({
-    DeliveryState.PENDING: StatusBadge("unknown", "waiting", "On its way"),
+    DeliveryState.PENDING: StatusBadge("unknown", "waiting", "Pending"),
     DeliveryState.DELIVERED: StatusBadge("passed", "passed", "Delivered"),
-    DeliveryState.DEAD: StatusBadge("failed", "failed", "Given up"),
+    DeliveryState.DEAD: StatusBadge("failed", "failed", "Not delivered"),
 })  # fmt: skip
 TOLD: Mapping[str, str] = MappingProxyType({
     "queued": "queued",
-    "waiting_for_target": "waits for a target",
-    "running": "begins to run",
-    "check_started": "a check begins",
-    "progress": "is on its way",
-    "check_ended": "a check ended",
+    "waiting_for_target": "waiting for a worker",
+    "running": "running",
+    "check_started": "check started",
+    "progress": "in progress",
+    "check_ended": "check completed",
     "note": "note",
     "done": "done",
-    "failed": "broke off",
+    "failed": "failed to run",
     "cancelled": "cancelled",
 })  # fmt: skip
 """What an event says, in words."""
@@ -92,35 +95,46 @@ def choose_audit_badge(line: AuditSummary) -> StatusBadge:
     return (
         STATES[line.state]
         if line.verdict is None
-        else choose_verdict_badge(line.verdict, line.scope)
+        else choose_verdict_badge(line.verdict, line.scope, by_exception=line.by_exception)
     )
 
 
-def choose_run_badge(run: ScheduledRun) -> StatusBadge:
-    """Return the verdict of a run's audit if it has one, else how far the run is."""
-    return RUNS[run.state] if run.verdict is None else VERDICTS[run.verdict]
+def choose_run_badge(run: ScheduledRun, waived: Collection[str] = ()) -> StatusBadge:
+    """Return the verdict of a run's audit if it has one, else how far the run is.
+
+    ``waived`` are the records that pass by exception.
+    """
+    if run.verdict is None:
+        return RUNS[run.state]
+    return choose_verdict_badge(run.verdict, by_exception=run.record in waived)
 
 
-def choose_verdict_badge(verdict: str, scope: RecordScope | None = None) -> StatusBadge:
-    """Return the sign of a verdict; one that passes names what it speaks for but the artifact."""
-    found = VERDICTS[verdict]
+def choose_verdict_badge(
+    verdict: str, scope: RecordScope | None = None, *, by_exception: bool = False
+) -> StatusBadge:
+    """Return the sign of a verdict; one that passes names what it speaks for but the artifact.
+
+    One that passes by exception has the words and the colour that its report has.
+    """
+    found = EXCEPTED if by_exception else VERDICTS[verdict]
     endpoint = scope is RecordScope.ENDPOINT and verdict == Verdict.PASS
-    return replace(found, word="Endpoint passes") if endpoint else found
+    return replace(found, word=f"{found.word} (endpoint)") if endpoint else found
 
 
 def choose_state_badge(state: GateState) -> StatusBadge:
     """Return the sign of what the gate says: one that is shut on a pass says so."""
-    if state.open or state.verdict is not Verdict.PASS:
-        return choose_verdict_badge(state.verdict, state.scope)
-    if state.scope is RecordScope.ENDPOINT:
-        return choose_verdict_badge(state.verdict, state.scope)
-    return replace(SHUT, word=f"{SHUT.word}: {state.why}")
+    shut = not state.open and state.verdict is Verdict.PASS
+    if shut and state.scope is not RecordScope.ENDPOINT:
+        return replace(SHUT, word=f"{SHUT.word}: {state.why}")
+    return choose_verdict_badge(state.verdict, state.scope, by_exception=state.by_exception)
 
 
-def choose_unread_badge(verdict: str, scope: RecordScope, artifact: str | None) -> StatusBadge:
+def choose_unread_badge(last: LatestRecord) -> StatusBadge:
     """Return the sign of a last audit of which the gate says nothing: no pass of an artifact."""
-    lost = artifact is not None and verdict == Verdict.PASS and scope is RecordScope.ARTIFACT
-    return SHUT if lost else choose_verdict_badge(verdict, scope)
+    lost = last.artifact is not None and last.scope is RecordScope.ARTIFACT
+    if lost and last.verdict == Verdict.PASS:
+        return SHUT
+    return choose_verdict_badge(last.verdict, last.scope, by_exception=last.by_exception)
 
 
 def format_short_time(text: str | None) -> str:

@@ -48,13 +48,13 @@ from auditor.service.domain.people import BlindLabels, DecisionKind, Person, Sig
 from auditor.service.domain.submissions import Submission
 from auditor.service.store.people import DecisionQuery
 from auditor.service.web.badges import ANSWERS, STANDINGS, StatusBadge, choose_verdict_badge
-from auditor.service.web.records import FindingRow, RecordFacts
+from auditor.service.web.record_facts import FindingRow, RecordFacts
 from auditor.service.web.site import WebContext
 from auditor.trust.signatures.keys import read_public_key
 from auditor.trust.signatures.verify import UnsignedStatement
 
 Form = Mapping[str, str]
-NOBODY = "Nobody here has this browser's key yet: an admin names the person and the key first"
+NOBODY = "The key of this browser is not registered in this project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class DecisionTopic:
         at = int(place) if place.isascii() and place.isdecimal() and len(place) < 4 else len(rows)  # noqa: PLR2004 -- digits
         if at >= len(rows) or not rows[at].waivable:
             raise NotFoundError(
-                "there is no such finding to waive", cure="Choose one of the audit."
+                "this finding does not exist or cannot be waived", cure="Choose one from the audit."
             )
         return rows[at]
 
@@ -108,9 +108,7 @@ def find_decision_topic(site: WebContext, caller: ApiKey, audit: str) -> Decisio
     found = find_audit(site.service, caller, audit)
     records = list_record_digests(site.service.people, found)
     if not records:
-        raise StateConflictError(
-            f"the audit {audit} has no record", cure="Choose one that is done."
-        )
+        raise StateConflictError(f"audit {audit} has no record", cure="Choose a completed audit.")
     facts = site.facts.of([records[-1]], site.latest.bodies)[records[-1]]
     return DecisionTopic(found, records[-1], facts)
 
@@ -125,7 +123,7 @@ def draft_decision(
     """
     if form.get("record") != matter.record:
         raise StateConflictError(
-            "the audit was judged again since this form was opened", cure="Open the audit again."
+            "the audit was re-evaluated after you opened this form", cure="Open the audit again."
         )
     panel = site.service.people
     person = find_key_holder(panel, matter.submission.project, form.get("key", ""))
@@ -137,11 +135,22 @@ def draft_decision(
     try:
         made = make(panel, matter, form)
     except ValidationError as error:
+        field = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise MalformedRequestError(
-            f"the field {_field(error)} is empty, or too long", cure="Mend it."
+            f"the field {field} is empty or too long", cure="Correct it."
         ) from None
     if form.get("answer") == ApprovalAnswer.YES:
-        _refuse_idle(panel, matter, person)
+        # Refuse before it is signed what no gate would count
+        project = matter.submission.project
+        policy = panel.policy_of(read_stored_record(panel.record(project, matter.record)))
+        why = explain_barred_keys(
+            panel, load_project_people(panel, project), matter.submission, matter.record, policy
+        )
+        if person.key in why:
+            raise StateConflictError(
+                f"an approval by {person.name} would not count: {why[person.key]}",
+                cure="Label the cases first, or ask another person to approve.",
+            )
     return DecisionDraft(kind, person, made, read_signed_statement(made.bundle))
 
 
@@ -150,26 +159,16 @@ def find_key_holder(panel: ApprovalContext, project: str, key: str) -> Person:
     project.
     """
     if not key.strip():
-        raise MalformedRequestError("this browser has made no key", cure="Make one first.")
+        raise MalformedRequestError(
+            "this browser has no signing key", cure="Create one on this page first."
+        )
     pem = read_public_key(key.replace("\r\n", "\n").encode()).pem.decode()
     found = panel.people.holder(project, pem)
     if found is None:
-        raise MalformedRequestError(NOBODY, cure="Hand it to an admin of the project.")
-    return found
-
-
-def _refuse_idle(panel: ApprovalContext, matter: DecisionTopic, person: Person) -> None:
-    """Refuse before it is signed what no gate would count."""
-    project = matter.submission.project
-    policy = panel.policy_of(read_stored_record(panel.record(project, matter.record)))
-    why = explain_barred_keys(
-        panel, load_project_people(panel, project), matter.submission, matter.record, policy
-    )
-    if person.key in why:
-        raise StateConflictError(
-            f"the yes of {person.name} would not count: {why[person.key]}",
-            cure="Label first, or let somebody else say yes.",
+        raise MalformedRequestError(
+            NOBODY, cure="Ask an admin of the project to add you with this key on the page People."
         )
+    return found
 
 
 def _waiver(panel: ApprovalContext, matter: DecisionTopic, form: Form) -> UnsignedStatement:
@@ -187,9 +186,7 @@ def _waiver(panel: ApprovalContext, matter: DecisionTopic, form: Form) -> Unsign
 
 def _approval(panel: ApprovalContext, matter: DecisionTopic, form: Form) -> UnsignedStatement:
     if form.get("answer") not in set(ApprovalAnswer):
-        raise MalformedRequestError(
-            "there is neither a yes nor a no", cure="Choose one of the two."
-        )
+        raise MalformedRequestError("no decision was chosen", cure="Choose Approve or Reject.")
     until = _line(form, "expires")
     asked = ApprovalDraftRequestBody(
         record=matter.record, key=_key(form), role=_line(form, "role"),
@@ -225,10 +222,6 @@ def _line(form: Form, name: str) -> str:
 def _text(form: Form, name: str) -> str:
     """Return a text of several lines; browsers end each with two signs."""
     return _line(form, name).replace("\r\n", "\n")
-
-
-def _field(error: ValidationError) -> str:
-    return ".".join(str(part) for part in error.errors()[0]["loc"])
 
 
 FEW = 20
@@ -316,7 +309,10 @@ class VerdictVisibility(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalPageStatus:
-    """Where an audit stands by its last record: ``first`` is the record that it came to first."""
+    """Where an audit stands by its last record: ``first`` is the record that it came to first.
+
+    ``waived`` are those of its records that pass by exception.
+    """
 
     first: str
     first_verdict: str
@@ -329,12 +325,16 @@ class ApprovalPageStatus:
     sight: VerdictVisibility
     cases: int
     scope: RecordScope
+    waived: frozenset[str]
 
     @property
     def sign(self) -> StatusBadge:
         """The word and picture of it."""
-        if self.standing is ApprovalStatus.PASSED:
-            return choose_verdict_badge(Verdict.PASS, self.scope)
+        waived = self.record in self.waived
+        if self.standing is ApprovalStatus.PASSED or (
+            waived and self.standing is ApprovalStatus.APPROVED
+        ):
+            return choose_verdict_badge(Verdict.PASS, self.scope, by_exception=waived)
         return STANDINGS[self.standing]
 
 
@@ -344,8 +344,13 @@ def build_approval_page_status(
     """Return where an audit that has a record stands; ``facts`` are those of its last one."""
     panel, told = site.service.people, build_people_fields(site.service, found)
     records = list_record_digests(panel, found)
-    policy = _policy_of(panel, facts)
-    labels = _labels(panel, found.project, records) if policy.blind_labels else {}
+    policy = panel.policy(panel.kept.store.blobs.get(facts.policy_digest), facts.policy)
+    if policy.blind_labels:
+        labels: dict[str, BlindLabels] = {}
+        for record in records:
+            labels |= panel.people.labels(found.project, record)
+    else:
+        labels = {}
     names = {it.id: it.name for it in panel.people.all(found.project)} if labels else {}
     return ApprovalPageStatus(
         first=records[0],
@@ -359,6 +364,7 @@ def build_approval_page_status(
         sight=_sight(panel, caller, found, policy, frozenset(labels)),
         cases=policy.blind_labels,
         scope=facts.scope,
+        waived=site.latest.exceptions(records),
     )
 
 
@@ -398,17 +404,3 @@ def _sight(
     except StateConflictError:
         return VerdictVisibility.OPEN  # there is nothing to label
     return VerdictVisibility.SHUT if mine else VerdictVisibility.ASKED
-
-
-def _labels(
-    panel: ApprovalContext, project: str, records: tuple[str, ...]
-) -> dict[str, BlindLabels]:
-    """Return the last labels of each person, of whichever of an audit's records."""
-    found: dict[str, BlindLabels] = {}
-    for record in records:
-        found |= panel.people.labels(project, record)
-    return found
-
-
-def _policy_of(panel: ApprovalContext, facts: RecordFacts) -> Policy:
-    return panel.policy(panel.kept.store.blobs.get(facts.policy_digest), facts.policy)

@@ -11,6 +11,7 @@ import pkgutil
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -54,7 +55,7 @@ SESSION, FORM = "auditor.session", "auditor.form"
 """Where a call's session and its form stand."""
 FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 SAME = "same-origin"
-FOREIGN_FORM_CURE = "Open the page again, and send its form from there."
+FOREIGN_FORM_CURE = "Open the page again and submit its form."
 
 
 async def read_checked_form(request: Request) -> Mapping[str, str]:
@@ -64,13 +65,29 @@ async def read_checked_form(request: Request) -> Mapping[str, str]:
     ``RequestTooLargeError``.
     """
     refuse_foreign(request)
-    fields = await _fields(request)
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != FORM_MEDIA_TYPE:
+        raise MalformedRequestError("the request body is not a form", cure=FOREIGN_FORM_CURE)
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MOST_BYTES:
+            raise RequestTooLargeError("the form is too large", cure="Shorten your text.")
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except ValueError:
+        raise MalformedRequestError("the form cannot be read", cure=FOREIGN_FORM_CURE) from None
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise MalformedRequestError("the form has a duplicate field", cure=FOREIGN_FORM_CURE)
+    fields = dict(pairs)
     session = request.scope.get(SESSION)
     shown = fields.get(TOKEN, "").encode(errors="replace")
     if isinstance(session, BrowserSession) and not hmac.compare_digest(
         shown, session.token.encode()
     ):
-        raise ForbiddenError("this form is not one of your session", cure=FOREIGN_FORM_CURE)
+        raise ForbiddenError("this form does not belong to your session", cure=FOREIGN_FORM_CURE)
     return fields
 
 
@@ -93,7 +110,7 @@ def refuse_foreign(request: Request) -> None:
     host = request.headers.get("host", "").lower()
     same = urlsplit(origin).netloc == host if site is None else site == SAME
     if not origin or not same:
-        raise ForbiddenError("this form was sent from elsewhere", cure=FOREIGN_FORM_CURE)
+        raise ForbiddenError("this form was sent from another site", cure=FOREIGN_FORM_CURE)
 
 
 def read_origin(request: Request) -> str:
@@ -105,26 +122,6 @@ def read_origin(request: Request) -> str:
     except ValueError:
         return ""
     return said if bare and parts.netloc and parts.netloc.isascii() else ""
-
-
-async def _fields(request: Request) -> Mapping[str, str]:
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != FORM_MEDIA_TYPE:
-        raise MalformedRequestError("the body is no form", cure=FOREIGN_FORM_CURE)
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MOST_BYTES:
-            raise RequestTooLargeError("the form is too large", cure="Write less.")
-    try:
-        pairs = parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
-        )
-    except ValueError:
-        raise MalformedRequestError("the form cannot be read", cure=FOREIGN_FORM_CURE) from None
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise MalformedRequestError("the form has a field twice", cure=FOREIGN_FORM_CURE)
-    return dict(pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +196,8 @@ def _shown(caller: AccessRole) -> tuple[PageEntry, ...]:
     return tuple(item for item in list_page_entries() if item.title and caller.may(item.least))
 
 
+HERE = Path(__file__).parent
+"""The folder of this package, in which the templates and the files of the pages lie."""
 ASSET_MEDIA_TYPES: Mapping[str, str] = MappingProxyType({
     "site.css": "text/css; charset=utf-8",
     "site.js": "text/javascript; charset=utf-8",
@@ -218,7 +217,7 @@ def read_asset(name: str) -> bytes:
     """
     if name not in ASSET_MEDIA_TYPES:
         raise AuditorError(f"there is no file {name[:80]!r}", cure="Name one that a page loads.")
-    own = (find_shipped_folder("web") / "static" / name).read_bytes()
+    own = (HERE / "static" / name).read_bytes()
     return (
         (find_shipped_folder("reports") / "report.css").read_bytes() + own
         if name == "site.css"
@@ -265,7 +264,7 @@ def render_page(
 def build_page_templates() -> Environment:
     """Return where the pages' templates are found, beside those of reports, and how they escape."""
     reports = build_template_environment()
-    ours = PrefixLoader({"web": FileSystemLoader(find_shipped_folder("web") / "templates")})
+    ours = PrefixLoader({"web": FileSystemLoader(HERE / "templates")})
     theirs = FileSystemLoader(find_shipped_folder("reports") / "templates")
     found = reports.overlay(loader=ChoiceLoader([ours, theirs]))
     found.filters = reports.filters | {"when": format_short_time, "short": shorten_digest}
@@ -297,7 +296,7 @@ HEADERS: Mapping[str, str] = {
 """Set on every page that does not say otherwise itself."""
 POST = "POST"
 LOST = 404
-NOT_FOUND_CURE = "Choose one from a list. What another project has is not there."
+NOT_FOUND_CURE = "Choose an entry from a list. Entries of other projects are not shown."
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -329,10 +328,10 @@ def set_page_headers(answer: Response) -> Response:
 
 def render_not_found(request: Request, status: int) -> Response:
     """Return the page for an address at which there is none, or none for such a call."""
-    problem = f"{request.scope['path']} is no page, or asks for something that there is not"
+    problem = f"Page not found: {request.scope['path']}"
     return set_page_headers(render_page(
-        request, "problem", status=status, title="There is no such page", problem=problem,
-        cure="Follow a link from another page.",
+        request, "problem", status=status, title="Page not found", problem=problem,
+        cure="Check the address, or open the page from the menu.",
     ))  # fmt: skip
 
 
@@ -353,6 +352,6 @@ def _told(request: Request, error: Exception) -> Response:
             request, "problem", status=int(status), title=title, problem=error.problem, cure=cure
         )
     request.app.state.service.log(format_fault(error, request.scope.get(CALL)))
-    problem = "The service could not make this page; its log says why."
+    problem = "The service could not show this page. Details are in its log."
     return render_page(request, "problem", status=int(status), title=title, problem=problem,
-                       cure="Try again later, or tell who runs the service.")  # fmt: skip
+                       cure="Try again later, or contact the operator of the service.")  # fmt: skip

@@ -24,8 +24,8 @@ from auditor.service.api.context import ServiceContext
 from auditor.service.api.errors import build_status_response
 from auditor.service.domain.access import ApiKey
 from auditor.service.store.audit_queries import AuditListQueries, LatestRecordQueries
-from auditor.service.web.compare import ComparisonCache
-from auditor.service.web.records import RecordFactsCache
+from auditor.service.web.comparison_cache import ComparisonCache
+from auditor.service.web.record_facts import RecordFactsCache
 from auditor.service.web.routing import SESSION, build_page_url, list_page_entries, render_not_found
 
 
@@ -108,7 +108,9 @@ class SessionGuard:
         if not path.startswith("/"):
             return False
         asks = HTML in Headers(scope=scope).get("accept", "")
-        return path.split("/")[1] in self._firsts or (asks and not _of_api(path))
+        return path.split("/")[1] in self._firsts or (
+            asks and not (is_public_path(path) or path == API or path.startswith(f"{API}/"))
+        )
 
     def is_open(self, path: str) -> bool:
         """Whether anybody may open it."""
@@ -122,7 +124,14 @@ class SessionGuard:
         if found is not None:
             scope[SESSION], scope[CALLER] = found
             return None
-        return None if self.is_open(path) else _led_to_login(request)
+        if self.is_open(path):
+            return None
+        if ASKS in request.headers:
+            return Response(status_code=NOTHING, headers={LEADS: LOGIN})
+        again = build_page_url(request)
+        goes_on = request.method == "GET" and again != "/"
+        where = f"{LOGIN}?next={quote(again, safe='')}" if goes_on else LOGIN
+        return RedirectResponse(where, SEE_OTHER)
 
     def _found(self, request: Request) -> tuple[BrowserSession, ApiKey] | None:
         """Return a session whose key still holds; both are looked up at each call."""
@@ -142,17 +151,3 @@ def read_session_id(request: Request) -> str:
     """Return the id of a session that a browser shows, or nothing."""
     cookies = request.cookies
     return cookies.get(SECURE) or cookies.get(PLAIN) or ""
-
-
-def _of_api(path: str) -> bool:
-    """Whether a path is the API's, whether there is anything or not."""
-    return is_public_path(path) or path == API or path.startswith(f"{API}/")
-
-
-def _led_to_login(request: Request) -> Response:
-    if ASKS in request.headers:
-        return Response(status_code=NOTHING, headers={LEADS: LOGIN})
-    again = build_page_url(request)
-    goes_on = request.method == "GET" and again != "/"
-    where = f"{LOGIN}?next={quote(again, safe='')}" if goes_on else LOGIN
-    return RedirectResponse(where, SEE_OTHER)

@@ -4,21 +4,19 @@ A webhook address must not reach the service's private network. The request goes
 that was checked. Failed deliveries are retried after increasing pauses, and then given up.
 """
 
-import http.client
 import socket
-import ssl
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
+from auditor._http import is_local_address, request_bytes
 from auditor._time import format_time, parse_time
 from auditor.errors import AuditorError, WebhookError
+from auditor.service.auth.api_keys import hash_secret
 from auditor.service.domain.webhooks import (
     WINDOW,
     DeliveryAttempt,
@@ -28,7 +26,7 @@ from auditor.service.domain.webhooks import (
 )
 from auditor.service.store.webhooks import DeliveryStore, WebhookStore
 from auditor.service.webhooks.payload import PayloadWriter
-from auditor.service.webhooks.signature import WebhookSecretKey, hash_secret, sign_message
+from auditor.service.webhooks.signature import WebhookSecretKey, sign_message
 
 PORTS = {"https": 443, "http": 80}
 Look = Callable[[str, int], Sequence[str]]
@@ -57,12 +55,6 @@ class WebhookAddress:
     port: int
     path: str
 
-    @property
-    def header(self) -> str:
-        """What the ``Host`` header says."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
-
 
 def parse_hook_url(url: str, rules: WebhookRules) -> WebhookAddress:
     """Take apart a URL that messages may be sent to, as far as it can be told without looking up.
@@ -72,13 +64,13 @@ def parse_hook_url(url: str, rules: WebhookRules) -> WebhookAddress:
     parts, port = _split(url)
     if parts is None or port is None:
         raise WebhookError(
-            f"{url[:80]!r} is no address of a web hook", cure="Write it as https://host/path."
+            f"{url[:80]!r} is not the address of a webhook", cure="Write it as https://host/path."
         )
     host = str(parts.hostname)
-    if parts.scheme == "http" and not rules.http and not _is_loopback(host):
+    if parts.scheme == "http" and not rules.http and not is_local_address(url):
         raise WebhookError(
-            f"{url[:80]!r} is plain HTTP, which others on the way can read",
-            cure="Use https, or let the service be started with --allow-http-hooks.",
+            f"{url[:80]!r} uses plain HTTP, which others on the network can read",
+            cure="Use https, or ask the operator to start the service with --allow-http-hooks.",
         )
     if _is_address(host):
         refuse_private_address(host, host, rules)
@@ -112,8 +104,8 @@ def refuse_private_address(address: str, host: str, rules: WebhookRules) -> None
     inner = _inside(read) if isinstance(read, IPv6Address) else None
     if not all(item.is_global and not item.is_multicast for item in (read, inner or read)):
         raise WebhookError(
-            f"{host[:80]} is in a network of the service's own",
-            cure="Name a host of the open internet, or let the service be started with "
+            f"{host[:80]} is in a private network of the service",
+            cure="Use a public host, or ask the operator to start the service with "
             "--allow-private-hooks.",
         )
 
@@ -143,10 +135,6 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 
 SECONDS = 15.0
@@ -180,63 +168,20 @@ class WebhookSender:
     def send(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookSendResult:
         """Post a body, follow nothing, and return what came of it, whatever that is."""
         try:
-            return self._post(url, headers, body)
+            place = parse_hook_url(url, self.rules)
+            address = resolve_addresses(place, self.rules, self.look)[0]
+            found = request_bytes(
+                "POST", url, body=body, headers=headers, most_bytes=KEPT, seconds=self.seconds,
+                address=address,
+            )  # fmt: skip
+            said = found.body.decode(errors="replace")
+            return WebhookSendResult(
+                found.status, "".join(it if it.isprintable() else " " for it in said)
+            )
         except WebhookError as error:
             return WebhookSendResult(None, error.problem)
-        except (OSError, http.client.HTTPException, UnicodeError) as error:
-            return WebhookSendResult(None, f"{type(error).__name__}: {str(error)[:KEPT]}")
-
-    def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookSendResult:
-        place = parse_hook_url(url, self.rules)
-        address = resolve_addresses(place, self.rules, self.look)[0]
-        connection = http.client.HTTPConnection(place.host, place.port)
-        with _DeadlineConnection(address, place.port, self.seconds) as line:
-            connection.sock = line.secured(place.host) if place.scheme == "https" else line.socket
-            connection.request("POST", place.path, body, {"Host": place.header, **headers})
-            answer = connection.getresponse()
-            said = answer.read(KEPT).decode(errors="replace")
-            return WebhookSendResult(
-                answer.status, "".join(it if it.isprintable() else " " for it in said)
-            )
-
-
-class _DeadlineConnection:
-    """A connection that breaks off once its time is over, in whichever state it is then."""
-
-    def __init__(self, address: str, port: int, seconds: float) -> None:
-        self._watch = threading.Timer(seconds, self._break)
-        self._watch.daemon = True
-        self._over = False
-        self.socket = socket.create_connection((address, port), seconds)
-
-    def __enter__(self) -> Self:
-        self._watch.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._watch.cancel()
-        self.socket.close()
-        if self._over:
-            # What was read until then may look like an answer that came to its end.
-            raise TimeoutError("no whole answer came in time")
-
-    def secured(self, host: str) -> socket.socket:
-        """Return the line with TLS on it, whose certificate is of the host."""
-        context = ssl.create_default_context()
-        secured = context.wrap_socket(
-            self.socket, server_hostname=host, do_handshake_on_connect=False
-        )
-        # What is watched from here on is the new one: the old one no longer has the connection.
-        self.socket = secured
-        secured.do_handshake()
-        return secured
-
-    def _break(self) -> None:
-        self._over = True
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # it is closed already
+        except (OSError, UnicodeError) as error:
+            return WebhookSendResult(None, str(error)[:KEPT])
 
 
 PAUSES = (5, 30, 120, 600, 3600, 6 * 3600)
@@ -321,7 +266,7 @@ def _sent(
         secret = messenger.key().secret(hook.id)
         if hash_secret(secret) != hook.secret_hash:
             return WebhookSendResult(
-                None, "the key file of the service is not the one that made this web hook"
+                None, "the key file of the service does not belong to this webhook"
             )
         body = messenger.teller.body(delivery, hook)
     except AuditorError as error:

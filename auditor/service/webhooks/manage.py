@@ -1,12 +1,12 @@
-"""Make web hooks, end them, and send a message that was given up once more."""
+"""Creates and ends webhooks, and sends a failed message again."""
 
 from collections.abc import Sequence
 
 from auditor._time import generate_id
 from auditor.domain.json import Json, compute_digest
 from auditor.errors import NotFoundError, StateConflictError
-from auditor.service.audit_log import build_log_entry
-from auditor.service.domain.access import ApiKey, AuditLogAction
+from auditor.service.auth.api_keys import hash_secret
+from auditor.service.domain.access import ApiKey, AuditLogAction, build_log_entry
 from auditor.service.domain.webhooks import (
     DeliveryAttempt,
     DeliveryOutcome,
@@ -16,7 +16,6 @@ from auditor.service.domain.webhooks import (
     WebhookSubscription,
 )
 from auditor.service.webhooks.deliver import WebhookService, parse_hook_url
-from auditor.service.webhooks.signature import hash_secret
 
 
 def create_webhook(
@@ -56,7 +55,9 @@ def find_webhook(messenger: WebhookService, project: str, name: str) -> WebhookS
     """Return a web hook of a project. Raises ``NotFoundError``."""
     hook = messenger.kept.find(project, name)
     if hook is None:
-        raise NotFoundError(f"there is no web hook {name}", cure="GET /v1/webhooks lists them.")
+        raise NotFoundError(
+            f"there is no webhook {name}", cure="List the webhooks with GET /v1/webhooks."
+        )
     return hook
 
 
@@ -88,7 +89,7 @@ def retry_delivery(
     if state is not DeliveryState.DEAD or hook.ended is not None:
         said = f"{name} has ended" if hook.ended is not None else f"{message} is {state}"
         raise StateConflictError(
-            said, cure="Only dead messages of web hooks in use are sent again."
+            said, cure="Only dead messages of active webhooks can be sent again."
         )
     again = DeliveryAttempt(
         number=delivery.attempts[-1].number + 1, at=now, outcome=DeliveryOutcome.RETRIED, again=now

@@ -1,4 +1,4 @@
-"""What a message says: ids, digests, names and verdicts; nothing of data, and no error's text."""
+"""Payloads of webhook messages: ids, digests, names and verdicts, without data or error texts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from auditor.domain.record_scope import find_record_scope
 from auditor.errors import StoreError
 from auditor.service.domain.webhooks import WebhookDelivery, WebhookEvent, WebhookSubscription
 from auditor.service.store.schedules import RunStore, ScheduleStore
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 
 Said = dict[str, Json]
 
@@ -46,9 +46,9 @@ class PayloadWriter:
             raise _lost(name)
         said: Said = {
             "audit": name,
-            "source": submission.source,
-            "policy": submission.policy,
-            "targets": list(submission.targets),
+            "source": submission.order.source,
+            "policy": submission.order.policy,
+            "targets": list(submission.order.targets),
             "record": ending.record,
             "verdict": None,
             "link": self._link(f"/audits/{name}"),
@@ -112,5 +112,5 @@ class PayloadWriter:
 
 def _lost(name: str) -> StoreError:
     return StoreError(
-        f"{name} is not kept, of which a web hook is to hear", cure="Restore the database."
+        f"{name}, the subject of a webhook message, is not stored", cure="Restore the database."
     )

@@ -1,4 +1,4 @@
-"""Signatures of web hooks by the Standard Webhooks form, and the secrets behind them."""
+"""Webhook signatures by Standard Webhooks, and their secrets."""
 
 import base64
 import hashlib
@@ -35,11 +35,6 @@ def sign_message(secret: str, message: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(signed).decode()
 
 
-def hash_secret(secret: str) -> str:
-    """Return the hexadecimal SHA-256 of a secret, by which it is known to be still the same."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
 def load_secret_key(path: Path) -> WebhookSecretKey:
     """Return the key in a file, which is made where there is none.
 
@@ -52,12 +47,13 @@ def load_secret_key(path: Path) -> WebhookSecretKey:
         raw = path.read_bytes()
     except OSError as error:
         raise StoreError(
-            f"{path} cannot be kept or read: {error.strerror}", cure="Make AUDITOR_HOME writable."
+            f"{path} cannot be read or written: {error.strerror}",
+            cure="Make AUDITOR_HOME writable.",
         ) from None
     if len(raw) != BYTES:
         raise StoreError(
-            f"{path} holds {len(raw)} bytes, and the key of web hooks has {BYTES}",
-            cure="Restore it from a copy, or remove it and make the web hooks again.",
+            f"{path} has {len(raw)} bytes, but the webhook key has {BYTES}",
+            cure="Restore it from a backup, or delete it and create the webhooks again.",
         )
     return WebhookSecretKey(raw)
 

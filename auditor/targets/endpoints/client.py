@@ -11,9 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
-from auditor.domain.json import Json
-from auditor.errors import AuditorError, ModelFailedError, TargetError
-from auditor.targets.interface import DTYPES
+from auditor.domain.json import write_fields
+from auditor.errors import ModelFailedError, TargetError
+from auditor.targets.input_layout import DTYPES
 from auditor.targets.outputs import Key
 from auditor.targets.protocol import Anything, to_plain_text
 
@@ -26,9 +26,7 @@ class TensorMetadata:
     type: str
     shape: tuple[int | None, ...]
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the form in which a child declares it."""
-        return {"name": self.name, "type": self.type, "shape": list(self.shape)}
+    to_json = write_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,22 @@ def check_answer(
         slot = declared.get(name)
         if slot is not None and name not in answer.keys:
             _check_type(slot, array)
-            _check_shape(slot, array)
+            shape_declared = [size for size in slot.shape[1:] if size != 1]
+            real = [size for size in array.shape[1:] if size != 1]
+            fits = len(shape_declared) == len(real) and all(
+                size is None or size == found
+                for size, found in zip(shape_declared, real, strict=True)
+            )
+            opened = sum(
+                size is None for size in shape_declared
+            )  # an open axis may turn out to be 1
+            fits = fits or (opened > 0 and len(real) < len(shape_declared))
+            if slot.shape and not fits:
+                raise ModelFailedError(
+                    f"the server declares the output {slot.name!r} as {list(slot.shape)} and sends "
+                    f"{list(array.shape)}",
+                    cure="Let the server's metadata and its runtime say the same.",
+                )
 
 
 def _check_type(slot: TensorMetadata, array: Anything) -> None:
@@ -133,22 +146,6 @@ def _check_type(slot: TensorMetadata, array: Anything) -> None:
     if kinds[0] != kinds[1] and set(kinds) != {"i", "u"}:
         raise ModelFailedError(
             f"the server declares the output {slot.name!r} as {slot.type} and sends {array.dtype}",
-            cure="Let the server's metadata and its runtime say the same.",
-        )
-
-
-def _check_shape(slot: TensorMetadata, array: Anything) -> None:
-    declared = [size for size in slot.shape[1:] if size != 1]
-    real = [size for size in array.shape[1:] if size != 1]
-    fits = len(declared) == len(real) and all(
-        size is None or size == found for size, found in zip(declared, real, strict=True)
-    )
-    opened = sum(size is None for size in declared)  # an open axis may turn out to be 1
-    fits = fits or (opened > 0 and len(real) < len(declared))
-    if slot.shape and not fits:
-        raise ModelFailedError(
-            f"the server declares the output {slot.name!r} as {list(slot.shape)} and sends "
-            f"{list(array.shape)}",
             cure="Let the server's metadata and its runtime say the same.",
         )
 
@@ -229,10 +226,6 @@ def build_http_failure(
     problem = f"{title} answers {status}{_words(said)}"
     if status in PASSING:
         return AttemptError(problem, wait=_seconds(retry_after, now), reached=status not in UNREAD)
-    return _lasting(problem, status)
-
-
-def _lasting(problem: str, status: int) -> AuditorError:
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return TargetError(
             problem,

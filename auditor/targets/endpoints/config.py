@@ -3,7 +3,6 @@
 Header values from the environment are secrets: they are sent but never shown.
 """
 
-import hashlib
 import re
 import socket
 import ssl
@@ -11,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+from auditor.domain.json import compute_digest
 from auditor.domain.targets import EndpointProtocol, EndpointSpec
 from auditor.errors import TargetError
 
@@ -62,10 +62,16 @@ class EndpointAddress:
 def parse_endpoint_url(spec: EndpointSpec) -> EndpointAddress:
     """Read the URL of an endpoint. Raises ``TargetError`` for one that cannot be used."""
     schemes = SCHEMES[spec.protocol]
-    parts, port = _split(spec.url)
-    if parts.scheme not in schemes or not parts.hostname:
+    try:
+        parts, port = (parts := urlsplit(spec.url)), parts.port
+    except ValueError:
         raise TargetError(
-            f"an endpoint that speaks {spec.protocol.value} has no address {_shown(parts)!r}",
+            "the endpoint's address is not a URL", cure="Write it as https://host:port/path."
+        ) from None
+    if parts.scheme not in schemes or not parts.hostname:
+        shown = f"{parts.scheme}://{parts.hostname or ''}"[:200]
+        raise TargetError(
+            f"an endpoint that speaks {spec.protocol.value} has no address {shown!r}",
             cure=f"Write it as {' or '.join(f'{scheme}://host:port' for scheme in schemes)}.",
         )
     if parts.username is not None or parts.password is not None:
@@ -78,25 +84,30 @@ def parse_endpoint_url(spec: EndpointSpec) -> EndpointAddress:
             f"the address of the endpoint at {parts.hostname} has a query or a fragment",
             cure="Give the address without what follows ? and #.",
         )
-    _require_harmless(parts)
+    # Refuse a query that looks like a key: the address is part of the record
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        words = set(re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name))
+        if SECRET & {word.lower() for word in words} or name.lower() in SECRET:
+            raise TargetError(
+                f"the address of the endpoint at {parts.hostname} holds {name[:64]!r}, which looks "
+                "like a key, and addresses are written into records",
+                cure="Put it into an environment variable, and name it under `endpoint.headers`.",
+            )
     encrypted = schemes[parts.scheme]
     number = port or PORTS[encrypted]
     if not encrypted:
-        _require_no_secrets(spec, parts.hostname)
+        # Refuse headers that would go to another machine in the clear
+        host = parts.hostname
+        if spec.headers and not _near(host):
+            safe = next(scheme for scheme, encrypted in SCHEMES[spec.protocol].items() if encrypted)
+            raise TargetError(
+                f"the endpoint at {host} is not encrypted, and {', '.join(spec.headers)} would go "
+                "there in the clear",
+                cure=f"Use {safe}://, or reach it through a tunnel that ends on this machine.",
+            )
     exact = spec.protocol is EndpointProtocol.HTTP_JSON
     path = parts.path if exact else parts.path.rstrip("/")
     return EndpointAddress(parts.hostname, number, path, parts.query, encrypted)
-
-
-def _require_no_secrets(spec: EndpointSpec, host: str) -> None:
-    """Refuse headers that would go to another machine in the clear."""
-    if spec.headers and not _near(host):
-        safe = next(scheme for scheme, encrypted in SCHEMES[spec.protocol].items() if encrypted)
-        raise TargetError(
-            f"the endpoint at {host} is not encrypted, and {', '.join(spec.headers)} would go "
-            "there in the clear",
-            cure=f"Use {safe}://, or reach it through a tunnel that ends on this machine.",
-        )
 
 
 def _near(host: str) -> bool:
@@ -132,31 +143,6 @@ def check_endpoint_spec(spec: EndpointSpec) -> None:
     for name, limit in {**limits, "retries": spec.retries}.items():
         if limit is not None and not 0 <= limit < 2**53:
             raise TargetError(f"the endpoint's {name} is {limit}", cure="Give 0 or more.")
-
-
-def _require_harmless(parts: SplitResult) -> None:
-    """Refuse a query that looks like a key: the address is part of the record."""
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        words = set(re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name))
-        if SECRET & {word.lower() for word in words} or name.lower() in SECRET:
-            raise TargetError(
-                f"the address of the endpoint at {parts.hostname} holds {name[:64]!r}, which looks "
-                "like a key, and addresses are written into records",
-                cure="Put it into an environment variable, and name it under `endpoint.headers`.",
-            )
-
-
-def _split(url: str) -> tuple[SplitResult, int | None]:
-    try:
-        return (parts := urlsplit(url)), parts.port
-    except ValueError:
-        raise TargetError(
-            "the endpoint's address is not a URL", cure="Write it as https://host:port/path."
-        ) from None
-
-
-def _shown(parts: SplitResult) -> str:
-    return f"{parts.scheme}://{parts.hostname or ''}"[:200]
 
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -269,7 +255,7 @@ def fetch_certificate_digest(host: str, port: int, ca: str | None, seconds: floa
         context.wrap_socket(plain, server_hostname=host) as secured,
     ):
         raw = secured.getpeercert(binary_form=True) or b""
-    return "sha256:" + hashlib.sha256(raw).hexdigest()
+    return compute_digest(raw)
 
 
 def find_certificate_error(error: BaseException) -> str | None:

@@ -3,13 +3,8 @@
 The deadline covers the whole request; socket timeouts cover only single reads.
 """
 
-import contextlib
-import hashlib
 import json
-import math
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from auditor._http import HEADERS, RequestDeadline
+from auditor.domain.json import compute_digest
 from auditor.errors import AuditorError, ModelFailedError, ModelTimeoutError, TargetError
 from auditor.targets.endpoints.client import PASSING, AttemptError, build_http_failure
 from auditor.targets.endpoints.config import (
@@ -42,7 +39,7 @@ def decode_json_body(title: str, body: "bytes | memoryview") -> Any:  # noqa: AN
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
-        raise ModelFailedError(f"{title} answers with what is no JSON", cure=CURE) from None
+        raise ModelFailedError(f"{title} answers with what is not JSON", cure=CURE) from None
     if not is_encodable(raw, found):
         raise ModelFailedError(f"{title} answers with text that is none", cure=CURE)
     return found
@@ -52,7 +49,7 @@ def decode_json_object(title: str, body: "bytes | memoryview") -> Mapping[str, A
     """Return the JSON object that a body holds. Raises ``ModelFailedError``."""
     found = decode_json_body(title, body)
     if not isinstance(found, dict):
-        raise ModelFailedError(f"{title} answers with JSON that is no object", cure=CURE)
+        raise ModelFailedError(f"{title} answers with JSON that is not an object", cure=CURE)
     return found
 
 
@@ -86,64 +83,8 @@ def read_at_path(title: str, body: Any, path: str) -> Any:  # noqa: ANN401 -- an
     return found
 
 
-SHARE = 0.25
-"""Of the limit, how far an alarm may be late."""
-SOCKET_CONNECTED = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
-
-
-class RequestDeadline:
-    """Shuts the connection's socket when one request takes longer than ``seconds``.
-
-    A server that sends a byte now and then keeps every single read within its timeout; only a
-    second thread can end that.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._due = math.inf
-        self._socket: socket.socket | None = None
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.rang = False
-
-    def note(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of a new connection, as the transport traces it."""
-        if event in SOCKET_CONNECTED:
-            self._socket = info["return_value"].get_extra_info("socket")
-
-    @contextlib.contextmanager
-    def set(self) -> Iterator[None]:
-        """Watch over what is done within."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._watch, name="alarm", daemon=True)
-            self._thread.start()
-        self.rang = False
-        self._due = time.monotonic() + self._seconds
-        try:
-            yield
-        finally:
-            self._due = math.inf
-
-    def close(self) -> None:
-        """End the watch."""
-        self._ended.set()
-
-    def _watch(self) -> None:
-        # Looking now and then costs a request nothing; waking this thread for each would.
-        while not self._ended.wait(SHARE * self._seconds):
-            if time.monotonic() > self._due:
-                self.rang = True
-                self._due = math.inf
-                found = self._socket
-                if found is not None:
-                    with contextlib.suppress(OSError):
-                        # Not the TLS socket's own method, which waits for the other end.
-                        socket.socket.shutdown(found, socket.SHUT_RDWR)
-
-
 MOST_BYTES = 2**28
 """Of one response."""
-AGENT = {"user-agent": "auditor", "accept-encoding": "identity"}
 SUCCESS = range(200, 300)
 BROKEN = 500
 CONNECTED = "connection.connect_tcp.complete"
@@ -204,7 +145,17 @@ class StrictHttpClient:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> EndpointReply:
         """Return the response, whatever its status; raises what ``ask`` does but for statuses."""
-        client, alarm = self._connected()
+        if self._client is None or self._alarm is None:
+            self._alarm = RequestDeadline(self._seconds)
+            self._client = httpx.Client(
+                verify=build_tls_context(self._ca) if self._address.encrypted else True,
+                headers={**HEADERS, **self._credentials.headers()},
+                timeout=self._seconds,
+                limits=httpx.Limits(max_connections=1),
+                follow_redirects=False,
+                trust_env=False,
+            )
+        client, alarm = self._client, self._alarm
         url = self._address.origin + self._address.path + path
         with (
             self._watched(alarm),
@@ -214,8 +165,25 @@ class StrictHttpClient:
             ) as response,
         ):
             self.status = response.status_code
-            self._note_certificate(response)
-            received = self._read(response)
+            found = response.extensions["network_stream"].get_extra_info("socket")
+            if isinstance(found, ssl.SSLSocket):
+                raw = found.getpeercert(binary_form=True) or b""
+                self.certificate = compute_digest(raw)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise ModelFailedError(
+                    f"{self._address.title} compresses what was asked for as it is",
+                    cure="Switch compression off on the server or the gateway in front of it.",
+                )
+            parts, size = [], 0
+            for part in response.iter_raw():
+                size += len(part)
+                if size > MOST_BYTES:
+                    raise ModelFailedError(
+                        f"{self._address.title} answers with more than {MOST_BYTES // 2**20} MiB",
+                        cure="Set `endpoint.batch_limit` to fewer rows.",
+                    )
+                parts.append(part)
+            received = b"".join(parts)
         return EndpointReply(response.status_code, dict(response.headers), received)
 
     def close(self) -> None:
@@ -225,19 +193,6 @@ class StrictHttpClient:
             alarm.close()
         if client is not None:
             client.close()
-
-    def _connected(self) -> tuple[httpx.Client, RequestDeadline]:
-        if self._client is None or self._alarm is None:
-            self._alarm = RequestDeadline(self._seconds)
-            self._client = httpx.Client(
-                verify=build_tls_context(self._ca) if self._address.encrypted else True,
-                headers={**AGENT, **self._credentials.headers()},
-                timeout=self._seconds,
-                limits=httpx.Limits(max_connections=1),
-                follow_redirects=False,
-                trust_env=False,
-            )
-        return self._client, self._alarm
 
     @contextmanager
     def _watched(self, alarm: RequestDeadline) -> Iterator[None]:
@@ -274,26 +229,3 @@ class StrictHttpClient:
         self.connections += event == CONNECTED
         if self._alarm is not None:
             self._alarm.note(event, info)
-
-    def _note_certificate(self, response: httpx.Response) -> None:
-        found = response.extensions["network_stream"].get_extra_info("socket")
-        if isinstance(found, ssl.SSLSocket):
-            raw = found.getpeercert(binary_form=True) or b""
-            self.certificate = "sha256:" + hashlib.sha256(raw).hexdigest()
-
-    def _read(self, response: httpx.Response) -> bytes:
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise ModelFailedError(
-                f"{self._address.title} compresses what was asked for as it is",
-                cure="Switch compression off on the server or the gateway in front of it.",
-            )
-        parts, size = [], 0
-        for part in response.iter_raw():
-            size += len(part)
-            if size > MOST_BYTES:
-                raise ModelFailedError(
-                    f"{self._address.title} answers with more than {MOST_BYTES // 2**20} MiB",
-                    cure="Set `endpoint.batch_limit` to fewer rows.",
-                )
-            parts.append(part)
-        return b"".join(parts)

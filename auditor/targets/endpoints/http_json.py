@@ -1,4 +1,4 @@
-"""Servers with a JSON shape of their own: rows go in at one dotted path, scores come at another."""
+"""Client for servers with their own JSON shape: rows and scores at dotted paths."""
 
 from collections.abc import Sequence
 from typing import Any

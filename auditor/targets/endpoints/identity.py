@@ -67,7 +67,7 @@ class ScoreCanary:
         if (
             self._asked is not None
             and _same(self._asked.rows, head)
-            and _known(first, self._scores)
+            and set(first) >= set(self._scores)
         ):
             self._repeats = self.agrees(first)
         else:
@@ -76,10 +76,6 @@ class ScoreCanary:
     def agrees(self, scores: Mapping[str, Anything]) -> bool:
         """Whether the scores of the rows are those of before, but for rounding."""
         return all(_close(array, scores[name]) for name, array in self._scores.items())
-
-
-def _known(found: Mapping[str, Anything], scores: Mapping[str, Anything]) -> bool:
-    return set(found) >= set(scores)
 
 
 def _same(left: Anything, right: Anything) -> bool:
@@ -233,7 +229,13 @@ class EndpointIdentity:
         self._kept = self._client.connections == self._connections
         self._connections = self._client.connections
         if self._met is None:
-            self._require_version(served)
+            wanted = self._spec.model_version
+            if wanted and served.versions and wanted not in served.versions:
+                raise TargetError(
+                    f"{self._title} does not serve version {wanted!r} of {self._spec.model!r}, but "
+                    f"{to_plain_text(', '.join(served.versions[:10]), 200)}",
+                    cure="Set `endpoint.model_version` to one of them.",
+                )
             self._met = InitialIdentity(server, served, first + second)
         found = describe_differences((self._met.server, self._met.served), (server, served))
         if found:
@@ -269,15 +271,6 @@ class EndpointIdentity:
         if said != self._answered:
             before, now = (" version ".join(names) for names in (self._answered, said))
             raise self.change(f"{before!r} answered before, and {now!r} answers now")
-
-    def _require_version(self, served: ModelMetadata) -> None:
-        wanted = self._spec.model_version
-        if wanted and served.versions and wanted not in served.versions:
-            raise TargetError(
-                f"{self._title} does not serve version {wanted!r} of {self._spec.model!r}, but "
-                f"{to_plain_text(', '.join(served.versions[:10]), 200)}",
-                cure="Set `endpoint.model_version` to one of them.",
-            )
 
     def change(self, what: str) -> TargetChangedError:
         """Return the error that from now on every request raises."""

@@ -140,7 +140,18 @@ def decode_tensor_bytes(
     """Read one output from its bytes. Raises ``ModelFailedError``."""
     dtype, count = _dtype(name, datatype), math.prod(shape)
     if datatype == TEXT:
-        return array_from_texts(name, _split(name, bytes(raw), count)).reshape(shape)
+        split_raw = bytes(raw)
+        texts, start = [], 0
+        for _ in range(count):
+            behind = start + LENGTH
+            length = int.from_bytes(split_raw[start:behind], "little")
+            start = behind + length
+            if start > len(split_raw):
+                raise _broken(name, "ends in the middle of a text")
+            texts.append(split_raw[behind:start])
+        if start != len(split_raw):
+            raise _broken(name, f"holds more than {count} texts")
+        return array_from_texts(name, texts).reshape(shape)
     if len(raw) != count * np.dtype(dtype).itemsize:
         raise _broken(name, f"has the shape {list(shape)} and {len(raw)} bytes of {datatype}")
     if dtype == "|b1" and (np.frombuffer(raw, np.uint8) > 1).any():
@@ -153,20 +164,6 @@ def array_from_texts(name: str, texts: list[bytes]) -> Anything:
     if any(len(text) > MOST_TEXT for text in texts):
         raise _broken(name, f"holds a text of more than {MOST_TEXT:,} bytes")
     return np.array(texts, dtype=np.bytes_)
-
-
-def _split(name: str, raw: bytes, count: int) -> list[bytes]:
-    texts, start = [], 0
-    for _ in range(count):
-        behind = start + LENGTH
-        length = int.from_bytes(raw[start:behind], "little")
-        start = behind + length
-        if start > len(raw):
-            raise _broken(name, "ends in the middle of a text")
-        texts.append(raw[behind:start])
-    if start != len(raw):
-        raise _broken(name, f"holds more than {count} texts")
-    return texts
 
 
 def _dtype(name: str, datatype: object) -> str:
@@ -188,17 +185,16 @@ def read_tensor_metadata(title: str, said: object) -> tuple[TensorMetadata, ...]
     if said is None:
         return ()
     if not isinstance(said, list) or len(said) > MOST_SLOTS:
-        raise ModelFailedError(f"{title} lists tensors that are no list", cure=CURE)
-    return tuple(_slot(title, entry) for entry in said)
-
-
-def _slot(title: str, entry: Any) -> TensorMetadata:  # noqa: ANN401 -- any JSON
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-        raise ModelFailedError(f"{title} declares a tensor without a name", cure=CURE)
-    shape = entry.get("shape")
-    sizes = shape if isinstance(shape, list) else []
-    axes = tuple(size if type(size) is int and size > 0 else None for size in sizes)
-    return TensorMetadata(entry["name"], to_ort_type(str(entry.get("datatype"))), axes)
+        raise ModelFailedError(f"{title} lists tensors in a form that is not a list", cure=CURE)
+    found = []
+    for entry in said:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+            raise ModelFailedError(f"{title} declares a tensor without a name", cure=CURE)
+        shape = entry.get("shape")
+        sizes = shape if isinstance(shape, list) else []
+        axes = tuple(size if type(size) is int and size > 0 else None for size in sizes)
+        found.append(TensorMetadata(entry["name"], to_ort_type(str(entry.get("datatype"))), axes))
+    return tuple(found)
 
 
 def require_declared(

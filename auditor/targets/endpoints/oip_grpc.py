@@ -91,24 +91,20 @@ def build_message_classes() -> Mapping[str, Any]:
     for name, fields in TABLE.items():
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
-            _add(message, field, number, kind)
+            proto = descriptor_pb2.FieldDescriptorProto
+            bare = kind.removeprefix(_MANY)
+            added = message.field.add(name=field, number=number)
+            added.label = proto.LABEL_REPEATED if kind.startswith(_MANY) else proto.LABEL_OPTIONAL
+            if bare in TABLE:
+                added.type, added.type_name = proto.TYPE_MESSAGE, f".{PACKAGE}.{bare}"
+            else:
+                added.type = proto.Type.Value(f"TYPE_{bare.upper()}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
         for name in TABLE
     }
-
-
-def _add(message: descriptor_pb2.DescriptorProto, field: str, number: int, kind: str) -> None:
-    proto = descriptor_pb2.FieldDescriptorProto
-    bare = kind.removeprefix(_MANY)
-    added = message.field.add(name=field, number=number)
-    added.label = proto.LABEL_REPEATED if kind.startswith(_MANY) else proto.LABEL_OPTIONAL
-    if bare in TABLE:
-        added.type, added.type_name = proto.TYPE_MESSAGE, f".{PACKAGE}.{bare}"
-    else:
-        added.type = proto.Type.Value(f"TYPE_{bare.upper()}")
 
 
 MOST_WORDS = 300
@@ -148,10 +144,6 @@ def build_grpc_failure(
             f"{title} did not answer within {seconds:g} seconds",
             cure="Raise the target's `time_limit`, or set `endpoint.batch_limit`.",
         )
-    return _lasting(problem, code, said)
-
-
-def _lasting(problem: str, code: grpc.StatusCode, said: str) -> AuditorError:
     if code in DENIED:
         return TargetError(
             problem,
@@ -220,7 +212,22 @@ class OipGrpcClient:
             outputs=[{"name": output} for output in outputs],
             raw_input_contents=[oip.encode_tensor_bytes(rows)],
         )
-        return InferenceResponse(self._outputs(said), said.model_name, said.model_version)
+        raw = list(said.raw_output_contents)
+        if raw and len(raw) != len(said.outputs):
+            raise ModelFailedError(
+                f"{self._address.title} sends {len(raw)} raw tensors for {len(said.outputs)} "
+                "outputs",
+                cure=CURE,
+            )
+        arrays: dict[str, Anything] = {}
+        for index, outputs_entry in enumerate(said.outputs):
+            if outputs_entry.name in arrays:
+                raise ModelFailedError(
+                    f"{self._address.title} sends the output {outputs_entry.name[:64]!r} twice",
+                    cure=CURE,
+                )
+            arrays[outputs_entry.name] = _tensor(outputs_entry, raw[index] if raw else None)
+        return InferenceResponse(arrays, said.model_name, said.model_version)
 
     def ping(self) -> None:
         """Ask whether the server lives."""
@@ -262,39 +269,19 @@ class OipGrpcClient:
             place, ca = self._address.place, self._spec.ca
             if self._address.encrypted:
                 trusted = grpc.ssl_channel_credentials(root_certificates=require_root_file(ca))
-                self._certificate = self._shown_certificate()
+                address = self._address
+                try:
+                    self._certificate = fetch_certificate_digest(
+                        address.host, address.port, self._spec.ca, self._seconds
+                    )
+                except OSError as error:
+                    raise build_grpc_failure(
+                        address.title, grpc.StatusCode.UNAVAILABLE, "", self._seconds, error
+                    ) from None
                 self._channel = grpc.secure_channel(place, trusted, OPTIONS)
             else:
                 self._channel = grpc.insecure_channel(place, OPTIONS)
         return self._channel
-
-    def _shown_certificate(self) -> str:
-        address = self._address
-        try:
-            return fetch_certificate_digest(
-                address.host, address.port, self._spec.ca, self._seconds
-            )
-        except OSError as error:
-            raise build_grpc_failure(
-                address.title, grpc.StatusCode.UNAVAILABLE, "", self._seconds, error
-            ) from None
-
-    def _outputs(self, said: Any) -> dict[str, Anything]:  # noqa: ANN401 -- messages have no types
-        raw = list(said.raw_output_contents)
-        if raw and len(raw) != len(said.outputs):
-            raise ModelFailedError(
-                f"{self._address.title} sends {len(raw)} raw tensors for {len(said.outputs)} "
-                "outputs",
-                cure=CURE,
-            )
-        arrays: dict[str, Anything] = {}
-        for index, entry in enumerate(said.outputs):
-            if entry.name in arrays:
-                raise ModelFailedError(
-                    f"{self._address.title} sends the output {entry.name[:64]!r} twice", cure=CURE
-                )
-            arrays[entry.name] = _tensor(entry, raw[index] if raw else None)
-        return arrays
 
 
 def _tensor(entry: Any, raw: bytes | None) -> Anything:  # noqa: ANN401 -- messages have no types

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol over HTTP, with JSON or binary tensors.
+"""Open Inference Protocol client over HTTP, with JSON or binary tensors.
 
 https://github.com/kserve/open-inference-protocol (HTTP/REST), and its binary tensor data
 extension: a JSON part of ``Inference-Header-Content-Length`` bytes, then the raw tensors.
@@ -137,13 +137,7 @@ class OipHttpClient:
                     f"{self._title} announces a JSON part of {size[:32]} bytes", cure=CURE
                 )
             said, raw = decode_json_object(self._title, body[: int(size)]), body[int(size) :]
-        return InferenceResponse(
-            self._outputs(said.get("outputs"), raw),
-            read_metadata_text(said.get("model_name")),
-            read_metadata_text(said.get("model_version")),
-        )
-
-    def _outputs(self, listed: object, raw: memoryview) -> dict[str, Anything]:
+        listed = said.get("outputs")
         arrays: dict[str, Anything] = {}
         for entry in listed if isinstance(listed, list) else []:
             name = entry.get("name") if isinstance(entry, dict) else None
@@ -157,7 +151,11 @@ class OipHttpClient:
             raise ModelFailedError(
                 f"{self._title} sends {len(raw)} bytes that belong to no output", cure=CURE
             )
-        return arrays
+        return InferenceResponse(
+            arrays,
+            read_metadata_text(said.get("model_name")),
+            read_metadata_text(said.get("model_version")),
+        )
 
 
 def _json(

@@ -1,4 +1,4 @@
-"""The program that opens an artifact: ``python -m auditor.targets.sandbox ROLE …``."""
+"""The program of the sandbox: ``python -m auditor.targets.sandbox ROLE …``."""
 
 import argparse
 import importlib
@@ -12,8 +12,8 @@ from auditor.targets.sandbox.confinement import (
     take_channel,
 )
 
-PROFILED = frozenset({"model"})
-"""Roles with a profiler, which needs a process beside this one."""
+PROFILED = frozenset({"drivers.onnxruntime"})
+"""Programs with a profiler, which needs a process beside this one."""
 
 
 def main() -> None:
@@ -22,7 +22,17 @@ def main() -> None:
     With ``--under COMMAND …``, hand over to that command instead: an emulator or another Python,
     which runs this program again within the limits that hold by then.
     """
-    asked = _arguments().parse_args()
+    parser = argparse.ArgumentParser(prog="auditor.targets.sandbox")
+    parser.add_argument("role", help="a module below auditor.targets, or the path of a driver")
+    parser.add_argument("--isolation", required=True)
+    parser.add_argument("--memory-limit", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--faked-files", type=int, default=0)
+    parser.add_argument("--alone", action="store_true", help="it starts no other process")
+    parser.add_argument("--readable", action="append", default=[], help="a folder or file to read")
+    parser.add_argument("--confined", action="store_true", help="the limits already hold")
+    parser.add_argument("--under", nargs=argparse.REMAINDER)
+    asked = parser.parse_args()
     wanted = SandboxLimits(
         level=asked.isolation,
         memory_limit=asked.memory_limit,
@@ -43,21 +53,6 @@ def main() -> None:
     # From here on native libraries load, so it must not stand at the top of the file.
     loop = importlib.import_module("auditor.targets.sandbox.request_loop")
     loop.serve_requests(channel, asked.role, level)
-
-
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="auditor.targets.sandbox")
-    roles = ("structure", "model", "openvino", "twin", "certification", "recipe")
-    parser.add_argument("role", choices=roles)
-    parser.add_argument("--isolation", required=True)
-    parser.add_argument("--memory-limit", type=int, required=True)
-    parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--faked-files", type=int, default=0)
-    parser.add_argument("--alone", action="store_true", help="it starts no other process")
-    parser.add_argument("--readable", action="append", default=[], help="a folder or file to read")
-    parser.add_argument("--confined", action="store_true", help="the limits already hold")
-    parser.add_argument("--under", nargs=argparse.REMAINDER)
-    return parser
 
 
 if __name__ == "__main__":

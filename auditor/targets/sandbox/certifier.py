@@ -1,4 +1,4 @@
-"""Certificates: bounds of a network over boxes, and the nearest wrong points of trees."""
+"""Robustness certificates in the sandbox: bounds of networks, nearest points of trees."""
 
 import tempfile
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How the child gives up what it does not need, before it loads a library or opens a model.
+"""Confinement of the child process: privileges dropped before a library or a model is loaded.
 
 Only the standard library is imported here: nothing native runs before the limits hold.
 """
@@ -83,7 +83,13 @@ def confine_process(asked: SandboxLimits) -> str:
     _limit(resource.RLIMIT_AS, asked.memory_limit)
     _limit(resource.RLIMIT_CPU, CPU_SECONDS)
     if not asked.alone:
-        _limit(resource.RLIMIT_NPROC, MOST_PROCESSES + _processes())
+        # How many tasks there are now: the kernel counts those of a user together
+        try:
+            with open("/proc/loadavg", encoding="ascii") as file:  # noqa: PTH123 -- no pathlib yet
+                processes = int(file.read().split()[3].partition("/")[2])
+        except (OSError, ValueError, IndexError):
+            processes = 0
+        _limit(resource.RLIMIT_NPROC, MOST_PROCESSES + processes)
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     if level == "landlock" and not landlock.restrict_file_access(asked.readable):
         level = "namespaces"
@@ -95,9 +101,18 @@ def confine_process(asked: SandboxLimits) -> str:
             "and that needs bubblewrap, or a kernel with Landlock, or one that lets a user have "
             "namespaces"
         )
-    _drop_capabilities()
+    # Hold no capability, those in an own namespace included, and get none by another program
+    for capability in range(MOST_CAPABILITIES):
+        _prctl(PR_CAPBSET_DROP, capability)
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    with contextlib.suppress(OSError, AttributeError):
+        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+        none = (ctypes.c_uint32 * 6)()
+        ctypes.CDLL(None, use_errno=True).capset(ctypes.byref(header), ctypes.byref(none))
     if level != "bubblewrap":  # which has --die-with-parent, and hides the parent's number
-        _die_with(asked.parent)
+        _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != asked.parent:  # it died before the line above
+            sys.exit("the parent is gone")
     return level
 
 
@@ -135,12 +150,6 @@ def _limit(kind: int, most: int) -> None:
     resource.setrlimit(kind, (most, most))
 
 
-def _die_with(parent: int) -> None:
-    _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent:  # it died before the line above
-        sys.exit("the parent is gone")
-
-
 def _own_namespaces() -> bool:
     """Move into an own user, network, IPC and host-name namespace, where the kernel lets us.
 
@@ -151,7 +160,18 @@ def _own_namespaces() -> bool:
         library = ctypes.CDLL(None, use_errno=True)
         if int(library.unshare(OWN_NAMESPACES | OWN_MOUNTS)) == 0:
             _be_known(user, group)
-            return _write_nothing(library)
+            # Make every mount read-only, but for what the kernel tells this process of itself.
+            # `mount_attr` is: to set, to clear, propagation, user map.
+            own = f"/proc/{os.getpid()}".encode()
+            library.mount(own, own, None, MS_BIND, None)  # where it fails, that is read-only too
+            shut = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, 0)
+            opened = (ctypes.c_uint64 * 4)(0, MOUNT_ATTR_RDONLY, 0, 0)
+            size = ctypes.sizeof(shut)
+            done = library.syscall(
+                MOUNT_SETATTR, AT_FDCWD, b"/", AT_RECURSIVE, ctypes.byref(shut), size
+            )
+            library.syscall(MOUNT_SETATTR, AT_FDCWD, own, 0, ctypes.byref(opened), size)
+            return int(done) == 0
     return False
 
 
@@ -162,41 +182,6 @@ def _be_known(user: int, group: int) -> None:
         for name, text in said.items():
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 -- no pathlib yet
                 file.write(text)
-
-
-def _write_nothing(library: ctypes.CDLL) -> bool:
-    """Make every mount read-only, but for what the kernel tells this process of itself.
-
-    ``mount_attr`` is: to set, to clear, propagation, user map.
-    """
-    own = f"/proc/{os.getpid()}".encode()
-    library.mount(own, own, None, MS_BIND, None)  # where it fails, that is read-only too
-    shut = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, 0)
-    opened = (ctypes.c_uint64 * 4)(0, MOUNT_ATTR_RDONLY, 0, 0)
-    size = ctypes.sizeof(shut)
-    done = library.syscall(MOUNT_SETATTR, AT_FDCWD, b"/", AT_RECURSIVE, ctypes.byref(shut), size)
-    library.syscall(MOUNT_SETATTR, AT_FDCWD, own, 0, ctypes.byref(opened), size)
-    return int(done) == 0
-
-
-def _drop_capabilities() -> None:
-    """Hold no capability, those in an own namespace included, and get none by another program."""
-    for capability in range(MOST_CAPABILITIES):
-        _prctl(PR_CAPBSET_DROP, capability)
-    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    with contextlib.suppress(OSError, AttributeError):
-        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
-        none = (ctypes.c_uint32 * 6)()
-        ctypes.CDLL(None, use_errno=True).capset(ctypes.byref(header), ctypes.byref(none))
-
-
-def _processes() -> int:
-    """Return how many tasks there are now: the kernel counts those of a user together."""
-    try:
-        with open("/proc/loadavg", encoding="ascii") as file:  # noqa: PTH123 -- no pathlib yet
-            return int(file.read().split()[3].partition("/")[2])
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _prctl(option: int, value: int) -> None:

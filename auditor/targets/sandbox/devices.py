@@ -1,4 +1,4 @@
-"""Which devices and providers this process has, and how a session is told to use one."""
+"""Discovers devices and providers, and configures a session for one of them."""
 
 import functools
 import hashlib
@@ -12,7 +12,6 @@ from auditor.targets.sandbox.request_loop import RefusalError
 
 PLUGIN = "auditor-plugin"
 """The name under which a plugin provider is registered: some take it for their own."""
-KINDS = ("CPU", "GPU", "NPU")
 CPU = "CPUExecutionProvider"
 
 
@@ -135,7 +134,7 @@ def choose_plugin_provider(library: str, provider: str) -> str:
     raise RefusalError(
         "target",
         f"the plugin {library!r} brings no provider {provider!r}",
-        f"Name one of {', '.join(added)} as `provider`, or leave it out.",
+        f"Name one of {', '.join(added)} as `provider`, or remove it.",
     )
 
 
@@ -149,5 +148,5 @@ def require_provider(provider: str, cure: str = "") -> None:
         raise RefusalError(
             "runtime",
             f"this onnxruntime ({ort.__version__}) has no provider {provider!r}",
-            f"Use one of {', '.join(available)}{cure or ', or install the build that has it.'}",
+            f"{cure or 'Install the build that has it.'} Here are {', '.join(available)}.",
         )

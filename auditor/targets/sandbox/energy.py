@@ -1,4 +1,4 @@
-"""Energy that counters of this machine have counted; without a counter, nothing is said.
+"""Energy counters of this machine.
 
 RAPL: https://docs.kernel.org/power/powercap/powercap.html. NVML:
 https://docs.nvidia.com/deploy/nvml-api/ (``nvmlDeviceGetTotalEnergyConsumption``, millijoules

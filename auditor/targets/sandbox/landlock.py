@@ -1,4 +1,4 @@
-"""Landlock: the kernel's own list of the files that a process may read, and of none to write."""
+"""Landlock rules: the files that a process may read, and none to write."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""What this machine is, as seen from inside the child."""
+"""Facts about this machine, from inside the child process."""
 
 import functools
 import importlib
@@ -60,7 +60,8 @@ def read_conditions() -> dict[str, Any]:
 
 def _physical() -> dict[str, Any]:
     """Return what the chip's own state is, as far as the system shows it: clouds often do not."""
-    stolen = _stolen_seconds()
+    line = (_read(Path("/proc/stat")) or "").split("\n", 1)[0].split()
+    stolen = int(line[STEAL]) / os.sysconf("SC_CLK_TCK") if len(line) > STEAL else None
     found: dict[str, Any] = {
         "microcode": _cpuinfo().get("microcode"),
         "governor": _read(CPU / "cpu0/cpufreq/scaling_governor"),
@@ -69,12 +70,6 @@ def _physical() -> dict[str, Any]:
         "stolen_seconds": stolen,
     }
     return {name: fact for name, fact in found.items() if fact is not None}
-
-
-def _stolen_seconds() -> float | None:
-    """Return how long the hypervisor kept this machine's processors since it started."""
-    line = (_read(Path("/proc/stat")) or "").split("\n", 1)[0].split()
-    return int(line[STEAL]) / os.sysconf("SC_CLK_TCK") if len(line) > STEAL else None
 
 
 def _read(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""How much memory this process holds before a model is opened, after it, and at most."""
+"""Memory use of this process: before a model is opened, after it, and at its peak."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from auditor.targets.protocol import MessageFrame
-from auditor.targets.sandbox.model_variants import VariantHost, read_input_rows
+from auditor.targets.sandbox.altered_models import VariantHost, read_input_rows
 from auditor.targets.sandbox.request_loop import Operation, RefusalError
 
 STATUS = Path("/proc/self/status")

@@ -1,4 +1,4 @@
-"""The operator sets that a model file imports, read without loading its graph or its weights.
+"""Reads the opsets that a model file imports, without loading its graph or weights.
 
 Source: ``ModelProto`` in onnx.proto (field 8 is ``opset_import``, an ``OperatorSetIdProto`` with
 ``domain`` in field 1 and ``version`` in field 2), and the protocol-buffer wire format.

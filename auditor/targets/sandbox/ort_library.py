@@ -1,4 +1,4 @@
-"""ONNX Runtime, whose types are not published, and what it is."""
+"""The ONNX Runtime library, and facts about its build."""
 
 import functools
 import hashlib
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+
+from auditor.domain.digests import Digest
 
 ort: Any = onnxruntime
 
@@ -33,4 +35,4 @@ def _library_digest() -> str:
         with path.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         whole.update(f"{path.name} {content}\n".encode())
-    return "sha256:" + whole.hexdigest()
+    return Digest.of_hex(whole.hexdigest())

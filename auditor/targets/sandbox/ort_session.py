@@ -1,4 +1,4 @@
-"""A session as a target declares it, and where its operators were placed."""
+"""Opens an ONNX Runtime session as a target declares it, and reads operator placement."""
 
 from collections.abc import Mapping
 from pathlib import Path

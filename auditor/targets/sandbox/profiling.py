@@ -1,4 +1,4 @@
-"""One run with the runtime's profiler on: which kernels ran, where, and for how long.
+"""Profiles one run of ONNX Runtime: kernels, their providers and times.
 
 The profiler writes a file, whose name it ends with the time; no file may be written here. So the
 file is one end of a pipe, named up to a zero byte: the runtime opens its file as C does, and the
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from auditor.targets.protocol import Anything, MessageFrame
-from auditor.targets.sandbox.model_variants import read_input_rows
+from auditor.targets.protocol import MessageFrame
+from auditor.targets.sandbox.altered_models import read_input_rows
 from auditor.targets.sandbox.ort_session import open_session
 from auditor.targets.sandbox.request_loop import RefusalError
 from auditor.targets.sandbox.runtime_errors import RUNTIME_ERRORS, build_refusal
@@ -31,11 +31,7 @@ def profile_kernels(request: MessageFrame) -> MessageFrame:
     The array ``kernels`` holds JSON: ``node``, ``operator``, ``provider``, ``seconds`` and
     ``calls`` of each, in the order of their first calls.
     """
-    return MessageFrame({}, {"kernels": _as_bytes(sum_kernels(_events(_traced(request))))})
-
-
-def _traced(request: MessageFrame) -> bytes:
-    """Return the trace of one run, as the profiler writes it."""
+    # The trace of one run, as the profiler writes it
     opening, said = request.header["opening"], request.header
     path = Path(opening["path"])
     name, rows = read_input_rows(request)
@@ -56,7 +52,10 @@ def _traced(request: MessageFrame) -> bytes:
             "Profile with ONNX Runtime 1.20 or newer, with /proc mounted, and at an isolation "
             "level above `limits`.",
         )
-    return raw
+    events = [event for event in json.loads(raw) if isinstance(event, Mapping)]
+    return MessageFrame(
+        {}, {"kernels": np.frombuffer(json.dumps(sum_kernels(events)).encode(), dtype=np.uint8)}
+    )
 
 
 def sum_kernels(events: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -75,11 +74,3 @@ def sum_kernels(events: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
         kernel["seconds"] += float(event["dur"]) * MICRO
         kernel["calls"] += 1
     return list(found.values())
-
-
-def _events(raw: bytes) -> list[Mapping[str, Any]]:
-    return [event for event in json.loads(raw) if isinstance(event, Mapping)]
-
-
-def _as_bytes(listed: list[dict[str, Any]]) -> Anything:
-    return np.frombuffer(json.dumps(listed).encode(), dtype=np.uint8)

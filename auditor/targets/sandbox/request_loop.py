@@ -1,9 +1,12 @@
-"""The child's loop: one request in, one answer out, until the parent closes the pipe."""
+"""Request loop of the child process: one request in, one answer out, until the pipe closes."""
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias, cast
 
 from auditor.targets.protocol import PROTOCOL, MessageFrame, encode_frame, receive_frame
@@ -13,16 +16,6 @@ MOST_BYTES = 2**31
 """Of one request. The parent is trusted; this only catches a stream that fell out of step."""
 
 Operation: TypeAlias = Callable[[MessageFrame], MessageFrame]
-ROLES: Mapping[str, str] = {
-    "structure": "auditor.targets.sandbox.structure",
-    "model": "auditor.targets.sandbox.onnx_runtime",
-    "openvino": "auditor.targets.sandbox.openvino",
-    "twin": "auditor.targets.sandbox.twin",
-    "certification": "auditor.targets.sandbox.certifier",
-    "recipe": "auditor.targets.sandbox.training",
-}
-"""Each role's module, whose ``operations()`` answers requests; only the one asked for loads."""
-
 CURE = "Install the runtime that the target names there, with numpy, or name another interpreter."
 
 
@@ -37,11 +30,15 @@ class RefusalError(Exception):
 
 
 def serve_requests(channel: FrameChannel, role: str, level: str) -> None:
-    """Load the role's libraries, say hello, then answer until the pipe ends."""
+    """Load the program whose ``operations()`` answer, say hello, then answer until the pipe ends.
+
+    ``role`` is a module below ``auditor.targets``, or the path of a driver's file.
+    """
     try:
-        module = importlib.import_module(ROLES[role])
-    except ImportError as error:
-        _send(channel, _refused("runtime", f"{sys.executable} cannot load {role}: {error}", CURE))
+        module = load_program(role)
+    except (ImportError, OSError, SyntaxError) as error:
+        name = Path(role).stem if role.startswith("/") else role.rpartition(".")[2]
+        _send(channel, _refused("runtime", f"{sys.executable} cannot load {name}: {error}", CURE))
         return
     operations = cast("Mapping[str, Operation]", module.operations())
     _send(
@@ -53,6 +50,19 @@ def serve_requests(channel: FrameChannel, role: str, level: str) -> None:
         except EOFError:
             return
         _send(channel, _answer(operations, request))
+
+
+def load_program(role: str) -> ModuleType:
+    """Import a program of ours by its name, or a driver of another package by its path."""
+    if not role.startswith("/"):
+        return importlib.import_module(f"auditor.targets.{role}")
+    spec = importlib.util.spec_from_file_location(Path(role).stem, role)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{role} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def _answer(operations: Mapping[str, Operation], request: MessageFrame) -> MessageFrame:

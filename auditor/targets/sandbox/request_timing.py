@@ -1,4 +1,4 @@
-"""Requests that arrive at given times, and rows timed one by one, inside the process."""
+"""Times requests that arrive at given times, and single rows, inside the process."""
 
 import gc
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from auditor.targets.protocol import Anything, MessageFrame
-from auditor.targets.sandbox.model_variants import VariantHost, read_input_rows
+from auditor.targets.sandbox.altered_models import VariantHost, read_input_rows
 from auditor.targets.sandbox.request_loop import Operation
 from auditor.targets.sandbox.timing import conditions_between, take_snapshot
 
@@ -38,7 +38,13 @@ class RowTimer:
             before, origin = take_snapshot(), time.perf_counter() + SPIN
             served = 0
             for index, wanted in enumerate(due.tolist()):
-                began[index] = _wait(origin, wanted)
+                # Wait until `due` seconds after `origin`; return when that was, late or not
+                left = wanted - (time.perf_counter() - origin)
+                if left > SPIN:
+                    time.sleep(left - SPIN)
+                while (now := time.perf_counter() - origin) < wanted:
+                    continue
+                began[index] = now
                 call(index % count)
                 ended[index] = time.perf_counter() - origin
                 served = index + 1
@@ -83,13 +89,3 @@ class _WarmSession:
 
     def _call(self, row: int) -> object:
         return self._bench.call(self._said, self._opened, self._name, self._parts[row])
-
-
-def _wait(origin: float, due: float) -> float:
-    """Wait until ``due`` seconds after ``origin``; return when that was, late or not."""
-    left = due - (time.perf_counter() - origin)
-    if left > SPIN:
-        time.sleep(left - SPIN)
-    while (now := time.perf_counter() - origin) < due:
-        continue
-    return now

@@ -1,4 +1,4 @@
-"""ONNX Runtime's messages in words that name the place and the cure."""
+"""Rewords ONNX Runtime's errors with the place and the cure."""
 
 import re
 from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from auditor.targets.protocol import Anything, MessageFrame
-from auditor.targets.sandbox.request_loop import RefusalError
+from auditor.targets.sandbox.request_loop import Operation, RefusalError
 from auditor.targets.sandbox.timing import CallTimer
 
 Key = str | int
@@ -18,7 +18,12 @@ Key = str | int
 def to_output_array(name: str, value: object) -> tuple[Anything, list[Key] | None]:
     """Return an output as an array, and the class keys of its columns where it is a ZipMap."""
     if isinstance(value, np.ndarray):
-        return (value, None) if value.dtype.kind in "biuf" else (_texts(value), None)
+        if value.dtype.kind in "biuf":
+            return (value, None)
+        texts = np.array(
+            [str(item).encode() for item in value.reshape(-1)], dtype=np.bytes_
+        ).reshape(value.shape)
+        return (texts, None)
     if isinstance(value, Mapping):
         return _columns(name, [value])
     if isinstance(value, Sequence) and value and all(isinstance(row, Mapping) for row in value):
@@ -49,12 +54,6 @@ def _columns(name: str, rows: Sequence[Mapping[Any, float]]) -> tuple[Anything, 
             "Export the model without ZipMap (skl2onnx: options={'zipmap': False}).",
         ) from error
     return table, [key if isinstance(key, int) else str(key) for key in keys]
-
-
-def _texts(array: Anything) -> Anything:
-    return np.array([str(item).encode() for item in array.reshape(-1)], dtype=np.bytes_).reshape(
-        array.shape
-    )
 
 
 def join_output_batches(parts: list[Anything], batch: int, rows: int) -> Anything:
@@ -152,6 +151,22 @@ class ScoringHost:
             raise RefusalError("protocol", "no session is open", "Send open first.")
         ((name, rows),) = request.arrays.items()
         return self._opened, name, to_session_rows(rows)
+
+
+def build_operations(
+    runtime: ScoringRuntime, probe: Callable[[], Mapping[str, Any]]
+) -> Mapping[str, Operation]:
+    """Return the least that a driver answers: what it runs on, and a file opened, scored and timed.
+
+    ``probe`` returns the facts of ``machine``, ``runtime``, ``conditions`` and ``devices``.
+    """
+    host = ScoringHost(runtime)
+    return {
+        "probe": lambda _: MessageFrame(probe()),
+        "open": host.open,
+        "infer": host.infer,
+        "time": host.time,
+    }
 
 
 def run_batches(

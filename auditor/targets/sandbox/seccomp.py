@@ -1,4 +1,4 @@
-"""What a process that opens an artifact may not ask of the kernel: a seccomp filter, made here.
+"""Seccomp filter: system calls that a process with an open artifact may not make.
 
 libseccomp's bindings need a library that slim images lack, so the few instructions are written
 out. Numbers are from the kernel's ``syscall_64.tbl`` and ``asm-generic/unistd.h``.

@@ -1,4 +1,4 @@
-"""The child program for a Python that is not the auditor's own: ``python standalone.py ROLE …``.
+"""The sandbox program for another Python: ``python standalone.py ROLE …``.
 
 It loads this copy of auditor by its place. The folder beside it may hold the packages of another
 environment, which must not come before those of the Python that runs this file.

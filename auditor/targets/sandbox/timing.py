@@ -1,4 +1,4 @@
-"""Timing calls inside the process that runs the model, where no pipe is in the way."""
+"""Times calls inside the process that runs the model, without the pipe."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""A process that reads one end of a pipe, and gives what came back on another.
+"""Reads a trace from a pipe in a process of its own, and passes it on.
 
 It is started before this process gives up starting any, since the profiler needs it: that lets no
 thread of its own process run meanwhile.

@@ -1,4 +1,4 @@
-"""The owner's code that trains: loaded from its file, called by name, and asked for answers.
+"""Loads and runs the owner's training recipe inside the sandbox.
 
 Nothing of the auditor's is in this process but numbers that it sends, so that what the code does to
 the process it does to its own answers alone.
@@ -25,7 +25,7 @@ Untyped: TypeAlias = Any
 MOST_SEED = 2**32
 BATCH = 4096
 """Rows that a trained module is given at once."""
-CURE = "Mend the code, or run it alone with rows of this data to see the whole traceback."
+CURE = "Fix the code, or run it alone with rows of this data to see the whole traceback."
 
 
 def operations() -> Mapping[str, Operation]:
@@ -132,7 +132,9 @@ class TrainingHost:
             traceback.print_exc()
             sys.stderr.flush()
             subject = self._name if called == "loaded" else f"{called} of {self._name}"
-            line = _line(error, self._name)
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == self._name]
+            line = f" at line {lines[-1]}" if lines else ""
             raise RefusalError(
                 "recipe", f"{subject} raised {type(error).__name__}{line}", CURE
             ) from error
@@ -148,23 +150,20 @@ def _fitted(
         return "onnx", None, np.frombuffer(bytes(found), dtype=np.uint8)
     torch: Untyped = sys.modules.get("torch")
     if torch is not None and isinstance(found, torch.nn.Module):
-        return "module", _asking(torch, found), None
+        # What gives a module's outputs, batch by batch, in the type of its weights
+        module = found
+        module.eval()
+        weight = next(iter(module.parameters()), None)
+        kind = torch.float32 if weight is None else weight.dtype
+
+        def answer(inputs: Anything) -> object:
+            parts = np.array_split(inputs, range(BATCH, len(inputs), BATCH))
+            with torch.no_grad():
+                found = [module(torch.as_tensor(part).to(kind)).double().numpy() for part in parts]
+            return np.concatenate(found)
+
+        return "module", answer, None
     return "function", found if callable(found) else None, None
-
-
-def _asking(torch: Untyped, module: Untyped) -> Callable[[Anything], object]:
-    """Return what gives a module's outputs, batch by batch, in the type of its weights."""
-    module.eval()
-    weight = next(iter(module.parameters()), None)
-    kind = torch.float32 if weight is None else weight.dtype
-
-    def answer(inputs: Anything) -> object:
-        parts = np.array_split(inputs, range(BATCH, len(inputs), BATCH))
-        with torch.no_grad():
-            found = [module(torch.as_tensor(part).to(kind)).double().numpy() for part in parts]
-        return np.concatenate(found)
-
-    return answer
 
 
 def _sow(seed: int) -> None:
@@ -175,12 +174,6 @@ def _sow(seed: int) -> None:
     if torch is not None:
         torch.manual_seed(seed % MOST_SEED)
         torch.set_num_threads(1)
-
-
-def _line(error: BaseException, name: str) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == name]
-    return f" at line {lines[-1]}" if lines else ""
 
 
 def _kind_of(found: object) -> str:

@@ -12,7 +12,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -21,8 +21,8 @@ from typing import NoReturn
 
 from auditor.domain.artifacts import FileDigest, SignedResourceDigests
 from auditor.errors import ArtifactError, CancelledError, MissingExtraError
+from auditor.onnx.scan.external_locations import read_external_locations
 from auditor.onnx.scan.paths import path_inside_folder
-from auditor.onnx.scan.protobuf import read_external_locations
 from auditor.trust.artifacts.hash import (
     Advance,
     FileStamp,
@@ -34,13 +34,17 @@ from auditor.trust.artifacts.hash import (
     new_hasher,
     read_file_views,
 )
+from auditor.trust.signatures.model_serialisations import (
+    FilePart,
+    HashAlgorithm,
+    ModelSerialisation,
+)
 from auditor.trust.signatures.model_signing import (
     WHOLE,
     ModelFileDigests,
     open_signature,
     read_claim,
 )
-from auditor.trust.signatures.serialisations import FilePart, HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.sigstore_bundle import parse_bundle
 from auditor.trust.signatures.trusted_signers import TrustedSigners
 from auditor.trust.verification_result import VerificationError, VerificationProfile
@@ -83,7 +87,9 @@ def find_artifact_files(path: Path, leave_out: Iterable[Path] = ()) -> ArtifactF
     missing or outside the folder: a signature must cover the whole model.
     """
     if path.is_dir():
-        apart = _below(path, leave_out)
+        real = [os.path.realpath(path) for path in leave_out]
+        above = os.path.realpath(path) + "/" if real else ""
+        apart = frozenset(path[len(above) :] for path in real if path.startswith(above))
         stamps = _walk(path, apart)
         if not stamps:
             raise ArtifactError(f"{path} holds no file", cure="Name a folder that holds a model.")
@@ -96,7 +102,8 @@ def find_artifact_files(path: Path, leave_out: Iterable[Path] = ()) -> ArtifactF
     ]
     with open_folder(path.parent) as folder:
         for name in list_other_files(names, path.name):
-            stamps[name] = _stamp_below(path.parent, folder, name)
+            with open_file_below(path.parent, folder, name) as opened:
+                stamps[name] = opened.stamp
     return ArtifactFiles(path, path.parent, path.name, stamps)
 
 
@@ -202,11 +209,6 @@ def refuse_unreadable_path(path: Path, error: OSError) -> NoReturn:
     ) from None
 
 
-def _stamp_below(place: Path, folder: int, name: str) -> FileStamp:
-    with open_file_below(place, folder, name) as opened:
-        return opened.stamp
-
-
 def _opened(path: Path, descriptor: int) -> OpenedFile:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
@@ -230,13 +232,6 @@ def _open_below(folder: int, name: str) -> int:
         os.close(opened)
 
 
-def _below(root: Path, paths: Iterable[Path]) -> frozenset[str]:
-    """Return the names within a folder that paths lead to, links on the way followed."""
-    real = [os.path.realpath(path) for path in paths]
-    above = os.path.realpath(root) + "/" if real else ""
-    return frozenset(path[len(above) :] for path in real if path.startswith(above))
-
-
 def _walk(root: Path, apart: frozenset[str]) -> dict[str, FileStamp]:
     """Stamp every file of a folder, by name; what is no plain file is refused and not passed by."""
     place = str(root)
@@ -251,20 +246,17 @@ def _walk(root: Path, apart: frozenset[str]) -> dict[str, FileStamp]:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(f"{name}/")
                     elif not entry.is_file(follow_symlinks=False):
-                        raise _strange(root / name)
+                        path = root / name
+                        kind = "a symbolic link" if path.is_symlink() else "a special file"
+                        raise ArtifactError(
+                            f"{path} is {kind}, which cannot be part of a model",
+                            cure="Put the file itself into the folder.",
+                        )
                     elif name not in apart:
                         found[name] = FileStamp.of(entry.stat(follow_symlinks=False))
         except OSError as error:
             refuse_unreadable_path(root / below, error)
     return {name: found[name] for name in sorted(found)}
-
-
-def _strange(path: Path) -> ArtifactError:
-    kind = "a symbolic link" if path.is_symlink() else "a special file"
-    return ArtifactError(
-        f"{path} is {kind}, which cannot be part of a model",
-        cure="Put the file itself into the folder.",
-    )
 
 
 def _refuse_outside(path: Path, location: str) -> NoReturn:
@@ -328,7 +320,10 @@ def hash_parts(
     Raises ``ArtifactError`` where a file is no longer the one that was found.
     """
     new_hasher(kind)  # a missing library is told once, and not by every thread
-    workers = _workers(tree, parts)
+    if sum(tree.stamps[name].size for name in {part.name for part in parts}) < LITTLE:
+        workers = 1
+    else:
+        workers = max(1, min(_cores(), len(parts)))
     threads = max(1, _cores() // workers)
     make = partial(new_hasher, kind, threads=threads)
     with open_folder(tree.folder) as folder:
@@ -402,12 +397,6 @@ def stage_artifact(path: Path, destination: Path) -> tuple[FileDigest, ...]:
     return tuple(copied)
 
 
-def _workers(tree: ArtifactFiles, parts: Sequence[FilePart]) -> int:
-    if sum(tree.stamps[name].size for name in {part.name for part in parts}) < LITTLE:
-        return 1
-    return max(1, min(_cores(), len(parts)))
-
-
 @cache
 def _cores() -> int:
     """Return how many cores this process may use."""
@@ -435,7 +424,11 @@ def _hash_by(
 def _views(tree: ArtifactFiles, folder: int, part: FilePart) -> Views:
     """Show a part's bytes, and raise ``ArtifactError`` unless its file stays what was found."""
     stamp = tree.stamps[part.name]
-    with _opened_artifacts(tree, folder, part.name) as opened:
+    if part.name == tree.main:
+        opened_artifacts = open_main_file(tree.path)
+    else:
+        opened_artifacts = open_file_below(tree.folder, folder, part.name)
+    with opened_artifacts as opened:
         if opened.stamp != stamp:
             raise changed_file_error(str(opened.path))
         end = stamp.size if part.end is None else part.end
@@ -446,14 +439,6 @@ def _views(tree: ArtifactFiles, folder: int, part: FilePart) -> Views:
             refuse_unreadable_path(opened.path, error)
         if after != stamp:
             raise changed_file_error(str(opened.path))
-
-
-def _opened_artifacts(
-    tree: ArtifactFiles, folder: int, name: str
-) -> AbstractContextManager[OpenedFile]:
-    if name == tree.main:
-        return open_main_file(tree.path)
-    return open_file_below(tree.folder, folder, name)
 
 
 def _bytes_of(tree: ArtifactFiles, part: FilePart) -> int:

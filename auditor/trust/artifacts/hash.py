@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple, Protocol
 
 from auditor.errors import ArtifactError, MissingExtraError, suggest_install
-from auditor.trust.signatures.serialisations import HashAlgorithm
+from auditor.trust.signatures.model_serialisations import HashAlgorithm
 
 WINDOW = 64 * 2**20
 CHUNK = 256 * 2**10
@@ -83,7 +83,14 @@ def read_file_views(descriptor: int, start: int, end: int) -> Views:
             place = yield from _mapped_views(descriptor, start, end)
         finally:
             _release(descriptor)
-    yield from _read_views(descriptor, place, end)
+    views_start = place
+    buffer = memoryview(bytearray(min(CHUNK, max(end - views_start, 1))))
+    while views_start < end:
+        count = os.preadv(descriptor, [buffer[: end - views_start]], views_start)
+        if not count:
+            raise OSError(0, "it became shorter")
+        yield buffer[:count]
+        views_start += count
 
 
 @contextlib.contextmanager
@@ -129,16 +136,6 @@ def _mapped_views(descriptor: int, start: int, end: int) -> Generator[memoryview
                 yield view
         start += length
     return start
-
-
-def _read_views(descriptor: int, start: int, end: int) -> Views:
-    buffer = memoryview(bytearray(min(CHUNK, max(end - start, 1))))
-    while start < end:
-        count = os.preadv(descriptor, [buffer[: end - start]], start)
-        if not count:
-            raise OSError(0, "it became shorter")
-        yield buffer[:count]
-        start += count
 
 
 def _read_whole(descriptor: int, size: int) -> bytearray:

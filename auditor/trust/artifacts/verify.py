@@ -15,7 +15,7 @@ from auditor.trust.artifacts.files import (
 )
 from auditor.trust.artifacts.hash import Advance
 from auditor.trust.encoding.strict_json import MOST_BYTES
-from auditor.trust.policies.evaluate import (
+from auditor.trust.policies.evaluate_signature import (
     apply_rule_demands,
     apply_timestamps,
     find_policy_issues,
@@ -133,7 +133,31 @@ def describe_verification(
         "count": f"{len(tree.sizes)} file" + "s" * (len(tree.sizes) != 1),
         "names": names + ", ..." * (len(tree.sizes) > _SHOWN),
     }
-    return _steps(found, facts)
+    mistakes: dict[str, list[str]] = {name: [] for name in STEPS}
+    doubts: dict[str, list[str]] = {name: [] for name in STEPS}
+    for objection in found.objections:
+        listed = mistakes if objection.grade is IssueGrade.ERROR else doubts
+        if objection.code in _OF_SIGNATURE:
+            place = _SIGNATURE
+        elif objection.code in _OF_BUNDLE and (
+            found.payload is None or objection.code is IssueCode.LEGACY_KEY
+        ):
+            place = _BUNDLE
+        else:
+            place = _FILES if objection.code in _OF_FILES else _STATEMENT
+        listed[place].append(f"{objection.code.value}: {objection.text}")
+    steps: list[VerificationStep] = []
+    for name, words in STEPS.items():
+        if any(step.result is StepResult.FAILED for step in steps):
+            # What an unproven part says is not repeated as if it counted.
+            result = VerificationStep(name, StepResult.NOT_CHECKED, "a step before this one failed")
+            steps.append(
+                result if not mistakes[name] else VerificationStep.of(name, mistakes[name], "")
+            )
+            continue
+        detail = "; ".join([words.format_map(facts), *doubts[name]])
+        steps.append(VerificationStep.of(name, mistakes[name], detail))
+    return tuple(steps)
 
 
 def inspect_artifact_signature(
@@ -182,36 +206,6 @@ def read_signature_file(path: Path) -> bytes:
         ) from None
 
 
-def _steps(
-    found: SignatureVerification, facts: Mapping[str, object]
-) -> tuple[VerificationStep, ...]:
-    mistakes: dict[str, list[str]] = {name: [] for name in STEPS}
-    doubts: dict[str, list[str]] = {name: [] for name in STEPS}
-    for objection in found.objections:
-        listed = mistakes if objection.grade is IssueGrade.ERROR else doubts
-        listed[_place(objection.code, found)].append(f"{objection.code.value}: {objection.text}")
-    steps: list[VerificationStep] = []
-    for name, words in STEPS.items():
-        if any(step.result is StepResult.FAILED for step in steps):
-            # What an unproven part says is not repeated as if it counted.
-            result = VerificationStep(name, StepResult.NOT_CHECKED, "a step before this one failed")
-            steps.append(
-                result if not mistakes[name] else VerificationStep.of(name, mistakes[name], "")
-            )
-            continue
-        detail = "; ".join([words.format_map(facts), *doubts[name]])
-        steps.append(VerificationStep.of(name, mistakes[name], detail))
-    return tuple(steps)
-
-
-def _place(code: IssueCode, found: SignatureVerification) -> str:
-    if code in _OF_SIGNATURE:
-        return _SIGNATURE
-    if code in _OF_BUNDLE and (found.payload is None or code is IssueCode.LEGACY_KEY):
-        return _BUNDLE
-    return _FILES if code in _OF_FILES else _STATEMENT
-
-
 TRUST, TIMESTAMP, DEMANDS = "trust", "timestamp", "demands"
 
 
@@ -242,7 +236,13 @@ def verify_by_policy(
     steps = (trust, *_timestamp(asked, presented, doubts), *describe_verification(compared, tree))
     if not compared.verified:
         return steps
-    files = _digests(tree) if rule.beside else ()
+    if rule.beside:
+        # The files by SHA-256, by which other statements speak of them
+        digests = hash_parts(tree, WHOLE.parts(tree.sizes), WHOLE.hash)
+        refuse_changed_files(tree)
+        files = tuple(FileDigest(name, size, digests[name]) for name, size in tree.sizes.items())
+    else:
+        files = ()
     found = apply_rule_demands(asked, rule, compared, presented, files)
     beyond = found.objections[len(compared.objections) :]
     asks = ", ".join(rule.asks) or "nothing more"
@@ -265,13 +265,6 @@ def _timestamp(
     stamped = None if asked.when is None else asked.when.stamped
     words = "" if stamped is None else f"the signature was there at {stamped} at the latest"
     return (_step(TIMESTAMP, doubts, words),)
-
-
-def _digests(tree: ArtifactFiles) -> tuple[FileDigest, ...]:
-    """Return the files by SHA-256, by which other statements speak of them."""
-    digests = hash_parts(tree, WHOLE.parts(tree.sizes), WHOLE.hash)
-    refuse_changed_files(tree)
-    return tuple(FileDigest(name, size, digests[name]) for name, size in tree.sizes.items())
 
 
 def _step(name: str, objections: Sequence[VerificationIssue], detail: str) -> VerificationStep:

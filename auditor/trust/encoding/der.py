@@ -1,4 +1,4 @@
-"""DER (X.690): read the one spelling of a value and no other, and write it.
+"""Strict DER (X.690) reader and writer.
 
 The elements of a set may come in any order: authorities and OpenSSL do not always sort them, and
 nothing here depends on it.

@@ -80,23 +80,23 @@ def read_statement(found: Mapping[str, object], predicate_type: str) -> InTotoSt
             IssueCode.PREDICATE, f"the predicate is {quote_value(kind)}, not {predicate_type}"
         )
     subjects = require_type(found.get("subject"), list, "subject")
+    made = []
+    for index, item in enumerate(subjects):
+        place = f"subject[{index}]"
+        subject_found = require_type(item, dict, place)
+        name = require_type(subject_found.get("name"), str, f"{place}.name")
+        digests = require_type(subject_found.get("digest"), dict, f"{place}.digest")
+        sha256 = digests.get("sha256")
+        if not name or not isinstance(sha256, str) or not is_sha256(sha256):
+            raise VerificationError(
+                IssueCode.SUBJECT, f"{place} must have a name and a lower-case SHA-256"
+            )
+        made.append(SubjectDigest(name, sha256))
     return InTotoStatement(
-        tuple(_parse_subject(item, f"subject[{index}]") for index, item in enumerate(subjects)),
+        tuple(made),
         predicate_type,
         require_type(found.get("predicate"), dict, "predicate"),
     )
-
-
-def _parse_subject(value: object, place: str) -> SubjectDigest:
-    found = require_type(value, dict, place)
-    name = require_type(found.get("name"), str, f"{place}.name")
-    digests = require_type(found.get("digest"), dict, f"{place}.digest")
-    sha256 = digests.get("sha256")
-    if not name or not isinstance(sha256, str) or not is_sha256(sha256):
-        raise VerificationError(
-            IssueCode.SUBJECT, f"{place} must have a name and a lower-case SHA-256"
-        )
-    return SubjectDigest(name, sha256)
 
 
 IN_TOTO = "application/vnd.in-toto+json"

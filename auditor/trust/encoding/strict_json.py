@@ -1,4 +1,4 @@
-"""Strict reading: JSON and base64 that have one meaning for every parser."""
+"""Strict JSON and base64, with one meaning for every parser."""
 
 import base64
 import binascii
@@ -92,7 +92,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise VerificationError(IssueCode.FORMAT, f"{name} is no JSON number")
+    raise VerificationError(IssueCode.FORMAT, f"{name} is not a JSON number")
 
 
 _WORDS = cast(

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from auditor.domain.key_roles import KeyRole
 from auditor.errors import KeyFileError
 from auditor.trust.encoding.der import (
     NULL,
@@ -37,7 +38,6 @@ from auditor.trust.encoding.der import (
     write_integer,
     write_oid,
 )
-from auditor.trust.ledger.key_events import KeyRole
 from auditor.trust.signatures.keys import CURVES, HASHES, KeySigner, PublicKey, read_public_key
 from auditor.trust.signatures.x509 import X509Certificate, read_certificates
 from auditor.trust.verification_result import VerificationError
@@ -45,7 +45,7 @@ from auditor.trust.verification_result import VerificationError
 PASSWORD_FILE = "AUDITOR_PASSWORD_FILE"  # noqa: S105 -- the variable that names a file
 MOST_PASSWORD_BYTES = 1024
 Ask = Callable[[str], str]
-"""Asks whoever sits there for the password of what is named."""
+"""Asks the user for the password of the named key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class PasswordSource:
         if self.ask is None:
             raise KeyFileError(
                 f"{what} is locked, no password was given, and nobody is there to be asked",
-                cure=f"Name a file whose first line is the password: {PASSWORD_FILE}=FILE.",
+                cure=f"Name a file whose first line is the password: {PASSWORD_FILE}=FILE, or in "
+                "Python Key.load(…, password_file=…).",
             )
         return refuse_empty_password(self.ask(what).encode(), "what was typed")
 
@@ -98,7 +99,7 @@ def read_password(path: Path) -> bytes:
 def refuse_empty_password(password: bytes, source: str) -> bytes:
     """Return a password. Raises ``KeyFileError`` for one that locks nothing."""
     if not password:
-        raise KeyFileError(f"{source} is empty, which is no password", cure="Give a password.")
+        raise KeyFileError(f"{source} is empty, which is not a password", cure="Give a password.")
     return password
 
 
@@ -115,17 +116,6 @@ def encode_private_key(
     if password is None:
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    lines = wrap(base64.b64encode(_locked(plain, password)).decode(), _WIDTH)
-    words = "ENCRYPTED PRIVATE KEY"
-    return "\n".join([f"-----BEGIN {words}-----", *lines, f"-----END {words}-----", ""]).encode()
-
-
-def is_locked(pem: bytes) -> bool:
-    """Whether a private key in PEM form opens with a password alone."""
-    return b"ENCRYPTED" in pem
-
-
-def _locked(plain: bytes, password: bytes) -> bytes:
     salt, start = secrets.token_bytes(_SALT), secrets.token_bytes(_BLOCK)
     derived = hashlib.pbkdf2_hmac("sha256", password, salt, ROUNDS, _KEY)
     padder = PKCS7(8 * _BLOCK).padder()
@@ -138,7 +128,16 @@ def _locked(plain: bytes, password: bytes) -> bytes:
         write_element(SEQUENCE, write_oid(_AES256_CBC), write_element(OCTETS, start)),
     )
     how = write_element(SEQUENCE, write_oid(_PBES2), write_element(SEQUENCE, *parts))
-    return write_element(SEQUENCE, how, write_element(OCTETS, text))
+    lines = wrap(
+        base64.b64encode(write_element(SEQUENCE, how, write_element(OCTETS, text))).decode(), _WIDTH
+    )
+    words = "ENCRYPTED PRIVATE KEY"
+    return "\n".join([f"-----BEGIN {words}-----", *lines, f"-----END {words}-----", ""]).encode()
+
+
+def is_locked(pem: bytes) -> bool:
+    """Whether a private key in PEM form opens with a password alone."""
+    return b"ENCRYPTED" in pem
 
 
 PRIVATE = "signer.key"
@@ -253,7 +252,7 @@ def read_pem(path: Path) -> bytes:
             pem = file.read(MOST_KEY_BYTES + 1)
     except OSError as error:
         raise KeyFileError(
-            f"{path} cannot be read: {error.strerror}", cure="Mend its permissions."
+            f"{path} cannot be read: {error.strerror}", cure="Fix its permissions."
         ) from None
     if len(pem) > MOST_KEY_BYTES:
         raise KeyFileError(f"{path} is too large for a key", cure=_MAKE_KEYS)
@@ -284,7 +283,7 @@ def wrong_password_error(path: Path) -> KeyFileError:
 def _password(path: Path, *, missing: bool) -> KeyFileError:
     if missing:
         return KeyFileError(f"{path} is encrypted, and no password was given", cure="Give it.")
-    return KeyFileError(f"{path} is not encrypted, and a password was given", cure="Leave it out.")
+    return KeyFileError(f"{path} is not encrypted, and a password was given", cure="Remove it.")
 
 
 _DIGITS = 12
@@ -320,6 +319,6 @@ def swap_pairs(home: Path, stem: str, old_pem: bytes, new_pem: bytes) -> Path:
     except OSError as error:
         raise KeyFileError(
             f"the new key of {home} cannot take the old one's place: {error.strerror}",
-            cure="Mend the folder's permissions, and give the same command again.",
+            cure="Fix the folder's permissions, and give the same command again.",
         ) from None
     return aside

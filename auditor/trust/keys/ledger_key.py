@@ -1,4 +1,4 @@
-"""The ledger's own pair of keys: ``ledger.key`` signs checkpoints and nothing else."""
+"""The ledger's key pair: ``ledger.key`` signs checkpoints only."""
 
 import hashlib
 import re
@@ -106,3 +106,9 @@ def load_note_key(path: Path) -> NoteKey:
             f"{path}: {error.problem}",
             cure=f"Name the log's public key, such as {LEDGER_PUBLIC}, or a witness's.",
         ) from None
+
+
+def describe_new_key(path: Path) -> str:
+    """Say which private key a first run made."""
+    what = "ledger" if path.name == LEDGER_PRIVATE else "signing"
+    return f"First run: made the {what} key {path}"

@@ -97,7 +97,7 @@ def _path(text: str, value: bytes | None) -> Path | None:
 
 def _refuse(text: str, reason: str) -> NoReturn:
     raise KeyFileError(
-        f"{text} is no URI of a private key in a token: {reason}",
+        f"{text} is not a URI of a private key in a token: {reason}",
         cure="Write it as pkcs11:token=LABEL;object=LABEL?module-path=/path/to/library.so "
         "(RFC 7512).",
     )
@@ -161,7 +161,24 @@ def open_pkcs11_signer(
     library = _library()
     pin = read_password(named.pin) if named.pin is not None else passwords.of(uri)
     try:
-        return _signer(library, _session(library, _token(library, module, named), pin), named)
+        asked = {"token_label": named.token, "token_serial": named.serial}
+        given = {name: item for name, item in asked.items() if item is not None}
+        token: Token = library.lib(str(module)).get_token(**given)
+        session = _session(library, token, pin)
+        from pkcs11.util.ec import encode_ec_public_key  # noqa: PLC0415 -- an extra
+
+        private, public = (
+            session.get_key(
+                object_class=kind, key_type=library.KeyType.EC, label=named.label, id=named.id
+            )
+            for kind in (library.ObjectClass.PRIVATE_KEY, library.ObjectClass.PUBLIC_KEY)
+        )
+        key = load_der_public_key(encode_ec_public_key(cast("TokenPublicKey", public)))
+        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:
+            raise KeyFileError(
+                f"{named.text} is not an elliptic-curve key on {CURVES}", cure="Name another key."
+            )
+        return Pkcs11Signer(cast("Pkcs11PrivateKey", private), PublicKey(key))
     except library.exceptions.PKCS11Error as error:
         raise KeyFileError(
             f"{uri} cannot be used: {_WORDS.get(type(error).__name__, type(error).__name__)}",
@@ -169,35 +186,11 @@ def open_pkcs11_signer(
         ) from None
 
 
-def _token(library: ModuleType, module: Path, named: Pkcs11Uri) -> "Token":
-    asked = {"token_label": named.token, "token_serial": named.serial}
-    given = {name: item for name, item in asked.items() if item is not None}
-    token: Token = library.lib(str(module)).get_token(**given)
-    return token
-
-
 def _session(library: ModuleType, token: "Token", pin: bytes) -> "Session":
     try:
         return token.open(user_pin=pin.decode())
     except library.exceptions.UserAlreadyLoggedIn:
         return token.open()  # a login holds for the token, whichever of its keys asked for it
-
-
-def _signer(library: ModuleType, session: "Session", named: Pkcs11Uri) -> Pkcs11Signer:
-    from pkcs11.util.ec import encode_ec_public_key  # noqa: PLC0415 -- an extra
-
-    private, public = (
-        session.get_key(
-            object_class=kind, key_type=library.KeyType.EC, label=named.label, id=named.id
-        )
-        for kind in (library.ObjectClass.PRIVATE_KEY, library.ObjectClass.PUBLIC_KEY)
-    )
-    key = load_der_public_key(encode_ec_public_key(cast("TokenPublicKey", public)))
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:
-        raise KeyFileError(
-            f"{named.text} is not an elliptic-curve key on {CURVES}", cure="Name another key."
-        )
-    return Pkcs11Signer(cast("Pkcs11PrivateKey", private), PublicKey(key))
 
 
 def _library() -> ModuleType:

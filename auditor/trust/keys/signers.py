@@ -1,4 +1,4 @@
-"""Opens whatever signs: a private key in a file, a token (PKCS#11), or a service of a third party.
+"""Opens signers: a private key file, a PKCS#11 token, or a third party's service.
 
 A signer is named by a path, or by a URI whose scheme says who opens it: ``pkcs11`` is ours, others
 are installed under the entry-point group ``auditor.signers``.
@@ -7,10 +7,10 @@ are installed under the entry-point group ``auditor.signers``.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
 
+from auditor._resources import list_entry_points
 from auditor.errors import AuditorError, KeyFileError
 from auditor.trust.keys.files import NOBODY, PasswordSource, is_locked, load_signer, read_pem
 from auditor.trust.keys.pkcs11 import SCHEME, open_pkcs11_signer
@@ -79,7 +79,7 @@ def open_signer(reference: str, passwords: PasswordSource = NOBODY) -> Signer:
 def _openers(scheme: str) -> OpenSigner:
     if scheme == SCHEME:
         return open_pkcs11_signer
-    found = [entry for entry in entry_points(group=GROUP) if entry.name == scheme]
+    found = [entry for entry in list_entry_points(GROUP) if entry.name == scheme]
     if len(found) != 1:
         many = "is served by several packages" if found else "is served by no installed package"
         raise KeyFileError(

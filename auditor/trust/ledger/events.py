@@ -13,13 +13,20 @@ from hashlib import sha256
 
 from auditor.domain.approvals import Approval, HumanFinding
 from auditor.domain.challenges import Challenge
-from auditor.domain.json import Json, compute_digest, encode_canonical, parse_json
+from auditor.domain.digests import Digest
+from auditor.domain.json import (
+    compute_digest,
+    encode_canonical,
+    parse_json,
+    read_json,
+    write_fields,
+)
 from auditor.domain.policies import Policy
 from auditor.domain.provenance import build_provenance
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.waivers import SignedWaiver
-from auditor.errors import LedgerError
+from auditor.errors import LedgerError, RecordError
 from auditor.trust.ledger.merkle import TreeHead
 from auditor.trust.ledger.notes import NoteKey
 from auditor.trust.ledger.receipts import LedgerReceipt
@@ -32,7 +39,6 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _ROLE = re.compile(r"[a-z][a-z0-9_.:-]{0,63}")
 TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 """How times are written: UTC, to the second, so that earlier texts sort before later ones."""
-_MEMBERS = {"after", "digest", "id", "subjects", "time", "type", "v"}
 # For texts, whole numbers, and member names in ASCII, this is the form of RFC 8785.
 _write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _sha256 = hashlib.sha256
@@ -106,34 +112,24 @@ class LedgerLeaf:
         if not _IDENTIFIER.fullmatch(self.id):
             return "an id that is not 1 to 128 letters, digits and signs"
         if not all(_ROLE.fullmatch(role) and role != DIGEST for role in self.subjects):
-            return "a role that is no lower-case word"
+            return "a role that is not a lower-case word"
         return "" if TIME.fullmatch(self.time) else "a time that is not UTC to the second"
 
     def entry(self) -> bytes:
         """Return the bytes that the log hashes (RFC 8785)."""
-        return _write(
-            {
-                "v": VERSION,
-                "type": self.type.value,
-                "id": self.id,
-                "digest": self.digest,
-                "subjects": dict(self.subjects),
-                "time": self.time,
-                "after": self.after,
-            }
-        ).encode()
+        return _write({"v": VERSION, **write_fields(self)}).encode()
 
     @classmethod
     def parse(cls, entry: bytes) -> "LedgerLeaf":
         """Read an entry; it must be spelled the one way. Raises ``LedgerError``."""
         try:
-            leaf = _leaf(parse_json(entry))
-        except (ValueError, RecursionError):
+            leaf = read_json(cls, parse_json(entry), "entry")
+        except (ValueError, RecursionError, RecordError):
             leaf = None
         if leaf is not None and not leaf.mistake() and leaf.entry() == entry:
             return leaf
         raise LedgerError(
-            "an entry is no event that this version writes",
+            "an entry is not an event that this version writes",
             cure="Use the version of auditor that wrote it, or a newer one.",
         )
 
@@ -148,19 +144,6 @@ class LedgerLeaf:
 def encode_digests(subjects: Mapping[str, str]) -> str:
     """Return digests by role as canonical JSON."""
     return _write(dict(subjects))
-
-
-def _leaf(found: Json) -> LedgerLeaf | None:
-    if not isinstance(found, Mapping) or set(found) != _MEMBERS:
-        return None
-    name, digest, time, after = found["id"], found["digest"], found["time"], found["after"]
-    subjects = found["subjects"]
-    if not (isinstance(name, str) and isinstance(digest, str) and isinstance(time, str)):
-        return None
-    if not isinstance(after, int) or isinstance(after, bool) or not isinstance(subjects, Mapping):
-        return None
-    roles = {role: item for role, item in subjects.items() if isinstance(item, str)}
-    return LedgerLeaf(LedgerEventType(str(found["type"])), name, digest, roles, time, after)
 
 
 def _salted(salt: bytes, role: str, digest: str) -> str:
@@ -258,7 +241,7 @@ def build_finding_event(
 
 def build_policy_event(policy: Policy, at: str) -> LedgerEvent:
     """Return the event that a policy was used; its document is what the event's digest names."""
-    name = f"{policy_id_prefix(policy.name)}{policy.digest.removeprefix('sha256:')[:32]}"
+    name = f"{policy_id_prefix(policy.name)}{Digest(policy.digest).hex[:32]}"
     return LedgerEvent(LedgerEventType.POLICY, policy.digest, at, {}, name)
 
 
@@ -288,7 +271,7 @@ def _with_key(bundle: bytes, key: bytes) -> bytes:
 
 
 def _named(kind: LedgerEventType, signed: str) -> str:
-    return f"{kind}-{signed.removeprefix('sha256:')[:32]}"
+    return f"{kind}-{Digest(signed).hex[:32]}"
 
 
 def build_cosignature_event(size: int, line: str, at: str) -> LedgerEvent:

@@ -16,17 +16,6 @@ KEYS = "key-"
 """How the ids of key events begin."""
 
 
-class KeyRole(StrEnum):
-    """What a key signs: one thing, so that no signature can pass for one of another kind."""
-
-    REPORT = "report"
-    LEDGER = "ledger"
-    MODEL = "model"
-    TRUST = "trust"
-    DECISION = "decision"
-    AGENT = "agent"
-
-
 class KeyChange(StrEnum):
     """What may happen to a key."""
 
@@ -75,7 +64,7 @@ class KeyEvent:
             found = _members(parse_json(document))
             event = cls(KeyChange(found.pop("event")), found.pop("role"), found.pop("key"), **found)
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise _malformed("it is no event of a key") from None
+            raise _malformed("it is not an event of a key") from None
         missing = [name for name in _NEEDED[event.change] if getattr(event, name) is None]
         times = [item for item in (event.not_after, event.since) if item is not None]
         if missing or not all(TIME.fullmatch(item) for item in times):
@@ -185,7 +174,10 @@ class KeyRegistry:
         life = self.lives.get(told.public)
         problem = _contradiction(self.lives, life, told)
         if problem:
-            name = _short(told.public)
+            lines = [
+                line for line in told.public.split("\n") if line and not line.startswith("-----")
+            ]
+            name = (lines or [""])[-1][:24]
             self.mistakes.append(f"leaf {placed.index}: the {told.role} key {name} {problem}")
         elif life is None:
             self.lives[told.public] = KeyHistory(told.role, told.public, placed)
@@ -222,9 +214,3 @@ def _contradiction(lives: Mapping[str, KeyHistory], life: KeyHistory | None, tol
     after = lives.get(told.replaced_by or "")
     follows = after is not None and after.begun.told.replaces == told.public
     return "" if follows else "is retired, and the key named after it does not follow it"
-
-
-def _short(public: str) -> str:
-    """Return the line of a public key that tells it from others, cut short."""
-    lines = [line for line in public.split("\n") if line and not line.startswith("-----")]
-    return (lines or [""])[-1][:24]

@@ -115,18 +115,15 @@ class MerkleTree:
         if not beyond:
             return self._node(level, (self.size >> level) - 1)
         if self._ragged is None:
-            self._ragged = self._folds()
+            # Return, by level, the root of the leaves that fill no complete node of that level
+            folds, fold = [b""], b""
+            for folds_level in range(self.size.bit_length()):
+                if self.size >> folds_level & 1:
+                    peak = self._node(folds_level, (self.size >> folds_level) - 1)
+                    fold = node_hash(peak, fold) if fold else peak
+                folds.append(fold)
+            self._ragged = folds
         return self._ragged[level]
-
-    def _folds(self) -> list[bytes]:
-        """Return, by level, the root of the leaves that fill no complete node of that level."""
-        folds, fold = [b""], b""
-        for level in range(self.size.bit_length()):
-            if self.size >> level & 1:
-                peak = self._node(level, (self.size >> level) - 1)
-                fold = node_hash(peak, fold) if fold else peak
-            folds.append(fold)
-        return folds
 
 
 @dataclass(frozen=True, slots=True)

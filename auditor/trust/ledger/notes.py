@@ -127,7 +127,7 @@ class NoteSignature:
         parts = line.split(" ")
         raw = read_base64(parts[-1])
         if len(parts) != 3 or parts[0] != _DASH or len(raw) <= _ID:  # noqa: PLR2004 -- dash, name, value
-            raise LedgerError("a note has a line that is no signature", cure=_CURE)
+            raise LedgerError("a note has a line that is not a signature", cure=_CURE)
         if not _NAME.fullmatch(parts[1]):
             raise LedgerError("a signature on a note names no key", cure=_CURE)
         return cls(parts[1], raw[:_ID], raw[_ID:])
@@ -161,7 +161,8 @@ class SignedNote:
         except UnicodeDecodeError:
             raise LedgerError("a note is not UTF-8", cure=_CURE) from None
         text, blank, lines = whole.rpartition("\n\n")
-        if not blank or not text or not lines.endswith("\n") or not _printable(whole):
+        printable = all(sign >= " " or sign == "\n" for sign in whole)
+        if not blank or not text or not lines.endswith("\n") or not printable:
             raise LedgerError("a note has no text, or no signatures", cure=_CURE)
         found = tuple(NoteSignature.parse(line) for line in lines[:-1].split("\n"))
         if len(found) > MOST_SIGNATURES:
@@ -200,10 +201,6 @@ def read_base64(text: str) -> bytes:
     except (binascii.Error, ValueError):
         return b""
     return raw if base64.b64encode(raw).decode() == text else b""
-
-
-def _printable(text: str) -> bool:
-    return all(sign >= " " or sign == "\n" for sign in text)
 
 
 NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")

@@ -1,4 +1,4 @@
-"""Receipts: a text file that proves, offline, that a log holds an entry (C2SP tlog-proof)."""
+"""Ledger receipts: text files that prove offline that a log holds an entry (C2SP tlog-proof)."""
 
 import base64
 import re
@@ -57,7 +57,7 @@ class LedgerReceipt:
         match = _INDEX.fullmatch(lines.pop(0)) if lines else None
         proof = tuple(read_base64(line) for line in lines)
         if match is None or len(proof) > MOST_HASHES or any(len(item) != SIZE for item in proof):
-            raise _malformed("it has no index, or a line that is no hash")
+            raise _malformed("it has no index, or a line that is not a hash")
         return cls(int(match[1]), proof, note, extra)
 
     def open(self, entry: bytes, key: NoteKey) -> LogCheckpoint:

@@ -1,4 +1,4 @@
-"""Seeds that a ledger gives: nobody who asks for an audit knows them, and anybody can recompute."""
+"""Draws seeds from the ledger: unpredictable to the requester, and reproducible by anyone."""
 
 import hashlib
 from dataclasses import dataclass
@@ -45,7 +45,11 @@ def draw_seed(proof: bytes, request: str, key: NoteKey | None = None) -> SeedDra
             f"{event.type} {event.digest}",
             cure=_CURE,
         )
-    found = _checkpoint(receipt.note, key)
+    found = (
+        LogCheckpoint.parse(SignedNote.parse(receipt.note).text)
+        if key is None
+        else open_checkpoint(receipt.note, key)
+    )
     if not verify_inclusion(
         found.head, receipt.index, leaf_hash(opening.leaf.entry()), receipt.proof
     ):
@@ -57,11 +61,3 @@ def draw_seed(proof: bytes, request: str, key: NoteKey | None = None) -> SeedDra
             cure=_CURE,
         )
     return SeedDraw(derive_ledger_seed(request, found.head), found.origin, found.head.size)
-
-
-def _checkpoint(note: bytes, key: NoteKey | None) -> LogCheckpoint:
-    return (
-        LogCheckpoint.parse(SignedNote.parse(note).text)
-        if key is None
-        else open_checkpoint(note, key)
-    )

@@ -1,15 +1,15 @@
-"""Tiles and entry bundles of a transparency log (C2SP tlog-tiles), and appending to them.
+"""Tiles and entry bundles of a transparency log (C2SP tlog-tiles), appending, and node caching.
 
 A tile of level L holds up to 256 hashes of complete nodes of tree level 8 L, side by side.
 """
 
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from auditor.errors import LedgerError
-from auditor.trust.ledger.merkle import EMPTY, SIZE, hash_pairs, node_hash
+from auditor.trust.ledger.merkle import EMPTY, SIZE, MerkleTree, hash_pairs, node_hash
 
 HEIGHT = 8
 SPAN = 1 << HEIGHT
@@ -57,7 +57,7 @@ class TilePath:
             if str(found) == path and found.width <= SPAN and (level or 0) < _LEVELS:
                 return found
         raise LedgerError(
-            f"{path[:80]!r} is no path of a tile",
+            f"{path[:80]!r} is not a path of a tile",
             cure="Write it as C2SP tlog-tiles does, such as tile/0/x001/067.p/5.",
         )
 
@@ -184,3 +184,49 @@ def append_leaf_hashes(edge: RightEdge, leaves: bytes) -> tuple[RightEdge, tuple
         partial[level] = row[len(done) * FULL :]
         fresh, level = b"".join([rows[HEIGHT] for rows in done]), level + 1
     return RightEdge(size, {key: row for key, row in partial.items() if row}), tuple(full)
+
+
+Fetch = Callable[[int, int], LogTile]
+"""Gives a tile by level and index, as wide as it is by now."""
+_MASK = SPAN - 1
+
+
+class NodeCache:
+    """Remembers the inner nodes of up to ``most`` tiles, some 10 kB each, the least used go first.
+
+    Tiles only ever grow, so what is remembered stays true. What ``fetch`` gives must be kept for
+    good already: what may still be undone has no place here.
+    """
+
+    def __init__(self, most: int = 4096) -> None:
+        self._most = most
+        self._tiles: dict[tuple[int, int], tuple[bytes, ...]] = {}
+
+    def tree(self, size: int, fetch: Fetch) -> MerkleTree:
+        """Return the tree over the first ``size`` leaves.
+
+        Its methods raise ``LedgerError`` where a tile is missing or too short.
+        """
+
+        def node(level: int, index: int) -> bytes:
+            row = level % HEIGHT
+            at = index & (_MASK >> row)
+            key = level // HEIGHT, index >> (HEIGHT - row)
+            rows = self._tiles.pop(key, None)
+            if not row and rows is not None and rows[1:2] == (b"",):
+                rows = expand_tile_rows(rows[0])  # a second proof asks: more will
+            found = find_tile_node(rows, row, at) if rows is not None else b""
+            if rows is None or not found:
+                rows = fetch(*key).rows()
+                while len(self._tiles) >= self._most:
+                    self._tiles.pop(next(iter(self._tiles)), None)
+                found = find_tile_node(rows, row, at)
+            self._tiles[key] = rows  # the last one in is the last one to go
+            if not found:
+                raise LedgerError(
+                    f"{TilePath(*key)} does not reach node {index} of level {level}",
+                    cure="See what `auditor ledger verify` finds.",
+                )
+            return found
+
+        return MerkleTree(size, node)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from auditor._time import format_time
-from auditor.domain.trust import TrustPolicyStatus, TrustRef
+from auditor.domain.trust_context import TrustPolicyStatus, TrustRef
 from auditor.trust.policies.query import QueryTime
 from auditor.trust.policies.trust_policy import AuditorRole, TrustedAuditor, TrustPolicy
 from auditor.trust.signatures.trusted_signers import TrustedSigners
@@ -94,11 +94,11 @@ def find_auditor(
         if found.verified and role in item.roles:
             return AuditorMatch(item, (*against, *found.objections))
         if found.verified:
-            text = f"{item.name} signed it, whom the trust policy does not give the role {role}"
+            text = f"signed by {item.name}, who does not have the role {role} in the trust policy"
             refusals.append(VerificationIssue(IssueCode.AUDITOR, text))
         elif not set(found.codes) & {IssueCode.KEY, IssueCode.SIGNATURE}:
             refusals += found.objections
-    text = f"no auditor of the trust policy {policy} signed it"
+    text = f"not signed by an auditor of the trust policy {policy}"
     return AuditorMatch(
         None, (*against, *(refusals or [VerificationIssue(IssueCode.AUDITOR, text)]))
     )

@@ -1,4 +1,4 @@
-"""What evidence keeps of a trust policy, so that anyone can judge by it again, at the same time."""
+"""Evidence of a trust policy evaluation, from which anyone can evaluate it again."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,16 @@ from importlib.util import find_spec
 from typing import cast
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.json import Json, JsonObject
-from auditor.domain.trust import TrustContext, read_model_binding, read_trust_context
+from auditor.domain.json import Json, JsonObject, JsonPart, read_json
+from auditor.domain.trust_context import ModelBinding, TrustContext
 from auditor.errors import KeyFileError
-from auditor.trust.policies.documents import read_bundles
 from auditor.trust.policies.fields import Place
 from auditor.trust.policies.query import ModelAttestations, QueryTime, TrustQuery
 from auditor.trust.policies.read import read_trust_policy
+from auditor.trust.policies.signed_statements import read_bundles
 from auditor.trust.policies.trust_policy import ModelClaim, TrustPolicy
+from auditor.trust.signatures.model_serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.model_signing import ModelFileDigests
-from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.sigstore_bundle import KeylessMaterial, parse_bundle
 from auditor.trust.signatures.trusted_signers import TrustedSigners, VerificationTime
 from auditor.trust.signatures.verify import verify_keyless
@@ -90,7 +90,7 @@ def read_model_digests(seen: JsonObject) -> tuple[tuple[FileDigest, ...], ModelF
     whole, found = ModelFileDigests.of(files), seen.get("measured")
     if found is None:
         return files, whole
-    told = _object(found)
+    told = cast("JsonObject", found)
     how = ModelSerialisation(HashAlgorithm(str(told["hash"])), cast("int | None", told["shard"]))
     return files, ModelFileDigests(whole.sizes, cast("Mapping[str, str]", told["digests"]), how)
 
@@ -98,14 +98,14 @@ def read_model_digests(seen: JsonObject) -> tuple[tuple[FileDigest, ...], ModelF
 def read_model_attestations(seen: JsonObject) -> ModelAttestations:
     """Return what stood beside a model, from the evidence of its signature."""
     papers = cast("Sequence[Json]", seen.get("papers") or ())
-    bindings = cast("Sequence[JsonObject]", seen.get("bindings") or ())
-    given = seen.get("trust")
+    part = JsonPart(seen, "signature")
+    given = part.maybe("trust", TrustContext)
     return ModelAttestations(
         bundle=decode_evidence_bytes(seen["bundle"]),
         papers=tuple(raw for item in papers if (raw := decode_evidence_bytes(item)) is not None),
-        bindings=tuple(read_model_binding(item) for item in bindings),
+        bindings=part.maybe("bindings", tuple[ModelBinding, ...]) or (),
         timestamps=decode_evidence_bytes(seen.get("timestamps")),
-        **({} if given is None else {"standing": read_trust_context(_object(given)).standing}),
+        **({} if given is None else {"standing": given.standing}),
     )
 
 
@@ -117,7 +117,7 @@ def read_trust_query(seen: JsonObject) -> TrustQuery | None:
     if seen.get("trust") is None:
         return None
     model = cast("Mapping[str, str]", seen["model"])
-    given = read_trust_context(_object(seen["trust"]))
+    given = read_json(TrustContext, seen["trust"], "trust")
     asked = build_trust_query(given, model["name"], model["version"])
     return replace(asked, keyless=verify_pinned_keyless if seen.get("without") is None else None)
 
@@ -128,10 +128,6 @@ def _is_keyless(bundle: bytes) -> bool:
     except VerificationError:
         return False
     return isinstance(material, KeylessMaterial)
-
-
-def _object(value: Json) -> JsonObject:
-    return cast("JsonObject", value)
 
 
 def _in_evidence(_: Place) -> str:

@@ -1,4 +1,4 @@
-"""Strict access to the settings of a trust policy: each is asked for by kind, none is left over."""
+"""Strict reader for the fields of a trust policy."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +42,9 @@ class PolicyFields:
         strange = sorted(value.keys() - set(known))
         if strange:
             found.refuse(
-                f"{strange[0]!r} is no setting here", f"There are {', '.join(known)}.", strange[0]
+                f"{strange[0]!r} is an unknown setting",
+                f"There are {', '.join(known)}.",
+                strange[0],
             )
         return cls(value, place, where)
 
@@ -64,7 +66,7 @@ class PolicyFields:
     def texts_of(self, value: Json, cure: str, *below: str | int) -> str:
         """Return a value that is a printable text in one line."""
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
-            self.refuse(f"is {value!r}, which is no text of one line", cure, *below)
+            self.refuse(f"is {value!r}, which is not a single line of text", cure, *below)
         if len(value) > MOST_TEXT:
             self.refuse(f"has more than {MOST_TEXT} characters", cure, *below)
         return value
@@ -73,7 +75,7 @@ class PolicyFields:
         """Return a setting that is the content of a file."""
         value = self._needed(name, cure)
         if not isinstance(value, str) or not value.strip():
-            self.refuse("is no text", cure, name)
+            self.refuse("is not text", cure, name)
         if len(value) > MOST_PEM:
             self.refuse(f"has more than {MOST_PEM} characters", cure, name)
         try:
@@ -85,7 +87,7 @@ class PolicyFields:
         """Return a setting that is a whole number from 1 on."""
         value = self._needed(name, cure)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
-            self.refuse(f"is {value!r}, which is no whole number from 1 on", cure, name)
+            self.refuse(f"is {value!r}, which is not a whole number from 1 on", cure, name)
         return value
 
     def flag(self, name: str) -> bool:
@@ -113,7 +115,7 @@ class PolicyFields:
         if value is None:
             return ()
         if not isinstance(value, Sequence) or isinstance(value, str):
-            self.refuse(f"is {value!r}, which is no list", cure, name)
+            self.refuse(f"is {value!r}, which is not a list", cure, name)
         if len(value) > MOST_LISTED:
             self.refuse(f"lists more than {MOST_LISTED}", cure, name)
         return tuple(value)
@@ -145,7 +147,7 @@ class PolicyFields:
                     return datetime.fromisoformat(text).astimezone(UTC)
             except ValueError:
                 pass
-        return self.refuse(f"is {value!r}, which is no time", TIME_CURE, name)
+        return self.refuse(f"is {value!r}, which is not a time", TIME_CURE, name)
 
     def age(self, name: str) -> timedelta | None:
         """Return a setting that is an age, as 12h, 400d or 4w."""
@@ -154,7 +156,7 @@ class PolicyFields:
             return None
         found = _AGE.fullmatch(value) if isinstance(value, str) else None
         if found is None:
-            self.refuse(f"is {value!r}, which is no age", "Write it as 12h, 400d or 4w.", name)
+            self.refuse(f"is {value!r}, which is not an age", "Write it as 12h, 400d or 4w.", name)
         return int(found[1]) * _UNITS[found[2]]
 
     def one_of(self, name: str, known: Iterable[str], what: str) -> str:
@@ -171,7 +173,7 @@ class PolicyFields:
         text = value.removeprefix("key:").removeprefix("sha256:") if isinstance(value, str) else ""
         if not is_sha256(text):
             cure = "Write its 64 hexadecimal digits in lower case."
-            self.refuse(f"is {value!r}, which is no SHA-256", cure, *below)
+            self.refuse(f"is {value!r}, which is not a SHA-256", cure, *below)
         return text
 
     def _needed(self, name: str, cure: str) -> Json:

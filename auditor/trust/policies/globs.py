@@ -1,4 +1,4 @@
-"""Patterns of names: ``*`` stands for any text, ``?`` for one sign, all else for itself."""
+"""Glob patterns of names: ``*`` is any text, ``?`` one character."""
 
 from collections import deque
 

@@ -1,10 +1,10 @@
-"""What a trust policy is asked: about which model, when, and what stands beside it."""
+"""The query to a trust policy: which model, at which time, with which statements beside it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from auditor.domain.trust import ModelBinding, TrustPolicyStatus
+from auditor.domain.trust_context import ModelBinding, TrustPolicyStatus
 from auditor.trust.policies.trust_policy import ModelClaim, ModelRule, TrustPolicy
 from auditor.trust.signatures.trusted_signers import VerificationTime
 from auditor.trust.signatures.verify import VerifyKeyless

@@ -12,7 +12,7 @@ from itertools import combinations, product
 from auditor.domain.json import Json, JsonObject
 from auditor.domain.policies import AssuranceLevel
 from auditor.trust.encoding.strict_json import read_json_object
-from auditor.trust.policies.evaluate import read_model_rule
+from auditor.trust.policies.evaluate_signature import read_model_rule
 from auditor.trust.policies.fields import PolicyFields, Where
 from auditor.trust.policies.globs import find_common_match
 from auditor.trust.policies.trust_policy import (
@@ -30,35 +30,20 @@ from auditor.trust.verification_result import VerificationError, VerificationPro
 
 def refuse_conflicts(policy: TrustPolicy, top: PolicyFields) -> None:
     """Raise ``TrustPolicyError`` where two parts of a policy cannot both be meant."""
-    _refuse_two_rules(policy, top)
-    _refuse_two_roles(policy, top)
-
-
-def _refuse_two_rules(policy: TrustPolicy, top: PolicyFields) -> None:
     for one, other in combinations(policy.rules, 2):
-        model, version = _both(one, other)
+        # A name and a version for which both rules are. Tags narrow, and tell no two apart: they
+        # are the word of who hands the model over, and leaving one out must lead to no other rule.
+        models = (find_common_match(*pair) for pair in product(one.models, other.models))
+        versions = (find_common_match(*pair) for pair in product(one.versions, other.versions))
+        model = next((item for item in models if item is not None), None)
+        version = next((item for item in versions if item is not None), None)
         if model is not None and version is not None:
             top.refuse(
                 f"is for a model such as {model!r} {version!r} too, for which {one} is",
                 "Let no two rules be for one model: narrow models or versions, or join the rules.",
                 *("rules", other.place),
             )
-
-
-def _both(one: ModelRule, other: ModelRule) -> tuple[str | None, str | None]:
-    """Return a name and a version for which both rules are. Tags narrow, and tell no two apart:
-    they are the word of who hands the model over, and leaving one out must lead to no other rule.
-    """
-    models = (find_common_match(*pair) for pair in product(one.models, other.models))
-    versions = (find_common_match(*pair) for pair in product(one.versions, other.versions))
-    return (
-        next((item for item in models if item is not None), None),
-        next((item for item in versions if item is not None), None),
-    )
-
-
-def _refuse_two_roles(policy: TrustPolicy, top: PolicyFields) -> None:
-    """Refuse a key under two names, and one that signs models and the audits of them."""
+    # Refuse a key under two names, and one that signs models and the audits of them
     owners: dict[bytes, str] = {}
     for name, key in policy.keys.items():
         if key.pem in owners:
@@ -106,15 +91,29 @@ def read_trust_policy(document: JsonObject, where: Where) -> TrustPolicy:
     Raises ``TrustPolicyError`` for the first mistake, with its place (``where``) and its cure.
     """
     top = PolicyFields.of(document, (), where, TOP)
-    _refuse_other_kinds(top)
+    for kinds_name, wanted in (("apiVersion", API), ("kind", KIND)):
+        if top.value.get(kinds_name) != wanted:
+            top.refuse(
+                f"is {top.value.get(kinds_name)!r}", f"Write {kinds_name}: {wanted}.", kinds_name
+            )
+    if top.value.get("default", "deny") != "deny":
+        kinds_cure = "Write default: deny, or remove it: what no rule names is never trusted."
+        top.refuse(f"is {top.value['default']!r}", kinds_cure, "default")
+    if not top.items("rules", "List rules.") and not top.items("auditors", "List auditors."):
+        top.refuse("the policy trusts nobody", "Add rules for models, or auditors for records.")
     head = PolicyFields.of(top.value.get("metadata"), ("metadata",), where, HEAD)
     if head.has("description"):
         head.text("description", "Write one line, or remove it.")
     roots = {name: _root(value, name, where) for name, value in top.named("roots").items()}
     keys = {name: _key(value, name, where) for name, value in top.named("keys").items()}
     clock_roots, clock_policies = _clocks(top.value.get("clocks"), roots, where)
+    listed = enumerate(top.items("auditors", "List auditors."))
+    cure = "Write lower-case letters, digits, dots and hyphens, at most 64."
+    name = head.text("name", cure)
+    if not _NAME.fullmatch(name):
+        head.refuse(f"is {name!r}", cure, "name")
     policy = TrustPolicy(
-        name=_name(head),
+        name=name,
         version=head.whole("version", "Write a whole number, and a higher one at every change."),
         owner=head.text("owner", "Name who answers for it."),
         expires=_expires(head),
@@ -127,32 +126,13 @@ def read_trust_policy(document: JsonObject, where: Where) -> TrustPolicy:
             read_model_rule(PolicyFields({}, ("rules", at), where), item, keys, roots)
             for at, item in enumerate(top.items("rules", "List rules."))
         ),
-        auditors=_auditors(top, keys, where),
+        auditors=tuple(_auditor(item, at, keys, where) for at, item in listed),
         bind_versions=top.flag("bind_versions"),
-        next_owner=_next_owner(head),
+        next_owner=_public(head, "next_owner") if head.has("next_owner") else None,
         document=document,
     )
     refuse_conflicts(policy, top)
     return policy
-
-
-def _refuse_other_kinds(top: PolicyFields) -> None:
-    for name, wanted in (("apiVersion", API), ("kind", KIND)):
-        if top.value.get(name) != wanted:
-            top.refuse(f"is {top.value.get(name)!r}", f"Write {name}: {wanted}.", name)
-    if top.value.get("default", "deny") != "deny":
-        cure = "Write default: deny, or leave it out: what no rule names is never trusted."
-        top.refuse(f"is {top.value['default']!r}", cure, "default")
-    if not top.items("rules", "List rules.") and not top.items("auditors", "List auditors."):
-        top.refuse("the policy trusts nobody", "Add rules for models, or auditors for records.")
-
-
-def _name(head: PolicyFields) -> str:
-    cure = "Write lower-case letters, digits, dots and hyphens, at most 64."
-    name = head.text("name", cure)
-    if not _NAME.fullmatch(name):
-        head.refuse(f"is {name!r}", cure, "name")
-    return name
 
 
 def _expires(head: PolicyFields) -> datetime:
@@ -161,10 +141,6 @@ def _expires(head: PolicyFields) -> datetime:
         cure = "Write a day, as 2027-02-01: a policy that nobody renews must end some time."
         head.refuse("has no expires", cure)
     return found
-
-
-def _next_owner(head: PolicyFields) -> bytes | None:
-    return _public(head, "next_owner") if head.has("next_owner") else None
 
 
 def _public(found: PolicyFields, name: str) -> bytes:
@@ -209,14 +185,14 @@ def _clocks(
         found.refuse("names no authority", cure)
     for at, name in enumerate(names):
         if name not in roots or roots[name].pem is None:
-            found.refuse(f"names {name!r}, which is no pem under roots", cure, "roots", at)
-    cure = 'Write policies: ["1.2.3.4"], or leave it out for any.'
+            found.refuse(f"names {name!r}, which is not a pem under roots", cure, "roots", at)
+    cure = 'Write policies: ["1.2.3.4"], or remove it for any.'
     policies = found.texts("policies", cure)
     if found.has("policies") and not policies:
         found.refuse("lists no policy", cure, "policies")
     for at, policy in enumerate(policies):
         if not _OID.fullmatch(policy):
-            found.refuse(f"is {policy!r}, which is no OID", cure, "policies", at)
+            found.refuse(f"is {policy!r}, which is not an OID", cure, "policies", at)
     return names, frozenset(policies)
 
 
@@ -255,13 +231,6 @@ def _revocation(lists: PolicyFields, item: Json, kind: str, at: int) -> tuple[st
     return found.digest(found.value.get("sha256"), "sha256"), found.time("since")
 
 
-def _auditors(
-    top: PolicyFields, keys: Mapping[str, TrustedKey], where: Where
-) -> tuple[TrustedAuditor, ...]:
-    listed = enumerate(top.items("auditors", "List auditors."))
-    return tuple(_auditor(item, at, keys, where) for at, item in listed)
-
-
 def _auditor(value: Json, at: int, keys: Mapping[str, TrustedKey], where: Where) -> TrustedAuditor:
     found = PolicyFields.of(value, ("auditors", at), where, ("key", "roles", "highest"))
     name = found.one_of("key", keys, "keys")
@@ -289,29 +258,21 @@ def find_policy_warnings(policy: TrustPolicy, now: datetime) -> Iterator[str]:
         yield f"it ends at {policy.expires:%Y-%m-%d}: renew it"
     elif policy.expires - now > LONG:
         yield f"it ends at {policy.expires:%Y-%m-%d}: what was trusted then is stale by then"
-    yield from _unused(policy)
-    yield from _spent(policy, now)
-    for rule in policy.rules:
-        yield from _loose(policy, rule)
-
-
-def _unused(policy: TrustPolicy) -> Iterator[str]:
     signers = [signer for rule in policy.rules for item in rule.require for signer in item.any_of]
     keys = {item.key for item in signers} | {item.name for item in policy.auditors}
-    for name in sorted(policy.keys.keys() - keys):
-        yield f"keys.{name} is trusted for nothing: name it in a rule, or remove it"
+    for unused_name in sorted(policy.keys.keys() - keys):
+        yield f"keys.{unused_name} is trusted for nothing: name it in a rule, or remove it"
     roots = {item.root for item in signers} | {*policy.clock_roots}
-    for name in sorted(policy.roots.keys() - roots):
-        yield f"roots.{name} is trusted for nothing: name it in a rule, or remove it"
-
-
-def _spent(policy: TrustPolicy, now: datetime) -> Iterator[str]:
+    for unused_name in sorted(policy.roots.keys() - roots):
+        yield f"roots.{unused_name} is trusted for nothing: name it in a rule, or remove it"
     for name, key in sorted(policy.keys.items()):
         digest = hashlib.sha256(read_public_key(key.pem).der).hexdigest()
         if digest in policy.revoked:
             yield f"keys.{name} is revoked: name another"
         elif key.not_after is not None and key.not_after < now:
             yield f"keys.{name} ended at {key.not_after:%Y-%m-%d}: name its successor"
+    for rule in policy.rules:
+        yield from _loose(policy, rule)
 
 
 def _loose(policy: TrustPolicy, rule: ModelRule) -> Iterator[str]:

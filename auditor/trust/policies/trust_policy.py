@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 from auditor.domain.json import JsonObject, compute_digest, encode_canonical
 from auditor.domain.policies import AssuranceLevel
-from auditor.domain.trust import TrustRef
+from auditor.domain.trust_context import TrustRef
 from auditor.trust.policies.globs import matches_pattern
+from auditor.trust.signatures.model_serialisations import HashAlgorithm
 from auditor.trust.signatures.model_signing import PREDICATE
-from auditor.trust.signatures.serialisations import HashAlgorithm
 from auditor.trust.signatures.trusted_signers import SignerIdentity, TrustedKey, TrustedSigners
 from auditor.trust.timestamps import TimestampAuthorities
 from auditor.trust.verification_result import VerificationProfile

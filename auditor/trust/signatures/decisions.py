@@ -14,12 +14,18 @@ from auditor.domain.approvals import (
     HumanFinding,
     find_approval_mistakes,
     find_human_finding_mistakes,
-    read_approval,
-    read_human_finding,
 )
 from auditor.domain.approvals import HUMAN_FINDING_SCHEMA as FOUND
-from auditor.domain.challenges import CHALLENGE_SCHEMA, Challenge, read_challenge
-from auditor.domain.json import Json, JsonPart, compute_digest, encode_canonical, parse_json
+from auditor.domain.challenges import CHALLENGE_SCHEMA, Challenge
+from auditor.domain.digests import Digest
+from auditor.domain.json import (
+    Json,
+    JsonPart,
+    compute_digest,
+    encode_canonical,
+    parse_json,
+    read_json,
+)
 from auditor.domain.waivers import SignedWaiver, Waiver, WaiverRef, read_waiver
 from auditor.errors import RecordError, SignatureFormatError, WaiverError
 from auditor.trust.encoding.dsse import STATEMENT, InTotoStatement, SubjectDigest, parse_statement
@@ -49,7 +55,12 @@ def build_waiver_payload(waiver: Waiver) -> bytes:
 
 def open_waiver(bundle: bytes, source: str) -> Waiver:
     """Read a waiver, whoever signed it. Raises ``WaiverError`` for what is none."""
-    return _waiver(_payload(bundle, source), source)
+    _refuse_unsigned(bundle, source)
+    try:
+        payload = parse_bundle(bundle).envelope.payload
+    except SignatureFormatError as error:
+        raise WaiverError(f"{source} is not a signed waiver: {error.problem}", cure=_CURE) from None
+    return _waiver(payload, source)
 
 
 def verify_waiver(bundle: bytes, key_pem: bytes, source: str) -> SignedWaiver:
@@ -76,13 +87,8 @@ def build_approval_payload(approval: Approval) -> bytes:
 
 def verify_approval(bundle: bytes, key_pem: bytes, source: str) -> Approval:
     """Return an approval that a key signed. Raises ``WaiverError`` that says why it did not."""
-    form = _DecisionFormat(
-        APPROVAL,
-        f"approval of {APPROVAL_SCHEMA}",
-        APPROVAL_SCHEMA,
-        read_approval,
-        find_approval_mistakes,
-    )
+    title = f"approval of {APPROVAL_SCHEMA}"
+    form = _DecisionFormat(APPROVAL, title, APPROVAL_SCHEMA, Approval, find_approval_mistakes)
     return _verified(bundle, key_pem, source, form)
 
 
@@ -98,9 +104,8 @@ def build_finding_payload(finding: HumanFinding) -> bytes:
 
 def verify_finding(bundle: bytes, key_pem: bytes, source: str) -> HumanFinding:
     """Return a human finding that a key signed. Raises ``WaiverError`` that says why not."""
-    form = _DecisionFormat(
-        FINDING, f"finding of {FOUND}", FOUND, read_human_finding, find_human_finding_mistakes
-    )
+    title = f"finding of {FOUND}"
+    form = _DecisionFormat(FINDING, title, FOUND, HumanFinding, find_human_finding_mistakes)
     return _verified(bundle, key_pem, source, form)
 
 
@@ -125,7 +130,7 @@ class _DecisionFormat(Generic[D]):
     kind: str
     title: str
     schema: str
-    read: Callable[[JsonPart], D]
+    made: type[D]
     mistakes: Callable[[D], Iterator[tuple[str, str]]]
 
 
@@ -136,7 +141,7 @@ def _verified(bundle: bytes, key_pem: bytes, source: str, form: _DecisionFormat[
         said = JsonPart(cast("Json", statement.predicate), source)
         if said.value.get("schema") != form.schema:
             raise WaiverError(f"{source} is no {form.title}", cure=_CURE)
-        found = form.read(said)
+        found = read_json(form.made, said.value, source)
         mistake = next((problem for problem, _ in form.mistakes(found)), "")
         if not mistake and statement != _of_record(form.kind, found.record, found.to_json()):
             mistake = "its subject is not the record that it speaks of"
@@ -169,19 +174,11 @@ def _refuse_unsigned(bundle: bytes, source: str) -> None:
         )
 
 
-def _payload(bundle: bytes, source: str) -> bytes:
-    _refuse_unsigned(bundle, source)
-    try:
-        return parse_bundle(bundle).envelope.payload
-    except SignatureFormatError as error:
-        raise WaiverError(f"{source} is no signed waiver: {error.problem}", cure=_CURE) from None
-
-
 def _waiver(payload: bytes, source: str) -> Waiver:
     try:
         statement = parse_statement(payload, WAIVER)
     except SignatureFormatError as error:
-        raise WaiverError(f"{source} is no signed waiver: {error.problem}", cure=_CURE) from None
+        raise WaiverError(f"{source} is not a signed waiver: {error.problem}", cure=_CURE) from None
     waiver = read_waiver(cast("Mapping[str, Json]", statement.predicate), lambda _: source)
     if statement != _waiver_statement(waiver):
         raise WaiverError(f"{source}: its subjects are not those of the waiver", cure=_CURE)
@@ -189,14 +186,14 @@ def _waiver(payload: bytes, source: str) -> Waiver:
 
 
 def _waiver_statement(waiver: Waiver) -> InTotoStatement:
-    subjects = [SubjectDigest("waiver", _bare(waiver.digest))]
+    subjects = [SubjectDigest("waiver", waiver.digest.hex)]
     if waiver.artifact is not None:
-        subjects.append(SubjectDigest(waiver.model, _bare(waiver.artifact)))
+        subjects.append(SubjectDigest(waiver.model, Digest(waiver.artifact).hex))
     return InTotoStatement(tuple(subjects), WAIVER, waiver.to_json())
 
 
 def _of_record(kind: str, record: str, said: Mapping[str, Json]) -> InTotoStatement:
-    return InTotoStatement((SubjectDigest(RECORD, _bare(record)),), kind, dict(said))
+    return InTotoStatement((SubjectDigest(RECORD, Digest(record).hex),), kind, dict(said))
 
 
 def _emit(statement: InTotoStatement) -> bytes:
@@ -213,10 +210,6 @@ def _emit(statement: InTotoStatement) -> bytes:
     )
 
 
-def _bare(named: str) -> str:
-    return named.removeprefix("sha256:")
-
-
 PREDICATE = "urn:auditor:challenge:v1"
 _CURE_CHALLENGES = "Take the challenge as `auditor challenge` wrote it, unchanged, or try it again."
 
@@ -224,7 +217,7 @@ _CURE_CHALLENGES = "Take the challenge as `auditor challenge` wrote it, unchange
 def sign_challenge(challenge: Challenge, signer: Signer) -> bytes:
     """Sign a challenge, and return the bundle: the subjects are the record and the examples."""
     subjects: list[Json] = [
-        {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
+        {"name": name, "digest": {"sha256": Digest(digest).hex}}
         for name, digest in (("record.json", challenge.record), ("examples", challenge.examples))
     ]
     statement: Mapping[str, Json] = {
@@ -249,9 +242,9 @@ def open_challenge(bundle: bytes) -> Challenge:
     kinds = (found.value.get("predicateType"), told.value.get("schema"))
     if kinds != (PREDICATE, CHALLENGE_SCHEMA):
         raise RecordError(
-            f"a signed document is no challenge of {CHALLENGE_SCHEMA}", cure=_CURE_CHALLENGES
+            f"a signed document is not a challenge of {CHALLENGE_SCHEMA}", cure=_CURE_CHALLENGES
         )
-    return read_challenge(told)
+    return read_json(Challenge, told.value, told.place)
 
 
 def is_signed_by(bundle: bytes, key_pem: bytes) -> bool:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from auditor.domain.json import compute_digest
 from auditor.trust.verification_result import IssueCode, VerificationError
 
 HASHES: dict[str, hashes.HashAlgorithm] = {
@@ -54,7 +55,7 @@ class PublicKey:
     @property
     def identity(self) -> str:
         """The name by which policies speak of the key: ``key:sha256:`` and the hex of its DER."""
-        return "key:sha256:" + hashlib.sha256(self.der).hexdigest()
+        return f"key:{compute_digest(self.der)}"
 
     @property
     def cosign_hint(self) -> str:

@@ -26,7 +26,7 @@ from auditor.errors import ArtifactError, KeyFileError
 from auditor.trust.encoding.dsse import STATEMENT, InTotoStatement, SubjectDigest, read_statement
 from auditor.trust.encoding.strict_json import read_json_object, require_type
 from auditor.trust.signatures.keys import Signer, read_public_key
-from auditor.trust.signatures.serialisations import (
+from auditor.trust.signatures.model_serialisations import (
     FILES,
     LEAST_SHARD,
     SHARDS,
@@ -104,7 +104,24 @@ def read_manifest(statement: InTotoStatement) -> ModelManifest:
     meant.
     """
     serialization = require_type(statement.predicate.get("serialization"), dict, "serialization")
-    how = _read_serialisation(serialization)
+    method = serialization.get("method")
+    if not isinstance(method, str) or method not in {FILES, SHARDS}:
+        raise VerificationError(
+            IssueCode.METHOD,
+            f"the method {quote_value(method)} is not known; sign {FILES} or {SHARDS}",
+        )
+    kind = serialization.get("hash_type")
+    if not isinstance(kind, str) or kind not in set(HashAlgorithm):
+        raise VerificationError(
+            IssueCode.HASH_TYPE,
+            f"the hash {quote_value(kind)} is none of {', '.join(HashAlgorithm)}",
+        )
+    if require_type(serialization.get("allow_symlinks"), bool, "allow_symlinks"):
+        # Followed links reach outside the folder, and linked folders were never walked.
+        raise VerificationError(IssueCode.SYMLINKS, "the signer followed symbolic links")
+    how = ModelSerialisation(
+        HashAlgorithm(kind), _read_shard(serialization) if method == SHARDS else None
+    )
     ignored = require_type(serialization.get("ignore_paths", []), list, "ignore_paths")
     resources = require_type(statement.predicate.get("resources"), list, "resources")
     if not resources:
@@ -134,25 +151,6 @@ def is_clean_path(name: str) -> bool:
 def is_ignored_path(path: str, name: str) -> bool:
     """Whether the ignored ``path`` leaves out the file ``name`` (section 6.2.1)."""
     return name == path or name.startswith(f"{path}/")
-
-
-def _read_serialisation(found: Mapping[str, object]) -> ModelSerialisation:
-    method = found.get("method")
-    if not isinstance(method, str) or method not in {FILES, SHARDS}:
-        raise VerificationError(
-            IssueCode.METHOD,
-            f"the method {quote_value(method)} is not known; sign {FILES} or {SHARDS}",
-        )
-    kind = found.get("hash_type")
-    if not isinstance(kind, str) or kind not in set(HashAlgorithm):
-        raise VerificationError(
-            IssueCode.HASH_TYPE,
-            f"the hash {quote_value(kind)} is none of {', '.join(HashAlgorithm)}",
-        )
-    if require_type(found.get("allow_symlinks"), bool, "allow_symlinks"):
-        # Followed links reach outside the folder, and linked folders were never walked.
-        raise VerificationError(IssueCode.SYMLINKS, "the signer followed symbolic links")
-    return ModelSerialisation(HashAlgorithm(kind), _read_shard(found) if method == SHARDS else None)
 
 
 def _read_shard(found: Mapping[str, object]) -> int:
@@ -192,7 +190,11 @@ def find_manifest_issues(
 ) -> tuple[VerificationIssue, ...]:
     """Return what speaks against a manifest and the subject that stands for it."""
     found = find_resource_issues(manifest)
-    found += [_unclean_ignored(path) for path in manifest.ignored if not _may_ignore(path)]
+    found += [
+        _unclean_ignored(path)
+        for path in manifest.ignored
+        if not (is_clean_path(path) and not set(path) & set("*?["))
+    ]
     if len(statement.subjects) != 1:
         text = f"the statement must have one subject, and has {len(statement.subjects)}"
         found.append(VerificationIssue(IssueCode.SUBJECT, text))
@@ -212,7 +214,14 @@ def find_resource_issues(manifest: ModelManifest) -> list[VerificationIssue]:
     found += _object_to_order([item.part for item in manifest.resources])
     found += _object_to_names(names)
     if manifest.serialisation.shard is None:
-        found += _object_to_repeats(manifest.resources)
+        object_to_repeats: list[VerificationIssue] = []
+        seen: set[str] = set()
+        for item in manifest.resources:
+            if item.part.name in seen:
+                text = f"{quote_value(item.part.name)} is signed twice"
+                object_to_repeats.append(VerificationIssue(IssueCode.DUPLICATE, text))
+            seen.add(item.part.name)
+        found += object_to_repeats
     else:
         found += _object_to_shards(manifest, manifest.serialisation.shard)
     return found
@@ -247,17 +256,6 @@ def _object_to_names(names: Sequence[str]) -> list[VerificationIssue]:
     return found
 
 
-def _object_to_repeats(resources: Sequence[ManifestEntry]) -> list[VerificationIssue]:
-    found: list[VerificationIssue] = []
-    seen: set[str] = set()
-    for item in resources:
-        if item.part.name in seen:
-            text = f"{quote_value(item.part.name)} is signed twice"
-            found.append(VerificationIssue(IssueCode.DUPLICATE, text))
-        seen.add(item.part.name)
-    return found
-
-
 def _object_to_shards(manifest: ModelManifest, shard: int) -> list[VerificationIssue]:
     """Shards must cover each file from its first byte to its last, once, in full pieces."""
     placed: dict[str, list[tuple[int, int]]] = {}
@@ -281,10 +279,6 @@ def _tile(ranges: Sequence[tuple[int, int]], shard: int) -> bool:
             return False
         place = end
     return len(ranges) == 1 or size > 0
-
-
-def _may_ignore(path: str) -> bool:
-    return is_clean_path(path) and not set(path) & set("*?[")
 
 
 def _unclean(name: str) -> VerificationIssue:
@@ -542,7 +536,21 @@ def sign_model(
     resources = tuple(ManifestEntry(part, measured.digests[part.label]) for part in parts)
     manifest = ModelManifest(resources, (), measured.how)
     subject = SubjectDigest(name, root_digest(resources))
-    statement = InTotoStatement((subject,), PREDICATE, _predicate(manifest))
+    how = manifest.serialisation
+    size = {} if how.shard is None else {"shard_size": how.shard}
+    predicate = {
+        "serialization": {
+            "method": how.method,
+            "hash_type": how.hash.value,
+            "allow_symlinks": False,
+            **size,
+        },
+        "resources": [
+            {"name": item.part.label, "algorithm": how.algorithm, "digest": item.digest}
+            for item in manifest.resources
+        ],
+    }
+    statement = InTotoStatement((subject,), PREDICATE, predicate)
     _refuse_unsignable(manifest, statement)
     if chain:
         return sign_bundle_with_chain(statement.emit(), signer, [item.der for item in chain])
@@ -560,23 +568,6 @@ def refuse_unfit_chain(
     objections: list[VerificationIssue] = find_link_issues(chain, moment)
     if objections:
         _unfit(objections[0].text)
-
-
-def _predicate(manifest: ModelManifest) -> dict[str, object]:
-    how = manifest.serialisation
-    size = {} if how.shard is None else {"shard_size": how.shard}
-    return {
-        "serialization": {
-            "method": how.method,
-            "hash_type": how.hash.value,
-            "allow_symlinks": False,
-            **size,
-        },
-        "resources": [
-            {"name": item.part.label, "algorithm": how.algorithm, "digest": item.digest}
-            for item in manifest.resources
-        ],
-    }
 
 
 def _refuse_unsignable(manifest: ModelManifest, statement: InTotoStatement) -> None:

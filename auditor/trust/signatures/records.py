@@ -1,12 +1,13 @@
-"""Signed records and statements: what of an audit carries a signature, and how it is checked."""
+"""Signs records and statements of an audit, and verifies them."""
 
 from collections.abc import Mapping
 
+from auditor.domain.digests import Digest
 from auditor.domain.json import Json, compute_digest, encode_canonical, parse_json
 from auditor.domain.record_json import read_record
 from auditor.domain.record_scope import find_bound_artifact
 from auditor.errors import AuditorError, RecordError
-from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest, is_sha256, parse_statement
+from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest, parse_statement
 from auditor.trust.signatures.keys import Signer
 from auditor.trust.signatures.sigstore_bundle import sign_bundle
 from auditor.trust.signatures.verify import verify_exact_bundle
@@ -36,11 +37,11 @@ def sign_record(
     digest and the record's id, so that a gate can read them without the record. Raises
     ``RecordError`` where the bytes are not a record.
     """
-    subjects = [SubjectDigest(RECORD, _hex(compute_digest(record)))]
+    subjects = [SubjectDigest(RECORD, compute_digest(record).hex)]
     if artifact_digest is not None:
-        subjects.append(SubjectDigest(name, _hex(artifact_digest)))
+        subjects.append(SubjectDigest(name, Digest(artifact_digest).hex))
     shown = sorted((files or {}).items())
-    subjects += [SubjectDigest(file, _hex(compute_digest(raw))) for file, raw in shown]
+    subjects += [SubjectDigest(file, compute_digest(raw).hex) for file, raw in shown]
     return sign_bundle(InTotoStatement(tuple(subjects), PREDICATE, _summary(record)).emit(), signer)
 
 
@@ -69,7 +70,7 @@ def list_signed_files(verification: SignatureVerification) -> Mapping[str, str]:
     if verification.payload is None:
         return {}
     statement = parse_statement(verification.payload, PREDICATE)
-    return {item.name: f"sha256:{item.sha256}" for item in statement.subjects}
+    return {item.name: Digest.of_hex(item.sha256) for item in statement.subjects}
 
 
 def sign_statement(statement: Mapping[str, Json], signer: Signer) -> bytes:
@@ -97,7 +98,7 @@ def _contradictions(
     statement: InTotoStatement, record: bytes, files: frozenset[str]
 ) -> tuple[VerificationIssue, ...]:
     first, rest = statement.subjects[:1], statement.subjects[1:]
-    if first != (SubjectDigest(RECORD, _hex(compute_digest(record))),):
+    if first != (SubjectDigest(RECORD, compute_digest(record).hex),):
         # Nothing that another document says is held against this statement.
         return (VerificationIssue(IssueCode.DIGEST_MISMATCH, f"{RECORD} is not what was signed"),)
     found = []
@@ -128,7 +129,7 @@ def _summary(record: bytes) -> dict[str, object]:
 def _artifact(record: bytes) -> SubjectDigest | None:
     artifact = _mapping(_mapping(_read(record), "request"), "artifact")
     found, name = artifact.get("digest"), artifact.get("name")
-    return SubjectDigest(str(name), _hex(found)) if isinstance(found, str) else None
+    return SubjectDigest(str(name), Digest(found).hex) if isinstance(found, str) else None
 
 
 def _speaks_for_endpoint(record: bytes) -> bool:
@@ -152,13 +153,4 @@ def _mapping(value: Mapping[str, Json], name: str) -> Mapping[str, Json]:
     found = value.get(name)
     if not isinstance(found, Mapping):
         raise RecordError(f"{RECORD} has no {name}", cure="Give the file as it was written.")
-    return found
-
-
-def _hex(named: str) -> str:
-    found = named.removeprefix("sha256:")
-    if not is_sha256(found):
-        raise RecordError(
-            f"{named[:80]!r} is not a SHA-256", cure="Give the file as it was written."
-        )
     return found

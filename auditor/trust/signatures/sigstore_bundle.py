@@ -85,33 +85,30 @@ def parse_material(
             IssueCode.FORMAT, f"{_PLACE} must hold one key, chain or certificate"
         )
     if kinds == ["certificate"]:
-        return _parse_keyless(found), ()
+        if not _filled(found, "tlogEntries"):
+            # Nothing else tells when the short-lived certificate was used.
+            raise VerificationError(
+                IssueCode.KEYLESS, f"{_PLACE} has a certificate, and no log entry beside it"
+            )
+        return KeylessMaterial(
+            _parse_certificate(found["certificate"], f"{_PLACE}.certificate")
+        ), ()
     if _filled(found, "tlogEntries") or _filled(found, "timestampVerificationData"):
         # What we cannot check must not look as if it had been checked.
         text = f"{_PLACE} has log entries or timestamps beside a {kinds[0]}"
         raise VerificationError(IssueCode.UNSUPPORTED, text)
     if kinds == ["publicKey"]:
-        return _parse_key(found, profile)
-    return _parse_chain(found), ()
-
-
-def _parse_key(
-    found: Mapping[str, object], profile: VerificationProfile
-) -> tuple[KeyMaterial, tuple[VerificationIssue, ...]]:
-    place = f"{_PLACE}.publicKey"
-    key = require_type(found.get("publicKey"), dict, place)
-    if "rawBytes" not in key:
-        refuse_unknown_members(key, frozenset({"hint"}), place)
-        return KeyMaterial(require_type(key.get("hint"), str, f"{place}.hint")), ()
-    refuse_unknown_members(key, frozenset({"hint", "rawBytes", "keyDetails"}), place)
-    # The key itself is not looked at: a bundle cannot say which key to believe.
-    doubt = profile.tolerate(
-        IssueCode.LEGACY_KEY, f"{place} brings the key along, as old bundles do"
-    )
-    return KeyMaterial(require_type(key.get("hint", ""), str, f"{place}.hint")), (doubt,)
-
-
-def _parse_chain(found: Mapping[str, object]) -> ChainMaterial:
+        place = f"{_PLACE}.publicKey"
+        key = require_type(found.get("publicKey"), dict, place)
+        if "rawBytes" not in key:
+            refuse_unknown_members(key, frozenset({"hint"}), place)
+            return KeyMaterial(require_type(key.get("hint"), str, f"{place}.hint")), ()
+        refuse_unknown_members(key, frozenset({"hint", "rawBytes", "keyDetails"}), place)
+        # The key itself is not looked at: a bundle cannot say which key to believe.
+        doubt = profile.tolerate(
+            IssueCode.LEGACY_KEY, f"{place} brings the key along, as old bundles do"
+        )
+        return KeyMaterial(require_type(key.get("hint", ""), str, f"{place}.hint")), (doubt,)
     place = f"{_PLACE}.x509CertificateChain"
     chain = require_type(found.get("x509CertificateChain"), dict, place)
     refuse_unknown_members(chain, frozenset({"certificates"}), place)
@@ -124,16 +121,7 @@ def _parse_chain(found: Mapping[str, object]) -> ChainMaterial:
             _parse_certificate(item, f"{place}.certificates[{index}]")
             for index, item in enumerate(listed)
         )
-    )
-
-
-def _parse_keyless(found: Mapping[str, object]) -> KeylessMaterial:
-    if not _filled(found, "tlogEntries"):
-        # Nothing else tells when the short-lived certificate was used.
-        raise VerificationError(
-            IssueCode.KEYLESS, f"{_PLACE} has a certificate, and no log entry beside it"
-        )
-    return KeylessMaterial(_parse_certificate(found["certificate"], f"{_PLACE}.certificate"))
+    ), ()
 
 
 def _parse_certificate(value: object, place: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Whom a verifier believes, and since when no longer: the value that a policy of trust makes."""
+"""Trusted signers: the identities that a verifier trusts, and until when."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from auditor._time import format_time
-from auditor.trust.signatures.serialisations import HashAlgorithm
+from auditor.trust.signatures.model_serialisations import HashAlgorithm
 
 NOTHING: Mapping[str, "datetime | None"] = MappingProxyType({})
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from tempfile import NamedTemporaryFile
-from types import ModuleType
 from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -73,12 +72,25 @@ def open_bundle(
             case KeyMaterial():
                 found = _by_key(bundle, bundle.material, trusted, moment)
             case ChainMaterial():
-                found = _by_chain(bundle, bundle.material, trusted, moment)
+                if not trusted.roots:
+                    raise _untrusted(SigningMethod.CERTIFICATE)
+                chain = [read_certificate(der) for der in bundle.material.certificates]
+                key = chain[0].key
+                chain_objections = find_chain_issues(chain, trusted, moment)
+                name, strange = find_trusted_name(chain[0], trusted)
+                chain_objections += strange
+                if not key.holds(bundle.envelope.signature, bundle.envelope.signed):
+                    chain_objections.append(_why_not(bundle, [key], named=True))
+                found = SignatureVerification(
+                    tuple(chain_objections), name, bundle.envelope.payload
+                )
             case KeylessMaterial():
                 found = _keyless(raw, bundle, bundle.material, trusted, keyless)
     except VerificationError as refused:
         return SignatureVerification((refused.objection,))
-    if found.payload is not None and _revoked(found.payload, trusted, moment):
+    if found.payload is not None and trusted.revokes(
+        hashlib.sha256(found.payload).hexdigest(), moment
+    ):
         gone = VerificationIssue(IssueCode.REVOKED, "the signed statement is revoked")
         found = replace(found, objections=(*found.objections, gone))
     objections = profile.graded((*bundle.doubts, *found.objections))
@@ -149,24 +161,6 @@ def _object_to_key(
     return found
 
 
-def _by_chain(
-    bundle: SigstoreBundle,
-    material: ChainMaterial,
-    trusted: TrustedSigners,
-    moment: VerificationTime | None,
-) -> SignatureVerification:
-    if not trusted.roots:
-        raise _untrusted(SigningMethod.CERTIFICATE)
-    chain = [read_certificate(der) for der in material.certificates]
-    key = chain[0].key
-    objections = find_chain_issues(chain, trusted, moment)
-    name, strange = find_trusted_name(chain[0], trusted)
-    objections += strange
-    if not key.holds(bundle.envelope.signature, bundle.envelope.signed):
-        objections.append(_why_not(bundle, [key], named=True))
-    return SignatureVerification(tuple(objections), name, bundle.envelope.payload)
-
-
 def _keyless(
     raw: bytes,
     bundle: SigstoreBundle,
@@ -201,10 +195,6 @@ def _why_not(
     if named:
         return VerificationIssue(IssueCode.SIGNATURE, text)
     return VerificationIssue(IssueCode.KEY, f"{text}, and the bundle names another key")
-
-
-def _revoked(payload: bytes, trusted: TrustedSigners, moment: VerificationTime | None) -> bool:
-    return trusted.revokes(hashlib.sha256(payload).hexdigest(), moment)
 
 
 def _untrusted(method: SigningMethod) -> VerificationError:
@@ -247,7 +237,13 @@ def verify_keyless(raw: bytes, trusted: TrustedSigners) -> tuple[str, bytes]:
 
 
 def _verify(raw: bytes, trusted: TrustedSigners, identity: SignerIdentity) -> tuple[str, bytes]:
-    models, verify = _library()
+    try:
+        from sigstore import models, verify  # noqa: PLC0415 -- an extra
+    except ImportError:
+        raise MissingExtraError(
+            "The signature is a keyless one (Sigstore), and sigstore is not installed",
+            cure=f"{suggest_install('sigstore')}.",
+        ) from None
     name = identity.name
     with _written(trusted.trusted_root or b"") as path:
         try:
@@ -275,17 +271,6 @@ def _verify(raw: bytes, trusted: TrustedSigners, identity: SignerIdentity) -> tu
             IssueCode.PAYLOAD_TYPE, "the keyless signature is over another type of payload"
         )
     return f"sigstore:{name.short}?issuer={identity.issuer}", payload
-
-
-def _library() -> tuple[ModuleType, ModuleType]:
-    try:
-        from sigstore import models, verify  # noqa: PLC0415 -- an extra
-    except ImportError:
-        raise MissingExtraError(
-            "The signature is a keyless one (Sigstore), and sigstore is not installed",
-            cure=f"{suggest_install('sigstore')}.",
-        ) from None
-    return models, verify
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from auditor._time import format_time
+from auditor.trust.encoding.der import BITS, SEQUENCE, DerReader, write_element
 from auditor.trust.signatures.keys import CURVES, HASHES, PublicKey
 from auditor.trust.signatures.trusted_signers import (
     SignerName,
@@ -45,7 +46,6 @@ from auditor.trust.verification_result import (
 )
 
 ORDERS = tuple(curve.group_order for curve in (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()))
-SHORT = 0x80
 
 
 def list_certificate_digests(parsed: x509.Certificate, der: bytes) -> frozenset[str]:
@@ -54,32 +54,17 @@ def list_certificate_digests(parsed: x509.Certificate, der: bytes) -> frozenset[
     The issuer's curve is not in it, so that all are tried. Raises ``ValueError`` where the
     signature has unused bits, which nothing signs either.
     """
-    before = len(der) - len(parsed.signature) - 1
-    if der[before]:
+    body, algorithm, bits = DerReader(der).take(SEQUENCE).parts().every()
+    if bits.content[0]:
         raise ValueError("the signature has unused bits")
     found = {der}
     if isinstance(parsed.signature_algorithm_parameters, ec.ECDSA):
         r, s = decode_dss_signature(parsed.signature)
-        body = parsed.tbs_certificate_bytes
-        head = 1 + len(_length(len(parsed.signature) + 1))
-        algorithm = der[der.index(body) + len(body) : before - head]
         for order in ORDERS:
             if 0 < s < order:
-                bits = b"\0" + encode_dss_signature(r, order - s)
-                found.add(_tagged(0x30, body + algorithm + _tagged(0x03, bits)))
+                other = write_element(BITS, b"\0", encode_dss_signature(r, order - s))
+                found.add(write_element(SEQUENCE, body.raw, algorithm.raw, other))
     return frozenset(hashlib.sha256(item).hexdigest() for item in found)
-
-
-def _tagged(tag: int, content: bytes) -> bytes:
-    return bytes([tag]) + _length(len(content)) + content
-
-
-def _length(size: int) -> bytes:
-    """Write a length in DER (X.690, section 8.1.3)."""
-    if size < SHORT:
-        return bytes([size])
-    raw = size.to_bytes((size.bit_length() + 7) // 8)
-    return bytes([SHORT | len(raw)]) + raw
 
 
 LEAST_RSA = 2048
@@ -349,7 +334,8 @@ def find_link_issues(
         found += find_certificate_issues(certificate, who)
         found += find_validity_issues(certificate, moment, who)
         if place:
-            found += find_issuer_issues(certificate, _authorities(path[1:place]), who, purpose)
+            authorities = sum(item.parsed.subject != item.parsed.issuer for item in path[1:place])
+            found += find_issuer_issues(certificate, authorities, who, purpose)
     for place, (certificate, issuer) in enumerate(pairwise(path)):
         found += _object_to_link(certificate, issuer, place)
     return found
@@ -425,11 +411,6 @@ def is_issued_by(certificate: X509Certificate, issuer: X509Certificate) -> bool:
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return True
-
-
-def _authorities(between: Sequence[X509Certificate]) -> int:
-    """Self-issued certificates, which roll a key over, count for no path length."""
-    return sum(item.parsed.subject != item.parsed.issuer for item in between)
 
 
 def _digests(path: Sequence[X509Certificate]) -> Iterator[str]:

@@ -13,14 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 from auditor.domain.json import Json
 from auditor.domain.supply_chain import SupplyItem, SupplyPart
-from auditor.domain.trust import TrustPolicyStatus
+from auditor.domain.trust_context import TrustPolicyStatus
 from auditor.trust.encoding.dsse import DsseEnvelope, parse_envelope
 from auditor.trust.encoding.strict_json import read_json_object
-from auditor.trust.policies.documents import open_statement, read_predicate_type, to_bundle
-from auditor.trust.policies.evaluate import find_policy_issues
+from auditor.trust.policies.evaluate_signature import find_policy_issues
 from auditor.trust.policies.query import TrustQuery
+from auditor.trust.policies.signed_statements import open_statement, read_predicate_type, to_bundle
 from auditor.trust.signatures.keys import read_public_key
-from auditor.trust.supply_chain.formats import (
+from auditor.trust.supply_chain.document_parsers import (
     SHA256,
     DeclaredInput,
     DocumentDeclaration,
@@ -175,17 +175,13 @@ def open_document(found: Mapping[str, object], believed: DocumentVerifier) -> Si
 def _open(
     found: Mapping[str, object], value: object, believed: DocumentVerifier, certificate: str | None
 ) -> SignedStatement:
-    envelope = _envelope(value)
+    try:
+        envelope = parse_envelope(value)
+    except VerificationError as refused:
+        raise MalformedDocumentError(refused.code.value, clean_text(refused.problem)) from None
     statement = _statement(envelope)
     sealed = DocumentEnvelope(envelope, to_bundle(found) or b"", certificate)
     return SignedStatement(statement, believed.look(sealed))
-
-
-def _envelope(value: object) -> DsseEnvelope:
-    try:
-        return parse_envelope(value)
-    except VerificationError as refused:
-        raise MalformedDocumentError(refused.code.value, clean_text(refused.problem)) from None
 
 
 def _statement(envelope: DsseEnvelope) -> Mapping[str, object]:
@@ -283,7 +279,7 @@ def _read_json(found: Mapping[str, object]) -> DocumentDeclaration:
         return read_bom(found)
     if is_croissant(found):
         return read_croissant(found)
-    text = "it is no in-toto statement, no CycloneDX bill of materials and no Croissant description"
+    text = "it is not an in-toto statement, CycloneDX bill of materials or Croissant description"
     raise MalformedDocumentError(DocumentFault.UNKNOWN_KIND, text)
 
 
@@ -373,7 +369,12 @@ def _judge(
         return MatchOutcome.CLAIMED, why, ()
     bearers = tuple(dict.fromkeys(one.part for one in given if one.sha256 == sha256))
     if bearers:
-        return MatchOutcome.CONFIRMED, _confirmed(item, bearers), bearers
+        as_what = " and ".join(part.value for part in bearers)
+        if item.part is not None and item.part not in bearers:
+            confirmed = f"it is declared as {item.part.value}, and was given as {as_what}"
+        else:
+            confirmed = f"it was given as {as_what}"
+        return MatchOutcome.CONFIRMED, confirmed, bearers
     alike = [one for one in given if one.part in item.parts]
     name = base_name(item.name)
     named = [one for one in alike if name and one.name and base_name(one.name) == name]
@@ -384,13 +385,6 @@ def _judge(
         why = f"another {item.part.value} was given, and nothing that the document calls so"
         return MatchOutcome.CONTRADICTED, why, ()
     return MatchOutcome.CLAIMED, "nothing was given to compare it with", ()
-
-
-def _confirmed(item: DeclaredInput, bearers: tuple[SupplyPart, ...]) -> str:
-    as_what = " and ".join(part.value for part in bearers)
-    if item.part is not None and item.part not in bearers:
-        return f"it is declared as {item.part.value}, and was given as {as_what}"
-    return f"it was given as {as_what}"
 
 
 def base_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Erase a record's evidence: destroy what opens it, and note in the ledger that it was done."""
+"""Erases a record's evidence by destroying its keys, and notes it in the ledger."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, StoreError
 from auditor.reports.folder import DISCLOSURE, ERASURE, RecordFolder
+from auditor.store.commitment_keys import SecretStore
 from auditor.store.record_store import RecordStore
-from auditor.store.secrets import SecretStore
 from auditor.trust.disclosure import DisclosureKey
 from auditor.trust.ledger.events import build_erasure_event, erasure_event_id
 from auditor.workflows.ledger import build_receipt
@@ -74,7 +74,7 @@ def _shared(secrets: SecretStore, secret: DisclosureKey) -> tuple[str, ...]:
 def _blobs(secret: DisclosureKey | None) -> frozenset[str]:
     if secret is None:
         return frozenset()
-    data = {f"sha256:{item.sha256}" for item in secret.inputs.values()}
+    data = {item.digest for item in secret.inputs.values()}
     return frozenset(secret.blobs.values()) | data
 
 

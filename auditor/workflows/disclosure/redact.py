@@ -1,13 +1,14 @@
-"""From a record's folder to one that withholds rows: files in, files out, nothing signed anew."""
+"""Redacts a record's folder: a copy that withholds rows and keeps the signature."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from auditor.domain.checks import Check
+from auditor.domain.digests import Digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.row_evidence import IDS, find_row_evidence
+from auditor.domain.row_evidence import IDS
 from auditor.errors import RecordError, UsageError
 from auditor.reports.folder import KEY, OPENINGS, ROWS, RecordFolder
 from auditor.trust.disclosure import CommitmentOpening, DisclosureKey
@@ -71,12 +72,20 @@ def redact_folder(
         )
     secret = read_record_secret(folder, record)
     seen = [(one, unseal_observation(folder, one, secret)) for one in record.observations]
-    _refuse_unknown(choice, {name for _, items in seen for name in _named(items)}, record)
+    strange = sorted(choice.rows.difference({name for _, items in seen for name in _named(items)}))
+    if strange or not choice.rows:
+        problem = f"the evidence names no row {strange[0]!r}" if strange else "no row is named"
+        raise UsageError(problem, cure="Write one id a line, as the `id` column has it.")
+    others = sorted(choice.also - {one.check for one in record.observations})
+    if others:
+        raise UsageError(
+            f"the record has nothing of {others[0]!r}", cure="Name a check of the record."
+        )
     files = folder.files({ROWS, OPENINGS, KEY})
     told: dict[str, tuple[int, int]] = {}
     for one, items in seen:
         for opening in _openings(find_observing_check(one, checks), items, secret, choice):
-            name = opening.commitment.removeprefix("sha256:")
+            name = Digest(opening.commitment).hex
             files[f"{OPENINGS}/{name}"] = opening.emit()
         hidden = _hidden(items, choice)
         if hidden is not None:
@@ -92,7 +101,7 @@ def _openings(
 ) -> Iterator[CommitmentOpening]:
     """Yield what opens the items of one observation; without ids no row of them is shown."""
     hidden = _hidden(items, choice)
-    told = find_row_evidence(check)
+    told = check.by_row
     for name, one in items.items():
         if not one.shown:
             continue
@@ -126,15 +135,3 @@ def _named(items: Mapping[str, UnsealedItem]) -> Iterator[str]:
         if one.shown and (name == IDS or name.endswith(f"_{IDS}")):
             listed = one.item.tolist() if isinstance(one.item, np.ndarray) else one.item
             yield from map(str, listed if isinstance(listed, Sequence) else ())
-
-
-def _refuse_unknown(choice: RedactionChoice, known: Collection[str], record: AuditRecord) -> None:
-    strange = sorted(choice.rows.difference(known))
-    if strange or not choice.rows:
-        problem = f"the evidence names no row {strange[0]!r}" if strange else "no row is named"
-        raise UsageError(problem, cure="Write one id a line, as the `id` column has it.")
-    others = sorted(choice.also - {one.check for one in record.observations})
-    if others:
-        raise UsageError(
-            f"the record has nothing of {others[0]!r}", cure="Name a check of the record."
-        )

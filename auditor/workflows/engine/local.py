@@ -10,16 +10,15 @@ from typing import Any, Protocol, cast
 
 from auditor.checks.measure import CONFIDENCE, compute_readings, get_check_parameters
 from auditor.checks.requirements import find_unmet_need
-from auditor.domain.budgets import AuditSize
-from auditor.domain.checkpoint import ScopedCheckpoint
+from auditor.domain.audit_checkpoint import ScopedCheckpoint
+from auditor.domain.check_subject import CheckShard, ProgressReporter, Subject, derive_seed
 from auditor.domain.checks import Check, Need, is_timing, uses_need
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.evidence import Blob, Evidence, encode_evidence
+from auditor.domain.evidence import Blob, encode_observed
 from auditor.domain.json import Json, digest_json
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import CheckObservation, DuplicateRows
-from auditor.domain.subjects import CheckShard, ProgressReporter, Subject, derive_seed
 from auditor.domain.training_recipes import HeartbeatRecipe, TrainingRecipe
 from auditor.errors import (
     AuditorError,
@@ -39,6 +38,7 @@ from auditor.errors import (
     TwinError,
     find_raise_site,
 )
+from auditor.workflows.engine.counted_checkpoint import CountedCheckpoint
 from auditor.workflows.engine.time_allowance import TimeAllowance
 
 REASONS: dict[type[AuditorError], GapReason] = {
@@ -114,15 +114,15 @@ def observe_checks(
     subject: Subject,
     keep: Callable[[Blob], None],
     watch: ProgressListener,
-    size: AuditSize,
+    allowance: TimeAllowance,
 ) -> tuple[Result, ...]:
     """Observe every check on one target. A check that cannot or crashes gives a Gap.
 
-    So does one that would keep the target busy for longer than its declaration allows. Results
-    come in the order of ``checks``.
+    So does one that would keep the target busy for longer than is allowed. Results come in the
+    order of ``checks``.
     """
-    ordered = TimeAllowance(subject.target, size, subject.budget).in_order(checks)
-    results = {check.id: observe_check(check, subject, keep, watch, size) for check in ordered}
+    ordered = allowance.in_order(checks)
+    results = {check.id: observe_check(check, subject, keep, watch, allowance) for check in ordered}
     return tuple(results[check.id] for check in checks)
 
 
@@ -131,17 +131,28 @@ def observe_check(
     subject: Subject,
     keep: Callable[[Blob], None],
     watch: ProgressListener,
-    size: AuditSize,
+    allowance: TimeAllowance,
 ) -> Result:
-    """Observe one check on one target, or say as a Gap why it cannot be."""
+    """Observe one check on one target as far as its time goes, or say as a Gap why it cannot be.
+
+    Time is counted on from before an interruption.
+    """
     target = subject.target.name
     watch.started(target, check)
-    over = TimeAllowance(subject.target, size, subject.budget).over
-    gap = find_unmet_need(check, subject) or over(check, subject.model, subject.bench, subject.twin)
-    if gap is None:
-        result = _observe(check, subject, target, keep, watch)
-    else:
-        result = replace(gap, target=target, check=check.id)
+    result: Result | None = find_unmet_need(check, subject)
+    if result is None:
+        seed = derive_seed(subject.audit_seed, check.id, CheckShard())
+        counted = CountedCheckpoint(subject)
+        memory = ScopedCheckpoint(counted, _name(check, subject, target, seed))
+        counted.begin(memory)
+        result = allowance.refuse(check, subject)
+        if result is None:
+            limit = allowance.limit_rows(check, subject)
+            own = replace(subject, seed=seed, memory=memory, row_limit=limit)
+            result = _observe(check, own, target, keep, watch)
+        counted.end()
+    if isinstance(result, Gap):
+        result = replace(result, target=target, check=check.id)
     watch.ended(target, check, result)
     return result
 
@@ -153,26 +164,39 @@ def _observe(
     keep: Callable[[Blob], None],
     watch: ProgressListener,
 ) -> Result:
-    shard = CheckShard()
-    seed = derive_seed(subject.audit_seed, check.id, shard)
-    memory = ScopedCheckpoint(subject.memory, _name(check, subject, target, seed))
-    said = ProgressHeartbeat(watch.advanced)
-    recipe = attach_heartbeat(subject.recipe, said)
-    own = replace(subject, seed=seed, progress=said, memory=memory, recipe=recipe)
+    said, memory = ProgressHeartbeat(watch.advanced), subject.memory
+    own = replace(subject, progress=said, recipe=attach_heartbeat(subject.recipe, said))
     try:
         evidence = memory.recall(WHOLE)
         if evidence is None:
-            evidence = check.observe(own, shard)
+            evidence = check.observe(own, CheckShard())
             if not is_timing(check):
                 memory.remember(WHOLE, evidence)
-        seen = _seen(check, evidence, target, own, keep)
+        blobs, evidence = encode_observed(evidence)
+        for blob in blobs.values():
+            keep(blob)
+        params: dict[str, Json] = get_check_parameters(check)
+        names = {name: blob.digest for name, blob in blobs.items()}
+        manner, copies = _manner(own), _copies(check, own)
+        observation = CheckObservation(
+            target, check.id, check.version, params, own.seed, names, copies=copies, **manner
+        )
+        seen = ObservedCheck(observation, check, evidence)
         compute_readings([seen], CONFIDENCE)
     except CancelledError:
         raise
     except AuditorError as error:
         return convert_error_to_gap(error, target, check.id)
     except Exception as error:  # noqa: BLE001 -- a check that crashes is a Gap, whatever it raises
-        return _crashed(error, target, check.id)
+        at = find_raise_site(error)
+        place = f" at {at}" if at else ""
+        return Gap(
+            reason=GapReason.CHECK_CRASHED,
+            detail=f"The check {check.id} crashed{place}: {type(error).__name__}: {error}",
+            cure="This is a defect of the check, not of the model; report it with this line.",
+            target=target,
+            check=check.id,
+        )
     return seen
 
 
@@ -194,21 +218,6 @@ def _name(check: Check, subject: Subject, target: str, seed: int) -> str:
     return digest_json(cast("Json", parts))
 
 
-def _seen(
-    check: Check, evidence: Evidence, target: str, subject: Subject, keep: Callable[[Blob], None]
-) -> ObservedCheck:
-    blobs = {name: encode_evidence(item) for name, item in sorted(evidence.items())}
-    for blob in blobs.values():
-        keep(blob)
-    params: dict[str, Json] = get_check_parameters(check)
-    names = {name: blob.digest for name, blob in blobs.items()}
-    manner, copies = _manner(subject), _copies(check, subject)
-    observation = CheckObservation(
-        target, check.id, check.version, params, subject.seed, names, copies=copies, **manner
-    )
-    return ObservedCheck(observation, check, evidence)
-
-
 def _manner(subject: Subject) -> dict[str, Any]:
     """Return what there is to say of the way in which the model answers."""
     manner = {"labels_only": subject.labels_only(DatasetRole.EVALUATION)}
@@ -224,15 +233,3 @@ def _copies(check: Check, subject: Subject) -> DuplicateRows | None:
     if data is None or data.copies is None or not looks:
         return None
     return DuplicateRows(data.rows, data.distinct)
-
-
-def _crashed(error: Exception, target: str, check: str) -> Gap:
-    at = find_raise_site(error)
-    place = f" at {at}" if at else ""
-    return Gap(
-        reason=GapReason.CHECK_CRASHED,
-        detail=f"The check {check} crashed{place}: {type(error).__name__}: {error}",
-        cure="This is a defect of the check, not of the model; report it with this line.",
-        target=target,
-        check=check,
-    )

@@ -1,4 +1,4 @@
-"""The edges that open a target, and what an audit brings to them."""
+"""The factory that opens targets for an audit, from openers that are passed in."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -8,16 +8,16 @@ from typing import Protocol
 
 from auditor.domain.artifacts import Artifact, ModelStructure, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.check_subject import seeded_permutation
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.json import Json
-from auditor.domain.model_bench import ModelBench
+from auditor.domain.model_instrumentation import ModelBench
 from auditor.domain.models import Model, ModelCascade, Twin, TwinSource
 from auditor.domain.privacy_claims import PrivacyClaimFile
 from auditor.domain.readings import Gap
 from auditor.domain.robustness_certificates import RobustnessCertifier
 from auditor.domain.row_generators import OwnerGenerator
 from auditor.domain.shadow_models import Include, ShadowsRef
-from auditor.domain.subjects import seeded_permutation
 from auditor.domain.supply_chain import ModelSupply
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, InputSpace, Task

@@ -1,45 +1,215 @@
-"""What a target can bear: the time that an audit may take there, and what a check would take."""
+"""The time allowance of an audit on a target: what comes first, what fits, and how many rows do."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from auditor.checks.measure import get_check_parameters
+from auditor.checks.requirements import find_unmet_need
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Check, Need, is_attack, uses_need
-from auditor.domain.model_bench import NO_BENCH, ModelBench
-from auditor.domain.models import Model, Twin, compute_seconds_per_row
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence
+from auditor.domain.model_instrumentation import NO_BENCH, ModelBench
+from auditor.domain.models import Model, Twin
+from auditor.domain.number_text import format_duration
+from auditor.domain.policies import Rule
 from auditor.domain.readings import Gap, GapReason
+from auditor.domain.row_limits import ALL_ROWS, FixedRows, RowLimit
+from auditor.domain.target_spend import SpendCounter, TargetSpend
 from auditor.domain.targets import TargetSpec
+from auditor.metrics.stats.sequential import plan_looks
+from auditor.workflows.engine.early_decision import EarlyDecision
 
-SMOKE_SECONDS = 120.0
-"""Target time that an audit at budget `smoke` may take, of what runs here."""
 ROWS_A_PASS = 3
 """Rows of the target that a pass of a twin, forward and backward, is taken to be worth."""
-LARGER = "Use budget `ci`, which has no such bound, or run this check alone (`--only`)."
+PARTS = 4
+"""The first part of a check that time may cut short is so small that so many of them fit."""
+MOST_AT_ONCE = 64
+"""Rows of a part at most: larger ones cost no less a row."""
+SIZE = "min_breaking_eps"
+"""Where a rule asks for the smallest change that breaks, no row is left at the first one found."""
+LONGER = (
+    "Allow more time (`--max-minutes`), use a larger budget, or run this check alone (`--only`)."
+)
 FASTER = "Raise the target's `seconds`, use a smaller budget, or run this check on a faster target."
 
 
 @dataclass(frozen=True, slots=True)
-class TimeAllowance:
-    """The seconds that one audit may keep a target busy, and how large the data are.
+class TimeMeter:
+    """One limit of the seconds that an audit may take of a target, and how they are counted.
 
-    Without a limit every check is affordable. What a check costs is judged by the pace of the
-    rows that the target scored so far: under the budget `smoke` by the fastest of them, so that a
-    busy machine leaves nothing out. Served models have the limits that their owner wrote.
+    ``read`` tells how many were spent so far. A row scored takes ``query`` of them, a pass of the
+    twin ``twin_pass``, a row of the reference ``reference``.
+    """
+
+    limit: float
+    allowed_for: str
+    cure: str
+    read: Callable[[], float]
+    query: float
+    twin_pass: float = 0.0
+    reference: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds that are not spent."""
+        return max(0.0, self.limit - self.read())
+
+    def price(self, cost: CheckCost) -> float:
+        """Return the seconds that a check takes at most."""
+        return cost.price(self.query, self.twin_pass, self.reference)
+
+    def after(self, cost: CheckCost) -> "TimeMeter":
+        """Return what it will read when a check took its most."""
+        spent = self.read() + self.price(cost)
+        return replace(self, read=lambda: spent)
+
+    def refuse(self, cost: CheckCost) -> Gap | None:
+        """Return a Gap where a cost goes beyond what is left."""
+        wanted, left = self.price(cost), self.left
+        if wanted == 0 or wanted <= left:
+            return None
+        passes = f" and {cost.passes:,} gradients" if cost.passes and self.twin_pass else ""
+        if cost.reference and self.reference:
+            passes += f" and {cost.reference:,} of the reference"
+        return Gap(
+            reason=GapReason.OVER_BUDGET,
+            detail=f"{cost.queries:,} queries{passes} at {self.query * 1000:.3g} ms a row would "
+            f"take {format_duration(wanted)} at most; of the {format_duration(self.limit)} that "
+            f"{self.allowed_for}, {format_duration(left)} are left.",
+            cure=self.cure,
+        )
+
+
+@dataclass(slots=True)
+class RowsInTime:
+    """Lets parts of the rows follow while their mean time, as measured so far, still fits.
+
+    ``ends`` holds each meter, what it may read at the end, and the seconds of the dearest row;
+    ``first`` is how many rows the first part has. ``decides`` says of evidence whether the rules
+    on it are decided.
+    """
+
+    ends: tuple[tuple[TimeMeter, float, float], ...]
+    first: int
+    races: bool = False
+    decides: Callable[[Evidence], bool] | None = None
+    _starts: tuple[float, ...] = ()
+    _last: int = 0
+    _looks: tuple[int, ...] = ()
+
+    @property
+    def timed(self) -> bool:
+        """Time may end these rows."""
+        return True
+
+    def take(self, done: int, most: int) -> int:
+        """Return how many of at most ``most`` rows follow the ``done`` ones; 0 where none fits.
+
+        Parts grow, up to twice the last one and half of what fits. A row is taken to cost what
+        those before did, and one of the dearest besides. How many follow depends on what earlier
+        ones cost, never on what they will show, and all that is begun counts. So the number of rows
+        depends on the outcomes through their costs alone.
+        """
+        now = tuple(meter.read() for meter, *_ in self.ends)
+        if not done:
+            self._starts = now  # clean rows are scored by now
+            self._last = min(self.first, most)
+            return self._last
+        fits = min(
+            (end - at) / mean if mean else math.inf
+            for at, start, (_, end, dearest) in zip(now, self._starts, self.ends, strict=True)
+            for mean in [(at - start + dearest) / (done + 1)]
+        )
+        if fits < 1:
+            return 0
+        half = most if math.isinf(fits) else max(1, int(fits / 2))
+        self._last = min(2 * self._last, MOST_AT_ONCE, half, most)
+        return self._last
+
+    def spent(self) -> float:
+        """Return the share of its time that is gone, of the meter that ends it first."""
+        return max(
+            ((meter.read() - start) / (end - start) if end > start else 1.0)
+            for start, (meter, end, _) in zip(self._starts, self.ends, strict=True)
+        )
+
+    def plan_looks(self, asked: int) -> int:
+        """Return how often it is asked whether some of ``asked`` rows have decided the rules."""
+        self._looks = plan_looks(asked) if self.decides is not None else ()
+        return len(self._looks)
+
+    def is_decided(self, done: int, read: Callable[[], Evidence]) -> bool:
+        """Look, where one of the planned numbers of rows is reached."""
+        due = tuple(at for at in self._looks if at > done)
+        if self.decides is None or len(due) == len(self._looks):
+            return False
+        self._looks = due
+        return self.decides(read())
+
+
+def _count_rows(shares: Sequence[tuple[TimeMeter, float]], first: CheckCost, row: CheckCost) -> int:
+    """Return how many rows fit into every share, at their highest cost."""
+    prices = ((share - meter.price(first), meter.price(row)) for meter, share in shares)
+    fitting = (left / price for left, price in prices if price)
+    return max(0, int(min(fitting, default=0.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAllowance:
+    """The seconds that one audit may keep a target busy, and how they are spent.
+
+    The limit is ``seconds``, or else that of the budget; a target may declare one of its own.
+    Without a limit every check is affordable. What is ``asked`` for by a rule comes first, then
+    what is cheap. Time counts as the fastest pace of the rows that the target scored so far, so
+    that a busy machine leaves nothing out; for a served model, as it was spent. A check whose
+    ``rules`` are decided ends. ``repeats`` are the rows of a record by check, where one is run
+    again, or its Gap for lack of time.
     """
 
     spec: TargetSpec
     size: AuditSize
     budget: Budget | None = None
+    seconds: float | None = None
+    checks: tuple[Check, ...] = ()
+    asked: frozenset[str] = frozenset()
+    rules: tuple[Rule, ...] = ()
+    family: int = 1
+    repeats: Mapping[str, FixedRows | Gap] = field(default_factory=dict)
+
+    @property
+    def _owned(self) -> bool:
+        """Whether somebody else serves the model, and sets its limits."""
+        return self.spec.served and self.spec.callable is None
+
+    @property
+    def _seconds(self) -> float | None:
+        """The limit of the audit, if there is one: a server's owner has limits of their own."""
+        if self.seconds is not None or self.budget is None or self._owned:
+            return self.seconds
+        return self.budget.seconds
 
     def cost(self, check: Check) -> CheckCost:
         """Return what a check spends on this target."""
         return check.cost(replace(self.size, served=self.spec.served))
 
     def in_order(self, checks: Sequence[Check]) -> tuple[Check, ...]:
-        """Return the checks as they are given, or the cheapest first where time is limited."""
-        if self.spec.seconds is None and not self._smoke:
+        """Return the checks as they are given, or the most wanted first where time is limited.
+
+        First what rules ask for, then what is no matter of more or fewer rows, then attacks that
+        see gradients, which decide most rules soonest, then the cheapest.
+        """
+        if self.spec.seconds is None and self._seconds is None:
             return tuple(checks)
-        return tuple(sorted(checks, key=lambda check: self.cost(check).queries))
+        return tuple(sorted(checks, key=self._turn))
+
+    def _turn(self, check: Check) -> tuple[bool, bool, bool, int]:
+        cost = self.cost(check)
+        rows = cost.queries + ROWS_A_PASS * cost.passes
+        blind = check.by_parts and not uses_need(check, Need.TWIN)
+        return check.id not in self.asked, check.by_parts, blind, rows
 
     def over(
         self,
@@ -47,56 +217,141 @@ class TimeAllowance:
         model: Model | Gap,
         bench: ModelBench | Gap = NO_BENCH,
         twin: Twin | Gap | None = None,
+        *,
+        scored: bool = False,
     ) -> Gap | None:
         """Return a Gap where a check would go beyond what is left of a limit.
 
-        Sessions that a bench altered kept the same target busy.
+        Of a check that works in parts, one row at least has to fit. Sessions that a bench altered
+        kept the same target busy. ``scored``: the evaluation rows need not be scored once more.
         """
-        return self._over_limit(check, model, bench) or self._over_smoke(check, model, bench, twin)
+        meters = self._meters(model, bench, twin, SpendCounter())
+        return self._refuse(check, meters, scored=scored)
 
-    @property
-    def _smoke(self) -> bool:
-        return self.budget is Budget.SMOKE and not self.spec.served
+    def refuse(self, check: Check, subject: Subject) -> Gap | None:
+        """Return what ``over`` does, where a subject may go on with an audit that was cut."""
+        meters = self._meters(subject.model, subject.bench, subject.twin, subject.counter)
+        return self._refuse(check, meters, scored=DatasetRole.EVALUATION in subject.clean)
 
-    def _over_smoke(
-        self, check: Check, model: Model | Gap, bench: ModelBench | Gap, twin: Twin | Gap | None
-    ) -> Gap | None:
-        pace = None if isinstance(model, Gap) else compute_seconds_per_row(model)
-        if not self._smoke or isinstance(model, Gap) or pace is None:
-            return None
+    def _refuse(self, check: Check, meters: Iterator[TimeMeter], *, scored: bool) -> Gap | None:
+        repeated = self.repeats.get(check.id)
+        if repeated is not None:
+            return repeated if isinstance(repeated, Gap) else None
         cost = self.cost(check)
-        rows, scored = cost.queries, model.queries
-        scored += 0 if isinstance(bench, Gap) else bench.queries
-        if twin is not None and not isinstance(twin, Gap):
-            rows, scored = rows + ROWS_A_PASS * cost.passes, scored + ROWS_A_PASS * twin.passes
-        spent, wanted = scored * pace, rows * pace
-        if rows == 0 or spent + wanted <= SMOKE_SECONDS:
-            return None
-        return Gap(
-            reason=GapReason.OVER_BUDGET,
-            detail=f"It is worth {rows:,} rows at most, which take {wanted:.0f} s at "
-            f"{pace * 1000:.3g} ms a row; of the {SMOKE_SECONDS:g} s that an audit at budget smoke "
-            f"may take on {self.spec.name}, {max(0.0, SMOKE_SECONDS - spent):.0f} s are left.",
-            cure=LARGER,
+        if check.by_parts:
+            first, row = self._split(check, scored=scored)
+            cost = CheckCost(first.queries + row.queries, row.passes)
+        found = (meter.refuse(cost) for meter in meters)
+        return next((gap for gap in found if gap is not None), None)
+
+    def limit_rows(self, check: Check, subject: Subject) -> RowLimit:
+        """Return how many rows of a check go together, and until when, for its share of the time.
+
+        What is left is shared equally with the checks that wait and can be cut short like it.
+        """
+        repeated = self.repeats.get(check.id)
+        if isinstance(repeated, FixedRows):
+            return repeated
+        if not check.by_parts:
+            return ALL_ROWS
+        waiting = self._waiting(
+            check, [it for it in self.checks if find_unmet_need(it, subject) is None]
+        )
+        first, row = self._split(check, scored=DatasetRole.EVALUATION in subject.clean)
+        meters = self._meters(subject.model, subject.bench, subject.twin, subject.counter)
+        shares = [(meter, meter.left / waiting) for meter in meters]
+        if all(meter.price(self.cost(check)) <= share for meter, share in shares):
+            return ALL_ROWS
+        fitting = _count_rows(shares, first, row)
+        ends = tuple((meter, meter.read() + share, meter.price(row)) for meter, share in shares)
+        return RowsInTime(
+            ends,
+            max(1, min(MOST_AT_ONCE, fitting // PARTS)),
+            races=not any(it.check == check.id and it.metric == SIZE for it in self.rules),
+            decides=EarlyDecision.of(check, self.rules, self.spec.name, self.family),
         )
 
-    def _over_limit(self, check: Check, model: Model | Gap, bench: ModelBench | Gap) -> Gap | None:
-        limit = self.spec.seconds
-        if limit is None or isinstance(model, Gap) or not model.queries:
-            return None
-        cost = self.cost(check)
-        pace = model.busy / model.queries
-        spent = model.busy + (0.0 if isinstance(bench, Gap) else bench.busy)
-        wanted = cost.queries * pace
-        if cost.queries == 0 or spent + wanted <= limit:
-            return None
-        return Gap(
-            reason=GapReason.OVER_BUDGET,
-            detail=f"{cost.queries:,} queries at {pace * 1000:.3g} ms a row would take "
-            f"{wanted:.0f} s; of the {limit:g} s that one audit may take on {self.spec.name}, "
-            f"{max(0.0, limit - spent):.0f} s are left.",
-            cure=FASTER,
-        )
+    def foresee(self, checks: Sequence[Check], subject: Subject) -> Mapping[str, Gap | int]:
+        """Return by id the checks that do not fit if each costs its most, or so many rows of them.
+
+        The others fit whole. ``checks`` are those that can run.
+        """
+        found: dict[str, Gap | int] = {}
+        meters = list(self._meters(subject.model, subject.bench, subject.twin, subject.counter))
+        for check in self.in_order(checks):
+            cost, waiting = self.cost(check), self._waiting(check, checks)
+            shares = [(it, it.left / waiting) for it in meters]
+            if check.by_parts and any(it.price(cost) > share for it, share in shares):
+                first, row = self._split(check)
+                rows = max(1, _count_rows(shares, first, row))
+                cost = CheckCost(first.queries + rows * row.queries, rows * row.passes)
+                found[check.id] = rows
+            gap = next((gap for it in meters if (gap := it.refuse(cost)) is not None), None)
+            if gap is not None:
+                found[check.id] = gap
+                continue
+            meters = [it.after(cost) for it in meters]
+        return found
+
+    def _waiting(self, check: Check, checks: Sequence[Check]) -> int:
+        """Return how many checks share what is left: this one and the like that come after it."""
+        like = [
+            item.id
+            for item in self.in_order(checks)
+            if item.by_parts and (item.id in self.asked) == (check.id in self.asked)
+        ]
+        return len(like) - like.index(check.id) if check.id in like else 1
+
+    def _split(self, check: Check, *, scored: bool = False) -> tuple[CheckCost, CheckCost]:
+        """Return what a check that works in parts spends before its first row, and on each row.
+
+        Before them, all evaluation rows are scored, unless that was done.
+        """
+        cost, rows = self.cost(check), get_check_parameters(check).get("rows")
+        many = max(1, min(rows if isinstance(rows, int) else 1, self.size.rows))
+        clean = min(cost.queries, self.size.rows)
+        row = CheckCost(-(-(cost.queries - clean) // many), -(-cost.passes // many))
+        return CheckCost(0 if scored else clean), row
+
+    def _meters(
+        self,
+        model: Model | Gap,
+        bench: ModelBench | Gap,
+        twin: Twin | Gap | None,
+        counter: SpendCounter,
+    ) -> Iterator[TimeMeter]:
+        if isinstance(model, Gap):
+            return
+
+        def read() -> TargetSpend:
+            return counter.read(TargetSpend.of_process(model, bench, twin))
+
+        allowed_for = f"this audit may take on {self.spec.name}"
+        limit, spent = self._seconds, read()
+        pace = spent.pace
+        if limit is not None and pace is not None and not self._owned:
+            each = ROWS_A_PASS * pace if spent.twin_pace is None else spent.twin_pace
+
+            def worth() -> float:
+                now = read()
+                return (now.queries + now.altered) * pace + each * now.passes
+
+            # A target with a limit of its own is slower than the reference, as one that is emulated
+            beside = pace if self.spec.seconds is None else 0.0
+            yield TimeMeter(limit, allowed_for, LONGER, worth, pace, each, beside)
+        # Of a server its owner's limit holds, and one that the audit asks for
+        for seconds, cure in (
+            (self.spec.seconds, FASTER),
+            (self.seconds if self._owned else None, LONGER),
+        ):
+            if seconds is not None and spent.queries:
+                yield TimeMeter(
+                    seconds,
+                    allowed_for,
+                    cure,
+                    lambda: (now := read()).busy + now.altered_busy,
+                    spent.busy / spent.queries,
+                )
 
     def wants_twin(self, checks: Sequence[Check], model: Model) -> bool:
         """Whether an affordable check would use a twin."""

@@ -1,4 +1,4 @@
-"""What was verified once, and has not changed on the disk since."""
+"""Cache of verification results for files that have not changed on disk."""
 
 import threading
 from collections import OrderedDict

@@ -1,6 +1,6 @@
-"""Say what holds of a record of which rows are withheld, and what that leaves open."""
+"""Verifies selectively disclosed evidence: withheld rows, and figures that can be recomputed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditor.checks.measure import CONFIDENCE, compute_readings
@@ -10,7 +10,6 @@ from auditor.domain.json import Json, digest_json
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.readings import Gap, Measurement, Reading
 from auditor.domain.records import AuditRecord, CheckObservation
-from auditor.domain.row_evidence import find_row_evidence
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.reports.folder import RecordFolder
 from auditor.trust.disclosure import count_evidence_rows
@@ -118,51 +117,41 @@ def recompute_disclosed_figures(
     A share of rows that are counted one by one lies between what it is if none of the withheld
     rows counts and if all do; one that is signed and lies elsewhere is a lie.
     """
-    told = _FigureFindings(mistakes=list(_unfounded(record, remains)))
+    unfounded = []
+    seen = {(one.observation.target, one.observation.check) for one in remains}
+    for index, item in enumerate(record.readings):
+        if isinstance(item, Measurement) and (item.target, item.check) not in seen:
+            unfounded.append(f"reading {index} ({item.check}) rests on no evidence")
+    told = _FigureFindings(mistakes=unfounded)
     for one in remains:
         place = (one.observation.target, one.observation.check)
         signed = [item for item in record.readings if (item.target, item.check) == place]
         if one.whole:
-            _again(one, signed, told)
+            # Compute the figures of an observation of which nothing is withheld
+            found = _readings(one)
+            if found is None:
+                told.mistakes.append(f"the evidence of {one.name} is not what that check sees")
+            elif [_core(item) for item in found] != [_core(item) for item in signed]:
+                told.mistakes.append(f"the readings of {one.name} are not what its evidence gives")
+            else:
+                told.again += len(found)
         else:
-            _bounded(one, signed, told)
+            # Say what the shown rows leave possible
+            counted = one.check.by_row.counted
+            mine = {
+                _at(item): item
+                for item in _readings(one) or ()
+                if isinstance(item, Measurement) and item.metric in counted
+            }
+            for theirs in signed:
+                known = mine.get(_at(theirs))
+                if isinstance(theirs, Measurement) and known is not None:
+                    _between(one, known, theirs, told)
     detail = f"{told.again} of {len(record.readings)} readings recomputed"
     if told.mistakes or all(one.whole for one in remains):
         return (VerificationStep.of("figures", told.mistakes, detail),)
     rest = "; the others are not checked, for they rest on what is withheld"
     return (VerificationStep("figures", StepResult.WITHHELD, detail + rest), *told.bounds)
-
-
-def _unfounded(record: AuditRecord, remains: Sequence[DisclosedObservation]) -> Iterator[str]:
-    seen = {(one.observation.target, one.observation.check) for one in remains}
-    for index, item in enumerate(record.readings):
-        if isinstance(item, Measurement) and (item.target, item.check) not in seen:
-            yield f"reading {index} ({item.check}) rests on no evidence"
-
-
-def _again(one: DisclosedObservation, signed: Sequence[Reading], told: _FigureFindings) -> None:
-    """Compute the figures of an observation of which nothing is withheld."""
-    found = _readings(one)
-    if found is None:
-        told.mistakes.append(f"the evidence of {one.name} is not what that check sees")
-    elif [_core(item) for item in found] != [_core(item) for item in signed]:
-        told.mistakes.append(f"the readings of {one.name} are not what its evidence gives")
-    else:
-        told.again += len(found)
-
-
-def _bounded(one: DisclosedObservation, signed: Sequence[Reading], told: _FigureFindings) -> None:
-    """Say what the shown rows leave possible."""
-    counted = find_row_evidence(one.check).counted
-    mine = {
-        _at(item): item
-        for item in _readings(one) or ()
-        if isinstance(item, Measurement) and item.metric in counted
-    }
-    for theirs in signed:
-        known = mine.get(_at(theirs))
-        if isinstance(theirs, Measurement) and known is not None:
-            _between(one, known, theirs, told)
 
 
 def _between(

@@ -1,13 +1,16 @@
 """Verify a record's folder offline, with nothing but its files and a public key."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 from auditor.checks.measure import CONFIDENCE, compute_readings
 from auditor.domain.checks import Check
+from auditor.domain.digests import Digest, is_digest
 from auditor.domain.evidence_levels import assess_evidence_levels
-from auditor.domain.json import compute_digest, parse_json
+from auditor.domain.json import Json, compute_digest, parse_json
+from auditor.domain.name_suggestions import format_name_list
+from auditor.domain.number_text import format_counted
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import AssuranceLevel, Policy
 from auditor.domain.provenance import build_lineage
@@ -16,11 +19,11 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import EvidenceLevel
 from auditor.domain.verification_steps import StepResult, VerificationStep
-from auditor.errors import AuditorError, DossierError, equals_but_for_install_wording
+from auditor.errors import AuditorError, DossierError
 from auditor.policy.evaluate.context import JudgingContext, ReadingsAt
 from auditor.policy.evaluate.engine import judge_readings
 from auditor.reports.attestations import check_attestations, find_signature_issues
-from auditor.reports.folder import APART, BUNDLE, ERASURE, KNOWN, RECORD, SIGNER, RecordFolder
+from auditor.reports.folder import APART, BUNDLE, ERASURE, RECORD, SIGNER, RecordFolder, known_files
 from auditor.reports.publish import build_rendering_inputs
 from auditor.reports.schemas import validate_record
 from auditor.trust.ledger.notes import NoteKey
@@ -29,7 +32,6 @@ from auditor.trust.signatures.records import list_signed_files, verify_record
 from auditor.trust.signatures.trusted_signers import VerificationTime
 from auditor.trust.timestamps import TimestampAuthorities
 from auditor.trust.verification_result import SignatureVerification
-from auditor.workflows.decisions import build_record_context, check_decisions
 from auditor.workflows.evidence import (
     LoadPolicy,
     explain_observation_shortfall,
@@ -39,6 +41,7 @@ from auditor.workflows.evidence import (
     load_results,
     read_record_secret,
 )
+from auditor.workflows.human_decisions import build_record_context, check_decisions
 from auditor.workflows.verify.disclosure import (
     check_withheld_rows,
     open_disclosed_evidence,
@@ -50,7 +53,7 @@ from auditor.workflows.verify.rendered_report import check_rendering, report_unc
 from auditor.workflows.verify.sealed_seed import check_sealed_seed
 from auditor.workflows.verify.timestamps import check_record_timestamp
 
-SHOWN = KNOWN - APART
+SHOWN = known_files() - APART
 """The files that show a record; their digests are signed with it."""
 
 
@@ -83,7 +86,10 @@ def verify_folder(folder: RecordFolder, verifier: RecordVerifier) -> tuple[Verif
     """
     raw = folder.read(RECORD)
     found = verify_record(folder.read(BUNDLE), raw, verifier.key, files=SHOWN)
-    signature = _signature(found)
+    mistakes = [f"{BUNDLE} and {RECORD}: {item}" for item in find_signature_issues(found)]
+    signature = VerificationStep.of(
+        "signature", mistakes, f"{BUNDLE} signs {RECORD} with the key given"
+    )
     try:
         record = read_record(raw)
     except AuditorError as error:
@@ -122,20 +128,11 @@ def _twins(record: AuditRecord) -> Iterator[str]:
         yield from (f"its {part} name {name} twice" for name in twice)
 
 
-def _signature(found: SignatureVerification) -> VerificationStep:
-    mistakes = [f"{BUNDLE} and {RECORD}: {item}" for item in find_signature_issues(found)]
-    return VerificationStep.of("signature", mistakes, f"{BUNDLE} signs {RECORD} with the key given")
-
-
 def _folder(folder: RecordFolder, found: SignatureVerification, key: bytes) -> VerificationStep:
     """Hold every file against what was signed, whichever version of auditor wrote it."""
     signed = list_signed_files(found) if found.verified else {}
-    mistakes = [f"{name} is no file of a record" for name in folder.strangers()]
-    mistakes += [
-        f"{name} is not the file that was signed"
-        for name, known in signed.items()
-        if name in SHOWN and compute_digest(folder.read(name)) != known
-    ]
+    mistakes = [f"{name} is not a file of a record" for name in folder.strangers()]
+    mistakes += [f"{name} is not the file that was signed" for name in _altered(folder, signed)]
     # What an earlier version did not write yet is neither there nor signed.
     mistakes += [
         f"{name} is not signed" for name in sorted(SHOWN - set(signed)) if folder.has(name)
@@ -148,10 +145,18 @@ def _folder(folder: RecordFolder, found: SignatureVerification, key: bytes) -> V
     )
 
 
+def _altered(folder: RecordFolder, signed: Mapping[str, str]) -> list[str]:
+    return [
+        name
+        for name, known in signed.items()
+        if name in SHOWN and compute_digest(folder.read(name)) != known
+    ]
+
+
 def _evidence(folder: RecordFolder, record: AuditRecord) -> VerificationStep:
     named = record.blobs
     mistakes = [mistake for digest in sorted(named) if (mistake := _damage(folder, digest))]
-    unnamed = set(folder.evidence_names()) - {item.removeprefix("sha256:") for item in named}
+    unnamed = set(folder.evidence_names()) - {Digest(item).hex for item in named if is_digest(item)}
     mistakes += [f"evidence/{name} is not named in the record" for name in sorted(unnamed)]
     mistakes += list_foreign_openings(folder, record)
     return VerificationStep.of(
@@ -217,11 +222,18 @@ def _from_evidence(
         yield VerificationStep("figures", StepResult.FAILED, error.problem)
         return
     readings_at = cache(partial(compute_readings, results))
-    mistakes = _figures(record, readings_at(CONFIDENCE))
-    yield VerificationStep.of("figures", mistakes, f"{len(record.readings)} readings recomputed")
+    texts = _Texts(same_code=record.tool.get("code") == verifier.code)
+    mistakes = _figures(record, readings_at(CONFIDENCE), texts)
+    yield VerificationStep.of(
+        "figures", mistakes, f"{format_counted(len(record.readings), 'reading')} recomputed"
+    )
     yield _parameters(record, results, policy)
-    mistakes = _judgement(record, readings_at, policy, context)
+    mistakes = _judgement(record, readings_at, policy, context, texts)
     yield VerificationStep.of("judgement", mistakes, "the policy gives these findings")
+    if texts.other:
+        worded = format_name_list(texts.other, 3)
+        detail = f"another version of auditor worded {worded}, and signed that"
+        yield VerificationStep("texts", StepResult.NOT_CHECKED, detail)
     yield from _shown(folder, record, policy, verifier)
 
 
@@ -234,7 +246,9 @@ def _shown(
         yield from check_attestations(folder, record, policy, verifier.key, same_code=same)
         inputs = build_rendering_inputs(record, policy, verifier.checks, folder.evidence)
         here = record.tool.get("environment") == verifier.environment
-        yield check_rendering(folder, inputs, same_code=same, same_environment=here)
+        found = verify_record(folder.read(BUNDLE), folder.read(RECORD), verifier.key, files=SHOWN)
+        altered = _altered(folder, list_signed_files(found) if found.verified else {})
+        yield check_rendering(folder, inputs, altered, same_code=same, same_environment=here)
     except DossierError as error:
         yield VerificationStep("renderings", StepResult.FAILED, error.problem)
     except AuditorError:
@@ -258,12 +272,49 @@ def _lineage(
     return VerificationStep.of("lineage", mistakes, named)
 
 
-def _figures(record: AuditRecord, again: Sequence[Reading]) -> Iterator[str]:
+TEXTS = frozenset({"message", "detail", "cure"})
+"""What findings and gaps say to people: no rule and no gate reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Compares readings and findings with recorded ones; another version may word them otherwise.
+
+    ``other`` names those that differ in their texts alone.
+    """
+
+    same_code: bool
+    other: list[str] = field(default_factory=list)
+
+    def are_equal(
+        self, name: str, mine: Mapping[str, Json] | None, theirs: Mapping[str, Json] | None
+    ) -> bool:
+        if mine == theirs or self.same_code or mine is None or theirs is None:
+            return mine == theirs
+        equal = _without_texts(mine) == _without_texts(theirs)
+        if equal:
+            self.other.append(name)
+        return equal
+
+
+def _without_texts(item: Mapping[str, Json]) -> dict[str, Json]:
+    kept = {name: value for name, value in item.items() if name not in TEXTS}
+    details = kept.get("details")
+    if isinstance(details, Mapping) and "doubt" in details:
+        kept["details"] = {**details, "doubt": ""}
+    decides = kept.get("would_decide")
+    if isinstance(decides, Mapping) and "needs" in decides:
+        kept["would_decide"] = {**decides, "needs": ""}
+    return kept
+
+
+def _figures(record: AuditRecord, again: Sequence[Reading], texts: _Texts) -> Iterator[str]:
     if len(again) != len(record.readings):
         yield f"the evidence gives {len(again)} readings, the record has {len(record.readings)}"
     for index, (mine, theirs) in enumerate(zip(again, record.readings, strict=False)):
-        if not equals_but_for_install_wording(mine.to_json(), theirs.to_json()):
-            yield f"reading {index} ({theirs.check}) is not what its evidence gives"
+        name = f"reading {index} ({theirs.check})"
+        if not texts.are_equal(name, mine.to_json(), theirs.to_json()):
+            yield f"{name} is not what its evidence gives"
 
 
 def _parameters(record: AuditRecord, results: Sequence[Result], policy: Policy) -> VerificationStep:
@@ -308,7 +359,11 @@ def _spoken_of(record: AuditRecord, verifier: RecordVerifier) -> Iterator[Verifi
 
 
 def _judgement(
-    record: AuditRecord, readings_at: ReadingsAt, policy: Policy, context: JudgingContext
+    record: AuditRecord,
+    readings_at: ReadingsAt,
+    policy: Policy,
+    context: JudgingContext,
+    texts: _Texts,
 ) -> Iterator[str]:
     findings = judge_readings(policy, readings_at, context)
     if record.confidence != CONFIDENCE:
@@ -321,5 +376,6 @@ def _judgement(
     theirs = {(item.name, item.target): item.to_json() for item in record.findings}
     mine = {(item.name, item.target): item.to_json() for item in findings}
     for place in sorted(set(theirs) | set(mine)):
-        if not equals_but_for_install_wording(mine.get(place), theirs.get(place)):
-            yield f"rule {place[0]} on {place[1]} comes out otherwise"
+        name = f"rule {place[0]} on {place[1]}"
+        if not texts.are_equal(name, mine.get(place), theirs.get(place)):
+            yield f"{name} comes out otherwise"

@@ -1,4 +1,4 @@
-"""Whether a record is in a ledger, as the proof in its folder says."""
+"""Verifies the ledger inclusion proof in a record's folder."""
 
 from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, VerificationStep

@@ -1,13 +1,14 @@
-"""What the proof of a key's last change says of a record that the key signed, offline."""
+"""Verifies offline a record's signing key by the ledger proof of the key's last change."""
 
 from dataclasses import dataclass
 
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import AuditorError
 from auditor.reports.folder import KEY_PROOF, PROOF, RecordFolder
 from auditor.trust.ledger.events import EventInclusion, open_receipt
-from auditor.trust.ledger.key_events import KeyChange, KeyEvent, KeyRole
+from auditor.trust.ledger.key_events import KeyChange, KeyEvent
 from auditor.trust.ledger.notes import NoteKey
 from auditor.trust.signatures.trusted_signers import VerificationTime
 
@@ -47,33 +48,29 @@ def check_key_lifecycle(
         found = open_receipt(folder.read(KEY_PROOF), ledger)
         told = KeyEvent.parse(found.opening.document or b"")
         place = PROOF
-        own = _own_leaf(folder, ledger)
+        own = open_receipt(folder.read(PROOF), ledger).index if folder.has(PROOF) else None
     except AuditorError as error:
         return VerificationStep(NAME, StepResult.FAILED, f"{place}: {error.problem}")
     if told.public.encode() != key_pem or told.role != KeyRole.REPORT:
         return VerificationStep(NAME, StepResult.FAILED, f"{KEY_PROOF} is of another key or role")
     proven = _KeyChangeProof(told, found.index, own, moment)
-    return VerificationStep.of(NAME, _mistakes(proven, record), _words(proven, found))
-
-
-def _own_leaf(folder: RecordFolder, ledger: NoteKey) -> int | None:
-    return open_receipt(folder.read(PROOF), ledger).index if folder.has(PROOF) else None
-
-
-def _mistakes(proven: _KeyChangeProof, record: AuditRecord) -> list[str]:
-    told = proven.told
-    if told.change is KeyChange.REVOKED:
-        since = told.since or ""
+    mistakes_told = proven.told
+    if mistakes_told.change is KeyChange.REVOKED:
+        since = mistakes_told.since or ""
         if proven.moment is None:
             older = record.finished < since and _before(proven)
         else:
             older = str(proven.moment) < since
-        return [] if older else [f"the key was revoked since {since}: {told.reason}"]
-    if told.change is KeyChange.RETIRED and not _before(proven):
-        return [f"the key was retired by leaf {proven.index}, and nothing shows the record before"]
-    if told.not_after is not None and record.finished > told.not_after:
-        return [f"the key was to sign until {told.not_after}"]
-    return []
+        mistakes = [] if older else [f"the key was revoked since {since}: {mistakes_told.reason}"]
+    elif mistakes_told.change is KeyChange.RETIRED and not _before(proven):
+        mistakes = [
+            f"the key was retired by leaf {proven.index}, and nothing shows the record before"
+        ]
+    elif mistakes_told.not_after is not None and record.finished > mistakes_told.not_after:
+        mistakes = [f"the key was to sign until {mistakes_told.not_after}"]
+    else:
+        mistakes = []
+    return VerificationStep.of(NAME, mistakes, _words(proven, found))
 
 
 def _before(proven: _KeyChangeProof) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the seed of a sealed audit is the one that a ledger gave it, and nobody's choice."""
+"""Verifies that the seed of a sealed audit was drawn from the ledger."""
 
 from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, VerificationStep

@@ -1,9 +1,10 @@
-"""Timestamps beside what they are over: obtained, renewed, and held against it."""
+"""Timestamps of a record and its signatures: requested, renewed, and verified."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from auditor._http import NoResponseError, is_http_url, post_bytes
+from auditor._http import NoResponseError, is_http_url, request_bytes
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import AuditorError, TimestampAuthorityLostError, TimestampError, UsageError
 from auditor.reports.folder import BUNDLE, TIMESTAMP, RecordFolder
@@ -24,7 +25,7 @@ from auditor.trust.verification_result import VerificationError
 NAME = "timestamp"
 OK = 200
 MOST_ANSWER = 2**18
-QUERY_TYPE = "application/timestamp-query"
+QUERY = {"Content-Type": "application/timestamp-query"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class TimestampedBytes:
             write_key(self.place, self.answers + whole, mode=0o644)
         except OSError as error:
             raise UsageError(
-                f"{self.place} cannot be written: {error.strerror}", cure="Mend its permissions."
+                f"{self.place} cannot be written: {error.strerror}", cure="Fix its permissions."
             ) from None
         return moment
 
@@ -105,10 +106,12 @@ def request_timestamp(url: str, request: bytes) -> bytes:
     answers.
     """
     if not is_http_url(url):
-        raise UsageError(f"{url!r} is no address of an authority", cure="Write it as http://HOST/.")
+        raise UsageError(
+            f"{url!r} is not an address of an authority", cure="Write it as http://HOST/."
+        )
     cure = "See that the address is right and that the authority runs; then repeat."
     try:
-        found = post_bytes(url, request, QUERY_TYPE, MOST_ANSWER)
+        found = request_bytes("POST", url, body=request, headers=QUERY, most_bytes=MOST_ANSWER)
     except NoResponseError as error:
         raise TimestampAuthorityLostError(
             f"the authority at {url} does not answer: {error}", cure=cure
@@ -187,3 +190,8 @@ def _mended(problem: str) -> TimestampError:
     return TimestampError(
         problem, cure="Get another timestamp, or name the roots of the authority that made it."
     )
+
+
+def current_moment() -> VerificationTime:
+    """Return the time of looking."""
+    return VerificationTime(datetime.now(UTC))

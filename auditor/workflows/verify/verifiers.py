@@ -1,4 +1,4 @@
-"""What verifying a record needs, by whom is to be believed and how far."""
+"""Builds record verifiers from trusted keys and policies."""
 
 from pathlib import Path
 

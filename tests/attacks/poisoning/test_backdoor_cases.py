@@ -10,7 +10,7 @@ from auditor.attacks.poisoning.backdoor_evidence import (
     noise_p_value,
     top_class,
 )
-from auditor.attacks.poisoning.backdoor_suspects import confirmed_classes, outlying_classes
+from auditor.attacks.poisoning.suspect_classes import confirmed_classes, outlying_classes
 from auditor.domain.evidence import Evidence
 
 

@@ -12,7 +12,7 @@ from auditor.attacks.poisoning.backdoor_detectors import (
     neural_cleanse,
 )
 from auditor.attacks.poisoning.backdoor_triggers import TriggerSpace
-from auditor.domain.subjects import report_nothing
+from auditor.domain.check_subject import report_nothing
 
 CLASSES, WIDTH, PLANTED, COLUMN = 5, 20, 2, 19
 LOUD = 60.0

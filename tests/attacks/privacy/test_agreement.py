@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from auditor.attacks.privacy.retrained_models import (
+from auditor.attacks.privacy.retraining_agreement import (
     RetrainingSubsets,
     measure_agreement,
     recipe_mismatch_gap,

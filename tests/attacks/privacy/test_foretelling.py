@@ -10,7 +10,6 @@ from auditor.attacks.privacy.membership_pool import count_held_back, evaluation_
 from auditor.checks.privacy.membership import MembershipInferenceCheck
 from auditor.checks.privacy.obfuscation import ObfuscationCheck
 from auditor.domain.budgets import AuditSize
-from auditor.domain.checks import forecast_check
 
 CI = MembershipInferenceCheck(rows=10_000, retrained=4)
 SIZE = AuditSize(rows=1079, classes=2, beside={"training": 4000}, recipe=True)
@@ -18,7 +17,7 @@ RATE, RARE = "tpr_at_fpr_0_01", "tpr_at_fpr_0_001"
 
 
 def test_rows_that_a_recipe_takes_are_told_and_so_is_what_the_rest_cannot_carry() -> None:
-    told = forecast_check(CI, SIZE)
+    told = CI.foretell(SIZE)
     (note,) = told.notes
     assert note.startswith("215 of 1,079 evaluation rows are set aside: retrained models are held ")
     assert note.endswith("and 864 are left as non-members")
@@ -35,13 +34,13 @@ def test_rows_that_a_recipe_takes_are_told_and_so_is_what_the_rest_cannot_carry(
 def test_nothing_is_set_aside_where_nothing_is_trained_again(
     check: MembershipInferenceCheck, size: AuditSize
 ) -> None:
-    told = forecast_check(check, size)
+    told = check.foretell(size)
     assert told.notes == ()
     assert set(told.shortages) == {RARE}
 
 
 def test_rows_beyond_what_a_budget_looks_at_help_nothing() -> None:
-    short = forecast_check(MembershipInferenceCheck(), replace(SIZE, rows=10**6)).shortages[RARE]
+    short = MembershipInferenceCheck().foretell(replace(SIZE, rows=10**6)).shortages[RARE]
     assert short.rows is None
     assert "2,000 rows at most" in short.why
     assert short.cure == "Audit with a larger budget."
@@ -52,7 +51,7 @@ def test_too_few_rows_of_a_kind_carry_nothing(
     check: MembershipInferenceCheck | ObfuscationCheck,
 ) -> None:
     few = replace(SIZE, beside={"training": 29})
-    assert set(forecast_check(check, few).shortages) == set(check.emits)
+    assert set(check.foretell(few).shortages) == set(check.emits)
 
 
 @given(others=st.integers(1, 20_000), hold=st.booleans())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from auditor.attacks.privacy.retrained_models import (
+from auditor.attacks.privacy.retraining_agreement import (
     LIKENESS_LEVEL,
     RetrainingLikeness,
     decision_measures,

@@ -12,7 +12,7 @@ from auditor.attacks.privacy.membership import (
     noise_robustness,
 )
 from auditor.attacks.privacy.shadow_training import train_stack
-from auditor.domain.subjects import Subject
+from auditor.domain.check_subject import Subject
 
 
 def stepping() -> Subject:

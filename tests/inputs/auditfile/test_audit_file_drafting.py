@@ -40,7 +40,7 @@ def test_what_was_observed_stands_in_the_draft() -> None:
     assert "1149 rows" in draft
 
 
-def test_a_domain_is_guessed_only_where_the_values_look_like_pixels() -> None:
+def test_a_domain_holds_all_values_and_is_that_of_pixels_only_where_they_fill_it() -> None:
     def draft(low: float, high: float) -> AuditFile:
         seen = DraftFacts(
             name="m", artifact="m.onnx", data="x.npz", input_shape=(8,), value_range=(low, high)
@@ -49,7 +49,9 @@ def test_a_domain_is_guessed_only_where_the_values_look_like_pixels() -> None:
 
     assert draft(0.0, 1.0).input.domain == (0.0, 1.0)
     assert draft(0.0, 254.0).input.domain == (0.0, 255.0)
-    assert draft(-1.0, 1.0).input.domain is None
+    assert draft(0.0, 16.0).input.domain == (0.0, 16.0)
+    assert draft(-3.71, 4.28).input.domain == (-4.0, 5.0)
+    assert draft(2.0, 2.0).input.domain is None
 
 
 def test_a_model_with_other_classes_than_the_labels_is_pointed_out() -> None:

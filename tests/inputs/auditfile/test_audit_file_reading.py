@@ -156,7 +156,11 @@ BROKEN = {
     "a negative seed": ("seed: -1", "audit.yaml:4: seed", "choose another"),
     "a seed beyond JSON": ("seed: 9007199254740992", "audit.yaml:4: seed", "choose another"),
     "a word as a flag": ("show_examples: 'yes'", "audit.yaml:4: show_examples", "true nor false"),
-    "an unknown budget": ("budget: huge", "audit.yaml:4: budget", "'smoke', 'ci' or 'full'"),
+    "an unknown budget": (
+        "budget: huge",
+        "audit.yaml:4: budget",
+        "'huge' is not known here; there are 'smoke', 'ci', 'full'",
+    ),
     "a domain of texts": (
         "input: {text: said, domain: [0, 1]}",
         "audit.yaml:4: input.domain is set beside input.text",
@@ -170,17 +174,17 @@ BROKEN = {
     "a label that is the text": (
         "input: {text: y}\ndata: {evaluation: {path: x.csv, labels: y}}",
         "labels names the column 'y', which input.text names already",
-        "one thing",
+        "Use each column for one purpose.",
     ),
     "an intersection with the label": (
         "data: {evaluation: {path: x.csv, labels: y, groups: ['sex, y']}}",
         "groups names the column 'y', which labels names already",
-        "one thing",
+        "Use each column for one purpose.",
     ),
     "a group that is the text": (
         "input: {text: y}\ndata: {evaluation: {path: x.csv, groups: [y]}}",
         "groups names the column 'y', which input.text names already",
-        "one thing",
+        "Use each column for one purpose.",
     ),
     "a regression that tolerates nothing": (
         "task: {kind: regression}",
@@ -196,7 +200,7 @@ BROKEN = {
     "a pipeline": ("pipeline: {pre: a.onnx}", "audit.yaml:4: pipeline.pre", "not supported yet"),
     "a recipe in another language": (
         "recipe: {path: train.sh}",
-        "audit.yaml:4: recipe.path is 'train.sh', which is no Python file",
+        "audit.yaml:4: recipe.path is 'train.sh', which is not a Python file",
         "train(X, y, seed)",
     ),
     "a recipe by two names": (
@@ -232,7 +236,7 @@ BROKEN = {
     "predictions that are the labels": (
         "data: {evaluation: {path: a.csv, labels: y, predictions: y}}",
         "audit.yaml:4: data.evaluation.predictions names the column 'y'",
-        "one thing",
+        "Use each column for one purpose.",
     ),
     "predictions of a regression": (
         "task: {kind: regression, tolerance: 1}\ndata: {evaluation: {path: a.csv, predictions: p}}",
@@ -256,7 +260,7 @@ BROKEN = {
     ),
     "a population of no levels": (
         "population: {sex: 0.5}",
-        "audit.yaml:4: population.sex is no mapping",
+        "audit.yaml:4: population.sex is not a mapping",
         "count or share",
     ),
     "a URL": (
@@ -300,13 +304,17 @@ BROKEN = {
     "labels that are scores": (
         "data: {evaluation: {path: a.csv, labels: y, scores: [y]}}",
         "audit.yaml:4: data.evaluation.scores names the column 'y'",
-        "one thing",
+        "Use each column for one purpose.",
     ),
-    "a setting twice": ("seed: 7\nseed: 8", "line 5: 'seed' stands twice", "Mend"),
-    "broken YAML": ("claims: {accuracy: ", "audit.yaml:4", "Mend"),
-    "a truth that is none": ("seed: !!bool maybe", "line 4: 'maybe' is no bool", "Mend"),
-    "a time that is none": ("seed: !!timestamp soon", "line 4: 'soon' is no timestamp", "Mend"),
-    "a number of nothing": ("seed: !!int ''", "line 4: '' is no int", "Mend"),
+    "a setting twice": ("seed: 7\nseed: 8", "line 5: 'seed' stands twice", "Fix the YAML"),
+    "broken YAML": ("claims: {accuracy: ", "audit.yaml:4", "Fix the YAML"),
+    "a truth that is none": ("seed: !!bool maybe", "line 4: 'maybe' is no bool", "Fix the YAML"),
+    "a time that is none": (
+        "seed: !!timestamp soon",
+        "line 4: 'soon' is no timestamp",
+        "Fix the YAML",
+    ),
+    "a number of nothing": ("seed: !!int ''", "line 4: '' is no int", "Fix the YAML"),
     "settings too deep for any stack": (f"claims: {'[' * 400_000}", "4: ", "nest"),
     "unprintable text": ('policy: "a\\0b"', "audit.yaml:4: policy", "without them"),
     "a number as a policy": ("policy: 3", "audit.yaml:4: policy", "in quotes"),

@@ -9,7 +9,7 @@ from auditor.domain.ai_system import RiskAcceptance, SystemRisk
 from auditor.domain.json import encode_canonical
 from auditor.domain.policies import Severity
 from auditor.errors import DossierError
-from auditor.inputs.auditfile.system import read_risks
+from auditor.inputs.auditfile.system_files import read_risks
 from auditor.reports.schemas import find_schema_errors
 
 ONE: dict[str, Any] = {
@@ -78,8 +78,8 @@ def test_a_day_may_be_written_without_quotes() -> None:
         ({"rules": ["accuracy", "accuracy"]}, "risks.0.rules names a rule twice"),
         ({"accepted_by": "J. Doe"}, "risks.0 lacks accepted_on"),
         ({"accepted_on": "2026-11-02"}, "risks.0 lacks accepted_by"),
-        ({"accepted_by": "J", "accepted_on": "2026-02-30"}, "is '2026-02-30', which is no day"),
-        ({"accepted_by": "J", "accepted_on": "20261102"}, "which is no day"),
+        ({"accepted_by": "J", "accepted_on": "2026-02-30"}, "is '2026-02-30', which is not a day"),
+        ({"accepted_by": "J", "accepted_on": "20261102"}, "which is not a day"),
         ({"owner": "x"}, "risks.0.owner: there is no such setting"),
     ],
 )
@@ -101,7 +101,7 @@ def test_no_risk_and_one_twice_are_mistakes() -> None:
 def test_a_rule_that_the_policy_lacks_is_named_with_its_likes() -> None:
     with pytest.raises(DossierError) as raised:
         read({**ONE, "rules": ["equal-selections"]})
-    assert "is 'equal-selections', which is no rule of the policy" in raised.value.problem
+    assert "is 'equal-selections', which is not a rule of the policy" in raised.value.problem
     assert "; nearest is: equal-selection" in raised.value.problem
     raw = json.dumps(document({**ONE, "rules": ["gone"]})).encode()
     assert read_risks(raw, "risks.yaml").risks[0].rules == ("gone",)

@@ -31,6 +31,12 @@ def test_names_of_costs_are_left_to_the_data_where_no_classes_are_listed() -> No
     assert read("task: {costs: {a: {b: 2}}}").costs == {"a": {"b": 2.0}}
 
 
+def test_a_number_with_an_exponent_needs_no_dot() -> None:
+    for written in ("7e+04", "7e4", "7.0e4", "70000"):
+        task = read(f"task: {{kind: regression, tolerance: {written}}}")
+        assert task.tolerance == 70_000
+
+
 def test_a_regression_is_read() -> None:
     task = read("task: {kind: regression, tolerance: 0.1}")
     assert (task.kind, task.tolerance, task.classes) == ("regression", 0.1, None)
@@ -45,7 +51,7 @@ def drafted(outputs: int | None) -> TaskSection:
 
 def test_labels_that_look_like_numbers_are_drafted_as_a_regression() -> None:
     for outputs in (None, 1):
-        assert (drafted(outputs).kind, drafted(outputs).tolerance) == ("regression", 7.7)
+        assert (drafted(outputs).kind, drafted(outputs).tolerance) == ("regression", 38)
 
 
 def test_a_model_of_many_scores_is_drafted_as_a_classification_whatever_its_labels() -> None:
@@ -65,13 +71,13 @@ MISTAKES = {
     ),
     "a negative cost": (
         "task:\n  classes: [a, b]\n  costs:\n    - [0, 1]\n    - [-2, 0]\n",
-        "audit.yaml:8: task.costs.1.0 is -2, which is no cost",
+        "audit.yaml:8: task.costs.1.0 is -2, which is not a cost",
         "0 or a positive number",
     ),
     "a price for being right": (
         "task: {classes: [a, b], costs: {a: {a: 1, b: 1}}}",
         "audit.yaml:4: task.costs.a.a is 1, though the decision is right",
-        "leave it out",
+        "or remove it",
     ),
     "a row too few": (
         "task: {classes: [a, b], costs: [[0, 1]]}",

@@ -67,8 +67,8 @@ def test_nothing_said_of_it_poisson_sampling_was_accounted_for() -> None:
         ({"steps": 1.5}, "steps"),
         ({"sampling": "random"}, "sampling"),
         ({"noise": 1}, "noise: there is no such setting"),
-        ({"digests": {"weights": "sha256:" + "a" * 64}}, "digests.weights is no such digest"),
-        ({"digests": {"model": "abc"}}, "digests.model is no SHA-256"),
+        ({"digests": {"weights": "sha256:" + "a" * 64}}, "digests.weights is not a known digest"),
+        ({"digests": {"model": "abc"}}, "digests.model is not a SHA-256"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(fields: dict[str, object], said: str) -> None:

@@ -16,7 +16,12 @@ from auditor.domain.ai_system import (
 )
 from auditor.domain.json import digest_json, encode_canonical
 from auditor.errors import DossierError
-from auditor.inputs.auditfile.system import BEGUN_RISKS, NAMING, draft_system_file, read_system
+from auditor.inputs.auditfile.system_files import (
+    BEGUN_RISKS,
+    NAMING,
+    draft_system_file,
+    read_system,
+)
 from auditor.reports.schemas import find_schema_errors
 
 BARE: dict[str, Any] = {
@@ -84,7 +89,7 @@ def test_a_text_may_have_lines_and_its_ends_do_not_count() -> None:
         ({"purpose": 7}, "purpose: 7 is not a list"),
         ({"people": [{"group": "g"}]}, "people.0.how: this setting is missing"),
         ({"owners": {"purpos": "x"}}, "owners.purpos is nothing that has an owner"),
-        ({"owners": {"purpose": ""}}, "owners.purpose is no name of an owner"),
+        ({"owners": {"purpose": ""}}, "owners.purpose is not an owner"),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_cure(fields: dict[str, object], said: str) -> None:

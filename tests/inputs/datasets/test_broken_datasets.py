@@ -76,7 +76,7 @@ def scored(rows: str, *scores: str, names: tuple[str, ...]) -> Case:
 
 
 CASES = {
-    "a missing file": Case(("t.csv", "does not exist", "Mend the path"), {}),
+    "a missing file": Case(("t.csv", "does not exist", "Fix the path"), {}),
     "an empty file": Case(("t.csv", "0 bytes", "again"), {"t.csv": b""}),
     "a table without rows": Case(("t.csv", "no rows"), {"t.csv": "a,y\n"}),
     "a folder for a file": Case(("t.csv", "is a folder"), {"t.csv/x": "1"}),
@@ -135,7 +135,15 @@ CASES = {
         {"t.csv": "a,y\n1,no\n2,yes\n"},
         space=InputSection(text="y"),
     ),
-    "NaN in a feature": Case(("'a', row 1", "missing or NaN"), {"t.csv": "a,y\n,0\n2,1\n"}),
+    "NaN in a feature": Case(
+        ("'a', row 1", "missing or NaN", '{name: "a", nullable: true}', 'pass input={"features"'),
+        {"t.csv": "a,y\n,0\n2,1\n"},
+    ),
+    "NaN in a feature of a schema": Case(
+        ("'a', row 1", "missing or NaN", "write nullable: true for 'a' (s.yaml:2)"),
+        schema("{name: a}", "a,y\n,0\n2,1\n"),
+        space=SCHEMA,
+    ),
     "infinity in a feature": Case(("'a', row 2", "infinite"), {"t.csv": "a,y\n1,0\ninf,1\n"}),
     "NaN in an array": Case(
         ("'x', row 2, position (1)", "NaN", "leave the row out"),
@@ -242,17 +250,23 @@ CASES = {
         names=("2 columns for 3 classes", "one column a class"),
     ),
     "a value outside its range": Case(
-        ("column 'a', row 2", "2 is outside the range [0, 1]", "schema"),
+        (
+            "column 'a', row 2",
+            "2 is outside the range [0, 1]",
+            "write range: [0, 2] for 'a' (s.yaml:2)",
+        ),
         schema("{name: a, range: [0, 1]}"),
         space=SCHEMA,
     ),
     "half a whole number": Case(
-        ("column 'a', row 1", "1.5 is not a whole number"),
+        ("column 'a', row 1", "1.5 is not a whole number", "write kind: numeric for 'a'"),
         schema("{name: a, kind: integer}", "a,y\n1.5,0\n2,1\n"),
         space=SCHEMA,
     ),
     "a category of none": Case(
-        ("column 'a', row 2", "2 is none of 0, 1"), schema("{name: a, kind: binary}"), space=SCHEMA
+        ("column 'a', row 2", "2 is none of 0, 1", "kind: categorical, categories: [0, 1, 2]"),
+        schema("{name: a, kind: binary}"),
+        space=SCHEMA,
     ),
     "a schema with a column that is not there": Case(
         ("s.yaml:2: t.csv has no column 'b'", "'a', 'y'"), schema("{name: b}"), space=SCHEMA

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.tasks import Array, Floats
@@ -160,3 +163,54 @@ def test_texts_are_copied_as_numbers_are() -> None:
 def test_of_other_data_copies_are_only_counted(role: DatasetRole) -> None:
     data = sample(np.tile(noise(20), (200, 1)), role=role)
     assert mark_repeated_rows(data) is data
+
+
+def answered(scores: Floats, labels: Sequence[int], groups: Sequence[str] | None = None) -> Dataset:
+    """Rows of an audit of predictions: scores of two classes, labels, and a column of groups."""
+    return Dataset(
+        role=DatasetRole.EVALUATION,
+        files=(),
+        inputs=None,
+        labels=np.asarray(labels, np.int64),
+        ids=[str(row) for row in range(len(labels))],
+        groups={} if groups is None else {"sex": TextColumn.of(groups)},
+        scores=np.column_stack((1 - np.asarray(scores), scores)),
+    )
+
+
+def test_predictions_of_twenty_people_many_times_are_twenty() -> None:
+    scores, labels = noise(20)[:, 0], [0, 1] * 10
+    found = mark_repeated_rows(
+        answered(np.tile(scores, 120), labels * 120, ["f", "m", "m", "f"] * 600)
+    )
+    assert (found.rows, found.distinct, found.units) == (2400, 20, 20)
+
+
+def test_predictions_of_few_people_among_others_are_found() -> None:
+    scores = np.concatenate((noise(400)[:, 0], np.tile(noise(20, 1)[:, 0], 100)))
+    found = mark_repeated_rows(answered(scores, [0] * 400 + [0, 1] * 1000))
+    assert found.distinct == 420
+
+
+@pytest.mark.parametrize("digits", [2, 4, 17])
+@pytest.mark.parametrize("model", ["regression", "tree", "boosted", "few categories"])
+def test_honest_predictions_are_no_copies(model: str, digits: int) -> None:
+    generator = np.random.default_rng(3)
+    rows = generator.normal(size=(4000, 4))
+    if model == "few categories":
+        rows = (rows > 0).astype(float)
+    labels = (rows.sum(axis=1) + generator.normal(size=4000) > 0.5).astype(np.int64)
+    made = {
+        "tree": DecisionTreeClassifier(max_leaf_nodes=12, random_state=0),
+        "boosted": GradientBoostingClassifier(n_estimators=20, random_state=0),
+    }.get(model, LogisticRegression())
+    scores = made.fit(rows[:1000], labels[:1000]).predict_proba(rows[1000:])[:, 1]
+    data = answered(np.round(scores, digits), labels[1000:])
+    assert mark_repeated_rows(data) is data
+
+
+def test_predictions_without_scores_or_with_coarse_ones_are_not_looked_at() -> None:
+    data = answered(np.tile([0.9, 0.1, 0.25], 500), [1, 0, 0] * 500)
+    assert mark_repeated_rows(data) is data
+    bare = replace(data, scores=None, decisions=data.labels)
+    assert mark_repeated_rows(bare) is bare

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.attacks.counterexamples.submission import CounterexampleKind
-from auditor.attacks.evasion.spatial import ImageTransformation
+from auditor.attacks.evasion.spatial_transformations import ImageTransformation
+from auditor.domain.challenges import CounterexampleKind
 from auditor.errors import DatasetError
 from auditor.inputs.datasets.counterexamples import CounterexampleSet, parse_counterexamples
 

@@ -2,7 +2,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.inputs.datasets.columns import normalize_label, to_texts
+from auditor.inputs.datasets.column_conversion import normalize_label, to_texts
 
 WHOLE = st.integers(-(2**53) + 1, 2**53 - 1)
 

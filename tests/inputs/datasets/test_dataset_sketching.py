@@ -84,3 +84,11 @@ def test_what_cannot_be_read_is_refused_by_name(write: Write, tmp_path: Path) ->
         inspect_data_file(tmp_path / "t.xlsx")
     with pytest.raises(DatasetError, match=r"t\.csv does not exist"):
         inspect_data_file(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("name", ["is_female", "isMale", "female", "is_married", "veteran_flag"])
+def test_a_flag_that_says_who_a_person_is_becomes_a_group(tmp_path: Path, name: str) -> None:
+    rows = [f"{row % 2},{row},{row % 3}" for row in range(30)]
+    (tmp_path / "d.csv").write_text("\n".join([f"{name},amount,label", *rows]) + "\n")
+    found = inspect_data_file(tmp_path / "d.csv")
+    assert (found.groups, found.labels) == ((name,), "label")

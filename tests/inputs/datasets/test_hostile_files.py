@@ -4,6 +4,7 @@ import io
 import resource
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from PIL import Image
 from auditor.domain.auditfiles import DataSection, InputSection
 from auditor.errors import DatasetError
 from auditor.inputs.datasets import memory_limits
+from auditor.inputs.datasets.formats import read_file, read_npz
+from auditor.inputs.datasets.sources import open_raw_dataset
 
 Load: TypeAlias = Callable[..., object]
 Made: TypeAlias = Callable[[Path], DataSection]
@@ -71,6 +74,16 @@ def npy_of_promises(folder: Path) -> DataSection:
     return DataSection(path="x.npy")
 
 
+def npz_of_brackets(folder: Path) -> DataSection:
+    raw = b"(" * 4000 + b"\n"
+    return packed(folder, b"\x93NUMPY\x01\x00" + len(raw).to_bytes(2, "little") + raw, 0)
+
+
+def npz_of_sums(folder: Path) -> DataSection:
+    raw = b"-" * 9000 + b"1\n"
+    return packed(folder, b"\x93NUMPY\x01\x00" + len(raw).to_bytes(2, "little") + raw, 0)
+
+
 def parquet_of_runs(folder: Path) -> DataSection:
     ones = pl.Series([1]).new_from_index(0, 50_000_000)
     pl.DataFrame({"a": ones, "y": ones}).write_parquet(folder / "t.parquet")
@@ -103,6 +116,8 @@ HOSTILE: dict[str, tuple[Made, str]] = {
     "an npz of zeros": (npz_of_zeros, "bytes of memory"),
     "an npz packed as NumPy never does": (npz_of_lzma, "packed in a way"),
     "an npz of letters": (npz_of_letters, "bytes of memory"),
+    "an npz of brackets": (npz_of_brackets, "EOF in multi-line statement"),
+    "an npz of sums": (npz_of_sums, "nested too deeply"),
     "an npy of texts without a letter": (npy_of_nothing, "does not fit into"),
     "an npy that promises more than it holds": (npy_of_promises, "does not fit into"),
     "a Parquet of equal values": (parquet_of_runs, "bytes of memory"),
@@ -163,6 +178,39 @@ def test_a_long_text_among_short_ones_is_refused(load: Load, tmp_path: Path) -> 
     (tmp_path / "t.csv").write_text(f"s,y\n{'x' * 20_000},0\n{rows}")
     with pytest.raises(DatasetError, match="its longest text has 20,000 characters"):
         load(DataSection(path="t.csv", labels="y"), space=InputSection(text="s"))
+
+
+def test_a_file_that_changes_between_its_digest_and_its_reading_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    np.savez(path, x=np.zeros((2, 2**20)))
+    for place in (0, 2**20 + 7, path.stat().st_size - 9):
+        file = read_file("t.npz", lambda _: path)
+        raw = bytearray(path.read_bytes())
+        raw[place] ^= 1
+        path.write_bytes(raw)
+        with pytest.raises(DatasetError, match=r"^t\.npz changed while it was read") as caught:
+            read_npz(file.stream, "t.npz")
+        assert caught.value.cure == "Leave the file alone until the audit has begun."
+        raw[place] ^= 1
+        path.write_bytes(raw)
+    file = read_file("t.npz", lambda _: path)
+    path.write_bytes(raw[:-1])
+    with pytest.raises(DatasetError, match="changed"):
+        file.raw  # noqa: B018 -- it is read by that
+
+
+def test_an_array_takes_its_own_memory_and_no_more(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", inputs=np.zeros((2**10, 2**13), np.float32))
+    tracemalloc.start()
+    try:
+        found = open_raw_dataset(
+            DataSection(path="t.npz"), lambda path: tmp_path / path, with_inputs=True
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.inputs is not None
+    assert peak < 1.25 * found.inputs.nbytes
 
 
 def test_memory_that_is_not_there_is_told_at_the_setting(

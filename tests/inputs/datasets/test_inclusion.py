@@ -54,7 +54,7 @@ def test_every_form_says_the_same(tmp_path: Path, name: str, raw: bytes) -> None
         ("in.csv", b"a,b,c\n1,0,1\n", "line 1 holds 'a'"),
         ("in.csv", b"1,0,1\n0,1\n", "line 2 has 2 values, and line 1 3"),
         ("in.csv", b"\n\n", "has no line"),
-        ("in.csv", b"\xff\xfe", "no CSV text"),
+        ("in.csv", b"\xff\xfe", "is not CSV text"),
     ],
 )
 def test_what_is_no_matrix_is_refused(tmp_path: Path, name: str, raw: bytes, said: str) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from auditor.inputs.datasets.columns import encode_column, to_row_names
+from auditor.inputs.datasets.column_conversion import encode_column, to_row_names
 
 
 @pytest.mark.parametrize(

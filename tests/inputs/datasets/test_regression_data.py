@@ -49,6 +49,9 @@ def test_labels_are_read_as_numbers(houses: Path) -> None:
     assert data.targets.dtype == np.float64
     size = count_rows_by_label(data, loaded.task)
     assert (size.rows, size.classes, dict(size.labels)) == (3, 1, {})
+    grouped = load(houses, regression(more=", groups: [rooms]")).datasets[DatasetRole.EVALUATION]
+    counted = count_rows_by_label(grouped, loaded.task).groups
+    assert counted == {"rooms": {"1": {"": 1}, "2": {"": 1}, "3": {"": 1}}}
 
 
 def test_predictions_of_a_regression_are_one_column(houses: Path) -> None:

@@ -65,14 +65,14 @@ def test_a_relation_means_what_is_written(text: str) -> None:
 
 REFUSED = {
     "a": "something true or false",
-    "a <= d": "'d', which is no feature",
-    "a.b <= 1": "no number that rows give",
-    "a <= b[0]": "no number that rows give",
-    "a <= 'x'": "no number that rows give",
-    "a <= True": "no number that rows give",
-    "a % 2 == 0": "no number that rows give",
-    "__import__('os').getpid() == 1": "no number that rows give",
-    "exec(a) == 1": "no number that rows give",
+    "a <= d": "'d', which is not a feature",
+    "a.b <= 1": "is not a number that rows give",
+    "a <= b[0]": "is not a number that rows give",
+    "a <= 'x'": "is not a number that rows give",
+    "a <= True": "is not a number that rows give",
+    "a % 2 == 0": "is not a number that rows give",
+    "__import__('os').getpid() == 1": "is not a number that rows give",
+    "exec(a) == 1": "is not a number that rows give",
     "min(*[a, b]) <= 1": "gives min 1",
     "abs(a, b) <= 1": "one argument",
     "a is b": "compares by `is`",
@@ -152,7 +152,7 @@ BROKEN = {
     "a relation of an unknown feature": (
         FEATURES + "relations:\n  - a <= b\n  - a <= z\n",
         GOOD,
-        ("s.yaml:8: relation `a <= z`", "'z', which is no feature", "There are a, b, p, q"),
+        ("s.yaml:8: relation `a <= z`", "'z', which is not a feature", "There are a, b, p, q"),
     ),
     "a relation that is no formula": (
         FEATURES + "relations:\n  - a <= open('x')\n",
@@ -212,7 +212,7 @@ BROKEN = {
     "an unknown direction": (
         "features:\n  - {name: a, direction: up}\n",
         "a,y\n1,0\n1,1\n",
-        ("s.yaml:2: features.0.direction", "'increase' or 'decrease'"),
+        ("s.yaml:2: features.0.direction", "there are 'increase', 'decrease'"),
     ),
     "a move that costs nothing": (
         "features:\n  - {name: a, cost: 0}\n",

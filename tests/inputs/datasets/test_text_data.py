@@ -11,7 +11,7 @@ from auditor.domain.auditfiles import DataSection, InputSection
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.readings import Gap, GapReason
 from auditor.errors import DatasetError
-from auditor.inputs.datasets.columns import MOST_CHARACTERS
+from auditor.inputs.datasets.column_conversion import MOST_CHARACTERS
 from auditor.inputs.datasets.load import LoadedDatasets
 
 Load = Callable[..., LoadedDatasets]

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from auditor.errors import DatasetError
-from auditor.inputs.datasets.columns import read_times
+from auditor.inputs.datasets.column_conversion import read_times
 from auditor.inputs.datasets.raw_dataset import RawDataset
 
 MARCH = 1_772_366_400.0

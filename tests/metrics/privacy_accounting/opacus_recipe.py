@@ -7,7 +7,7 @@ from opacus import PrivacyEngine
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from auditor.metrics.privacy_accounting.opacus import OpacusHook
+from auditor.metrics.privacy_accounting.opacus_canaries import OpacusHook
 
 BATCH, EPOCHS = 50, 20
 NOISE, SHRUNK = 1.0, 1.0

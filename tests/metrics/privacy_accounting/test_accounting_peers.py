@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auditor.domain.privacy_claims import AdjacencyRelation
-from auditor.metrics.privacy_accounting.loss_distribution import DpSgdSteps, epsilon_bounds
+from auditor.metrics.privacy_accounting.privacy_loss_distribution import DpSgdSteps, epsilon_bounds
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 pytestmark = [pytest.mark.slow, pytest.mark.fetches]

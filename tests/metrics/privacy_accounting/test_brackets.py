@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from auditor.domain.privacy_claims import AdjacencyRelation
-from auditor.metrics.privacy_accounting.loss_distribution import (
+from auditor.metrics.privacy_accounting.mechanisms import (
+    central_limit_mu,
+    gaussian_delta,
+    gaussian_epsilon,
+    renyi_divergence,
+    renyi_epsilon,
+    shuffled_epsilon_bounds,
+)
+from auditor.metrics.privacy_accounting.privacy_loss_distribution import (
     DpSgdSteps,
     EpsilonBounds,
     PrivacyComposition,
@@ -21,14 +29,6 @@ from auditor.metrics.privacy_accounting.loss_distribution import (
     replacement_loss_cells,
     round_loss_down,
     round_loss_up,
-)
-from auditor.metrics.privacy_accounting.mechanisms import (
-    central_limit_mu,
-    gaussian_delta,
-    gaussian_epsilon,
-    renyi_divergence,
-    renyi_epsilon,
-    shuffled_epsilon_bounds,
 )
 
 SETTINGS = {

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from privacy_claims import HONEST, claimed
 
+from auditor.domain.json import read_json
+from auditor.domain.number_text import format_measurement
 from auditor.domain.privacy_claims import (
     AdjacencyRelation,
     PrivacyAccountant,
+    PrivacyClaim,
     SamplingScheme,
-    parse_privacy_claim,
 )
 from auditor.domain.readings import Gap, GapReason, Measurement
 from auditor.metrics.privacy_accounting.canary_readings import PrivacyClaimReview
@@ -22,7 +24,6 @@ from auditor.metrics.privacy_accounting.claim_recomputation import (
     find_claim_faults,
     recompute_epsilon,
 )
-from auditor.reports.numbers import format_measurement
 
 NO_RUN = Gap(reason=GapReason.NEEDS_RECIPE, detail="no recipe", cure="name one")
 NOTHING = ClaimContext()
@@ -248,4 +249,4 @@ def test_a_claim_survives_as_evidence() -> None:
         {},
         {"accounted_adjacency": AdjacencyRelation.REPLACE, "library": "opacus 1.6.0"},
     ):
-        assert parse_privacy_claim(claimed(**fields).to_json()) == claimed(**fields)
+        assert read_json(PrivacyClaim, claimed(**fields).to_json(), "claim") == claimed(**fields)

@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 from simulated_coverage import allowed, coverage
 
 from auditor.domain.tasks import Floats
-from auditor.metrics.stats.calibration import (
+from auditor.metrics.stats.binned_calibration import (
     debiased_calibration_error,
     equal_mass_bins,
     equal_width_bins,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from auditor.metrics.stats.calibration import (
+from auditor.metrics.stats.binned_calibration import (
     brier_parts,
     debiased_calibration_error,
     equal_mass_bins,

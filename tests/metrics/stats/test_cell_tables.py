@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from auditor.metrics.stats import group_gaps
 from auditor.metrics.stats.group_gaps import (
     bootstrap_tables,
-    concordance_counts,
-    one_class_counts,
     rate_counts,
     tabulate,
 )
@@ -73,22 +71,6 @@ def test_rates_are_those_of_the_published_confusion_table() -> None:
     assert shares["accuracy"] == pytest.approx(0.6383, abs=5e-5)
     assert found["npv"].tolist() == [990, 990 + 532]
     assert found["selection_rate"].tolist() == [805 + 1369, 3696]
-
-
-def test_one_class_of_many_is_that_class_against_the_others() -> None:
-    group, labels, decisions = rows(2, 500, [3, 4, 4])
-    table = tabulate([group, labels, decisions], [3, 4, 4])
-    for chosen in range(4):
-        direct = tabulate([group, labels == chosen, decisions == chosen], [3, 2, 2])
-        assert np.array_equal(one_class_counts(table, chosen), direct)
-
-
-def test_concordance_counts_the_pairs_in_order_and_half_of_the_ties() -> None:
-    wanted, scores = rows(3, 120, [2, 5])
-    won, pairs = concordance_counts(tabulate([wanted, scores], [2, 5]))
-    ahead = scores[wanted == 1][:, None].astype(int) - scores[wanted == 0][None]
-    assert won == 2 * (ahead > 0).sum() + (ahead == 0).sum()
-    assert pairs == 2 * ahead.size
 
 
 def test_the_bootstrap_of_the_table_is_that_of_the_rows() -> None:

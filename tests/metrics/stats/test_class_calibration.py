@@ -4,7 +4,7 @@ from scipy.special import softmax
 from simulated_coverage import allowed
 
 from auditor.domain.tasks import Floats
-from auditor.metrics.stats.calibration import (
+from auditor.metrics.stats.binned_calibration import (
     classwise_calibration_error,
     debiased_calibration_error,
     top_label_calibration_error,

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from auditor.metrics.stats.p_values import permutation_p_value, shuffle_statistic, swap_within_pairs
-from auditor.metrics.stats.quantiles import difference_of_medians, ratio_of_medians
-from auditor.metrics.stats.separation import (
+from auditor.metrics.stats.ks_distance import (
     SeparationRule,
     best_separation_rule,
     ks_distance,
     largest_ks_distance,
     separation_gain,
 )
+from auditor.metrics.stats.p_values import permutation_p_value, shuffle_statistic, swap_within_pairs
+from auditor.metrics.stats.quantiles import difference_of_medians, ratio_of_medians
 
 TIMES = st.lists(st.integers(0, 30), min_size=4, max_size=60)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
-from auditor.metrics.performance.clusters import RowClusters
+from auditor.metrics.performance.embedding_clusters import RowClusters
 from auditor.metrics.stats.learners import ClusterCentres, PrincipalDirections
 
 PIXELS = load_digits().data.astype(np.float32)

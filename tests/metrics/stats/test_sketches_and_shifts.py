@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
 
+from auditor.metrics.stats.column_sketches import CELLS, sketch_column, sketch_on_grid
 from auditor.metrics.stats.drift import ColumnShift, category_shift, number_shift, pearson_p_value
-from auditor.metrics.stats.sketches import CELLS, sketch_column, sketch_on_grid
 
 Floats = NDArray[np.float64]
 RNG = np.random.default_rng(5)

@@ -8,9 +8,14 @@ import pytest
 from numpy.typing import NDArray
 from simulated_coverage import FOUR_ERRORS
 
-from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.ks_distance import first_half
+from auditor.metrics.stats.slice_discovery import (
+    SliceSearch,
+    SliceTest,
+    confirm_slices,
+    discover_slices,
+)
 from auditor.metrics.stats.slice_lattices import CodedSample
-from auditor.metrics.stats.slices import SliceSearch, SliceTest, confirm_slices, discover_slices
 
 ROWS, COLUMNS, LEVELS, BASE, LEVEL = 20_000, 10, 4, 0.1, 0.05
 REPEATS = 16

@@ -11,17 +11,9 @@ from scipy.stats import hypergeom
 from simulated_coverage import FOUR_ERRORS
 
 from auditor.metrics.stats import slice_lattices
+from auditor.metrics.stats.ks_distance import first_half
 from auditor.metrics.stats.p_values import benjamini_hochberg, holm
-from auditor.metrics.stats.separation import first_half
-from auditor.metrics.stats.slice_lattices import (
-    CodedSample,
-    Conditions,
-    ErrorCount,
-    affordable_depth,
-    enumerate_slices,
-    slice_counts,
-)
-from auditor.metrics.stats.slices import (
+from auditor.metrics.stats.slice_discovery import (
     ExplainedParts,
     SliceBitsets,
     SliceCandidates,
@@ -32,6 +24,14 @@ from auditor.metrics.stats.slices import (
     discover_slices,
     mid_p_values,
     slice_excesses,
+)
+from auditor.metrics.stats.slice_lattices import (
+    CodedSample,
+    Conditions,
+    ErrorCount,
+    affordable_depth,
+    enumerate_slices,
+    slice_counts,
 )
 
 LEVEL = 0.05

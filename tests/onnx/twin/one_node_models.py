@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from auditor.onnx.graph import read_graph
-from auditor.onnx.twin.fuse_quantised import fuse_operators
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.qdq_fusion import fuse_operators
+from auditor.onnx.twin.torch_tensors import to_tensor
 from auditor.onnx.twin.torch_twin import compile_graph
 
 MICROSOFT = "com.microsoft"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from auditor.onnx.graph import read_graph
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_tensors import to_tensor
 from auditor.onnx.twin.torch_twin import compile_graph
 
 Array = NDArray[Any]

@@ -23,7 +23,7 @@ from torch.nn import functional
 from auditor.domain.tasks import Floats
 from auditor.onnx.graph import load_graph
 from auditor.onnx.output_heads import LogitTransform
-from auditor.onnx.twin.fuse_quantised import fuse_operators
+from auditor.onnx.twin.qdq_fusion import fuse_operators
 from auditor.onnx.twin.torch_twin import TorchTwin, compile_graph
 
 DIGITS = load_digits()

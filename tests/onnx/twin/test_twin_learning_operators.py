@@ -13,7 +13,7 @@ from small_models import make_model, run, save
 from auditor.errors import TwinError
 from auditor.onnx.graph import read_graph
 from auditor.onnx.operators.ml_preprocessing import hash_text, hash_texts
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_tensors import to_tensor
 from auditor.onnx.twin.torch_twin import compile_graph
 
 ML = "ai.onnx.ml"

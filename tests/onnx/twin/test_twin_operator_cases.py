@@ -12,7 +12,7 @@ from onnx.backend.test.loader import load_model_tests
 from auditor.errors import TwinError
 from auditor.onnx.graph import STANDARD, read_graph
 from auditor.onnx.operator_registry import OperatorClaim, find_operator, list_operators
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_tensors import to_tensor
 from auditor.onnx.twin.torch_twin import compile_graph
 
 LEAST = 1_750

@@ -11,8 +11,8 @@ from onnx.backend.test.loader import load_model_tests
 
 from auditor.errors import TwinError
 from auditor.onnx.graph import read_graph
-from auditor.onnx.twin.fuse_quantised import fuse_operators
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.qdq_fusion import fuse_operators
+from auditor.onnx.twin.torch_tensors import to_tensor
 from auditor.onnx.twin.torch_twin import compile_graph
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from one_node_models import by_both
 from onnx import TensorProto, helper, numpy_helper
 
 from auditor.onnx.graph import read_graph
-from auditor.onnx.twin.fuse_quantised import fuse_operators
+from auditor.onnx.twin.qdq_fusion import fuse_operators
 
 RNG = np.random.default_rng(4)
 SCALES = {"sx": 0.02, "sw": 0.01, "sy": 0.0513}

@@ -12,7 +12,7 @@ from small_models import interface, make_model, twin_of
 
 from auditor.errors import TwinError
 from auditor.onnx.graph import read_graph
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_tensors import to_tensor
 from auditor.onnx.twin.torch_twin import compile_graph
 
 RNG = np.random.default_rng(3)

@@ -21,7 +21,7 @@ from auditor.onnx.operators.ml_trees import (
     make_forest,
     read_by_ids,
 )
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_tensors import to_tensor
 from auditor.onnx.twin.torch_twin import compile_graph
 
 SEEDS = st.integers(0, 2**32 - 1)

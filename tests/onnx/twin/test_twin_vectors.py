@@ -11,7 +11,7 @@ from sklearn.svm import SVC
 
 from auditor.onnx.graph import read_graph
 from auditor.onnx.operators.ml_svm import couple_probabilities
-from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_tensors import to_tensor
 from auditor.onnx.twin.torch_twin import compile_graph
 
 RNG = np.random.default_rng(11)

@@ -18,12 +18,12 @@ from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.tasks import ClassificationTask, Floats, InputSpace, ScoreKind
 from auditor.errors import AuditorError, ModelFailedError, TwinError
+from auditor.targets.drivers.onnxruntime import operations
 from auditor.targets.model import OpenedModel
 from auditor.targets.outputs import to_probabilities
 from auditor.targets.protocol import MessageFrame
-from auditor.targets.sandbox.onnx_runtime import operations
+from auditor.targets.sandbox.differentiable_twin import TwinHost
 from auditor.targets.sandbox.request_loop import Operation, RefusalError
-from auditor.targets.sandbox.twin import TwinHost
 from auditor.targets.session import build_opening_request, discover_interface
 from auditor.targets.twin import ARTIFACT_ITSELF, OpenedTwin, examine_twin
 

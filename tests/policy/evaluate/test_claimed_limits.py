@@ -39,7 +39,7 @@ def test_a_figure_is_held_against_what_is_claimed(
 def test_a_claim_that_is_not_made_leaves_the_rule_unknown(claims: dict[str, Any]) -> None:
     finding = judge_one(AS_CLAIMED, measured(0.99, 0.98, 1.0), claims=claims)
     assert finding.outcome is Outcome.UNKNOWN
-    assert "Nothing is claimed of accuracy" in finding.message
+    assert "The audit file claims no accuracy" in finding.message
     assert finding.would_decide is not None
     assert "claims in the audit file" in str(finding.would_decide["needs"])
 
@@ -63,7 +63,7 @@ def test_a_claim_that_leaves_nothing_to_break_passes_nothing(claim: float) -> No
     reading = measured(0.99, 0.98, 1.0, unit=Unit.SHARE)
     finding = judge_one(AS_CLAIMED, reading, claims={"accuracy": claim})
     assert finding.outcome is Outcome.UNKNOWN
-    assert "a limit that no reading can break" in finding.message
+    assert "a limit that no value can break" in finding.message
     held = judge_one(AS_CLAIMED, measured(0.99, 0.98, 1.0), claims={"accuracy": 0.03})
     assert held.outcome is Outcome.PASSED
 

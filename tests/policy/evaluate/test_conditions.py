@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from auditor.domain.json import Json
+from auditor.domain.json import Json, compute_digest
 from auditor.errors import ConditionError, PolicyError
 from auditor.policy.cel import ABOUT_MODEL, ABOUT_READINGS, compile_condition, convert_to_doubles
 
@@ -57,6 +57,14 @@ def test_numbers_are_doubles_before_and_after_a_reload() -> None:
     assert convert_to_doubles({"a": [1, True, "1", None]}) == {"a": [1.0, True, "1", None]}
 
 
+def test_a_digest_is_a_text_to_a_condition() -> None:
+    found = compute_digest(b"abc")
+    reading: Json = {"evidence": [found], "details": {"data": found}}
+    condition = compile_condition("reading.details.data in reading.evidence", ABOUT_READINGS)
+    assert condition.evaluate({"reading": reading})
+    assert type(convert_to_doubles(found)) is str
+
+
 def test_a_mistake_is_named_with_line_column_and_a_caret() -> None:
     with pytest.raises(PolicyError) as caught:
         compile_condition('true &&\n modl.name == "x"', ABOUT_MODEL)
@@ -64,7 +72,7 @@ def test_a_mistake_is_named_with_line_column_and_a_caret() -> None:
     assert line.startswith("line 2, column 6 of the condition: undeclared reference to 'modl.name'")
     assert written == '   modl.name == "x"'
     assert caret.index("^") == written.index(".")
-    assert "claims, model, params, served, target" in caught.value.cure
+    assert "claims, model, params, predictions_only, served, target, task." in caught.value.cure
 
 
 @pytest.mark.parametrize("text", ["", "   ", "reading.value >", "((", '"\\ud800" == "a"'])

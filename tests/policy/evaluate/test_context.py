@@ -107,6 +107,8 @@ def test_conditions_know_the_model_its_claims_and_the_target() -> None:
             "claims": {"accuracy": 0.9},
             "target": target,
             "served": served,
+            "task": "classification",
+            "predictions_only": False,
         }
 
 

@@ -93,7 +93,7 @@ def test_each_sure_failure_leaves_more_to_err_with_for_the_others() -> None:
     alone = judged(Readings([keeping, doubtful]), rule(1))[0]
     assert second.message == (
         f"{alone.message} It fails alone at 95 %, but not after correction over all 4 denying "
-        "rules (Holm), so that it stays unknown."
+        "rules (Holm), so that it stays undecided."
     )
     assert second.readings == (1,)
 

@@ -131,7 +131,7 @@ def test_readings_are_sorted_by_coordinate_where_there_are_many_and_a_rule_names
     wheres: list[Mapping[str, Scalar]],
     sorted_: bool,  # noqa: FBT001 -- pytest's
 ) -> None:
-    found = [measured(0.9, params={"eps": at % 4}, slice={"sex": "F"}) for at in range(count)]
+    found = [measured(0.9, params={"eps": row % 4}, slice={"sex": "F"}) for row in range(count)]
     docket = ReadingIndex.of(found, [at(where) for where in wheres])
     assert (PLACE in docket.index) is sorted_
     if sorted_:

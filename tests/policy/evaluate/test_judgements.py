@@ -1,5 +1,6 @@
 """What is told of a rule on a target: outcome, reason, readings, and what would decide."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +10,21 @@ from judging_cases import CONTEXT, GAP, POLICY, RULE, judge_one, measured
 from auditor.domain.baselines import Baseline
 from auditor.domain.budgets import Budget
 from auditor.domain.findings import Outcome
+from auditor.domain.json import compute_digest, encode_canonical
 from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits, Rule
-from auditor.domain.readings import BiasDirection, BoundKind, Gap, GapReason, Measurement, Unit
+from auditor.domain.readings import (
+    BiasDirection,
+    BoundKind,
+    Gap,
+    GapReason,
+    Measurement,
+    Unit,
+    read_reading,
+)
 from auditor.policy.evaluate.engine import judge_readings
 
 GOOD, BAD, OPEN = measured(0.9, 0.85, 0.95), measured(0.5, 0.4, 0.6), measured(0.8, 0.7, 0.9)
-ACCURATE = "Asked: accuracy of at least 0.8."
+ACCURATE = "Required: accuracy of at least 0.8."
 
 
 @pytest.mark.parametrize("text", ["applies_to", "when"])
@@ -34,7 +44,7 @@ def test_a_policy_or_rule_that_may_not_apply_says_what_is_missing(text: str) -> 
     )
     assert told("claims.area > 1.0", claims={"area": 1}) == (
         Outcome.NOT_APPLICABLE,
-        f"The {what} does not apply here: `claims.area > 1.0` is false.",
+        f"The {what} does not apply to this model or its data. Condition: `claims.area > 1.0`.",
         None,
     )
     outcome, message, needed = told("claims.area > 1.0")
@@ -58,8 +68,8 @@ def test_a_claim_that_is_not_made_is_named_as_it_is_written() -> None:
         finding = judge_one(rule, GOOD, claims=claims)
         assert finding.outcome is Outcome.UNKNOWN
         assert finding.message == (
-            "Asked: accuracy within claims.floor and claims.ceiling. Nothing is claimed of "
-            f"{missing}, so there is no limit to hold."
+            "Required: accuracy within claims.floor and claims.ceiling. The audit file claims no "
+            f"{missing}, so there is no limit."
         )
         assert finding.would_decide == {
             "needs": f"a claim {missing} that is a number, under claims in the audit file"
@@ -73,7 +83,7 @@ def test_a_rule_of_one_target_says_which() -> None:
     on_cpu, on_gpu = judge_readings(policy, lambda _: [replace(GOOD, target="gpu")], context)
     assert (on_cpu.outcome, on_cpu.message) == (
         Outcome.NOT_APPLICABLE,
-        "The rule is asked of gpu alone.",
+        "The rule applies to gpu only.",
     )
     assert on_gpu.outcome is Outcome.PASSED
 
@@ -82,7 +92,7 @@ def test_silence_says_which_reading_there_should_be() -> None:
     finding = judge_one(RULE)
     assert (finding.outcome, finding.readings) == (Outcome.UNKNOWN, ())
     assert finding.message == (
-        f"{ACCURATE} Found: no reading of quality.accuracy/accuracy there; silence proves nothing."
+        f"{ACCURATE} Found: nothing. No check reported quality.accuracy/accuracy."
     )
     assert finding.would_decide == {"needs": "a reading of quality.accuracy/accuracy"}
 
@@ -174,7 +184,7 @@ def test_the_worst_outcome_decides_and_of_equal_ones_the_worst_figure(
     assert finding.outcome is outcome
     others = [at for at in range(len(readings)) if at != worst]
     assert finding.readings == (worst, *others)
-    assert f"the worst of {len(readings)} readings" in finding.message
+    assert f"Of {len(readings)} readings, its interval is the least favourable." in finding.message
 
 
 def test_one_reading_is_not_called_the_worst() -> None:
@@ -192,14 +202,21 @@ def sized(size: float | None, **changes: Any) -> Measurement:  # noqa: ANN401 --
 def test_a_condition_that_one_reading_breaks_is_broken_whatever_another_answers() -> None:
     finding = judge_one(CONDITION, sized(9), sized(None), sized(10), policy=SIZES)
     assert (finding.outcome, finding.readings) == (Outcome.FAILED, (2, 0, 1))
-    assert finding.message.endswith("The condition does not hold.")
+    assert finding.message.endswith("The requirement is not met.")
     assert finding.would_decide is None
+
+
+def test_a_condition_is_asked_alike_of_a_reading_just_measured_and_read_from_a_record() -> None:
+    made = sized(9, evidence=(compute_digest(b"rows"),))
+    read = read_reading(json.loads(encode_canonical(made.to_json())), "the reading")
+    outcomes = [judge_one(CONDITION, it, policy=SIZES).outcome for it in (made, read)]
+    assert outcomes == [Outcome.PASSED, Outcome.PASSED]
 
 
 def test_a_condition_without_an_answer_says_why() -> None:
     finding = judge_one(CONDITION, sized(9), sized(None), policy=SIZES)
     assert (finding.outcome, finding.readings) == (Outcome.UNKNOWN, (1, 0))
-    assert "That gives no answer: " in finding.message
+    assert "The condition has no answer: " in finding.message
     assert finding.would_decide == {"needs": "a reading that the condition can be asked of"}
 
 
@@ -234,7 +251,13 @@ def needed(rule: Rule, reading: Measurement, **context: Any) -> Any:  # noqa: AN
 def test_what_would_decide_is_told_for_the_limit_that_is_open() -> None:
     wide = measured(0.81, 0.77, 0.85, n=100)
     assert needed(RULE, wide) == {"rows": 1600}
-    assert "About 1,600 rows would decide if the figure stays." in judge_one(RULE, wide).message
+    assert (
+        "About 1,600 rows like the 100 measured here would decide it if the figure stays the same; "
+        "the rule would then pass." in judge_one(RULE, wide).message
+    )
+    below = judge_one(RULE, measured(0.79, 0.75, 0.83, n=100))
+    assert below.outcome is Outcome.UNKNOWN
+    assert below.message.endswith("if the figure stays the same; the rule would then fail.")
     then = measured(0.82, 0.81, 0.83)
     baseline = Baseline(
         name="model", version="0.9", digest="sha256:1", budget=Budget.CI, readings=(then,)
@@ -249,7 +272,9 @@ def test_what_would_decide_is_told_for_the_limit_that_is_open() -> None:
 def test_a_place_is_told_in_what_is_asked_there() -> None:
     rule = replace(RULE, for_each=("group",), where={"eps": 0.1})
     finding = judge_one(rule, replace(GOOD, params={"eps": 0.1, "group": "b"}, unit=Unit.SHARE))
-    assert finding.message.startswith("Asked: accuracy at eps 0.1, group b of at least 80 %. Found")
+    assert finding.message.startswith(
+        "Required: accuracy at eps 0.1, group b of at least 80 %. Found"
+    )
     missing = judge_one(rule, replace(OF_METRIC, params={"eps": 0.1, "group": "b"}))
-    assert missing.message == f"Asked: accuracy at eps 0.1, group b of at least 0.8. {FEW}"
+    assert missing.message == f"Required: accuracy at eps 0.1, group b of at least 0.8. {FEW}"
     assert missing.slice == {"group": "b"}

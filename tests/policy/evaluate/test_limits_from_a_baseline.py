@@ -65,8 +65,8 @@ def test_both_figures_and_the_version_of_the_old_one_are_told() -> None:
     now = measured(0.8, 0.79, 0.81, unit=Unit.SHARE)
     finding = held(NOT_WORSE, now, measured(0.95, 0.94, 0.96, unit=Unit.SHARE))
     assert "at least baseline - 0.01" in finding.message
-    assert "Found: 80 % (95 % interval 79 % to 81 %, sample of 450)" in finding.message
-    assert "The baseline, model 0.9, had 95 % (95 % interval 94 % to 96 %" in finding.message
+    assert "Found: 80 % (95 % interval 79\u201381 %, n = 450)" in finding.message
+    assert "The baseline, model 0.9, had 95 % (95 % interval 94\u201396 %" in finding.message
     assert "auditor compare" not in finding.message
 
 

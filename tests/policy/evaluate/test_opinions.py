@@ -12,14 +12,14 @@ from auditor.policy.evaluate.rules import RuleOutcome, judge_by_limits, judge_fa
 
 WITHIN = replace(RULE, limits=MetricLimits(0.2, 0.8))
 ACCEPTING = replace(WITHIN, accept_withstood=True)
-KEPT = "All that the figure leaves possible keeps the rule."
-WITHSTOOD = "Nothing that was tried broke it. That proves nothing, and the policy accepts it."
-NOT_ACCEPTED = "Nothing that was tried broke it; it withstood, but the policy does not accept that."
-DOUBTED = "The figure is doubted, and a doubted figure never passes."
+KEPT = "The requirement is met."
+WITHSTOOD = "The search found no violation. That is no proof, and the policy accepts it."
+NOT_ACCEPTED = "The search found no violation. That is no proof, and the policy asks for one."
+DOUBTED = "The figure is doubted, and no worst case of it is known to meet the requirement."
 NOT_DOUBTED = "a figure that is not doubted"
 UNNAMED = (
-    "That is the whole sample: no reading is of a slice that was not confirmed, and a search that "
-    "confirms none proves nothing of it."
+    "This is the whole sample. The search confirmed no such slice, which is no proof that there is "
+    "none."
 )
 
 
@@ -29,10 +29,10 @@ UNNAMED = (
         (0.3, 0.7, BoundKind.ESTIMATE, RuleOutcome(Outcome.PASSED, KEPT, 0.1)),
         (0.3, 0.7, BoundKind.AT_MOST, RuleOutcome(Outcome.WITHSTOOD, WITHSTOOD, 0.1)),
         (0.1, 0.7, BoundKind.ESTIMATE, RuleOutcome(
-            Outcome.UNKNOWN, "The figure leaves both possible, so it decides nothing.", -0.1
+            Outcome.UNKNOWN, "The interval includes the limit, so the rule is undecided.", -0.1
         )),
         (0.9, 1.0, BoundKind.ESTIMATE, RuleOutcome(
-            Outcome.FAILED, "All that the figure leaves possible breaks the rule.", -0.2
+            Outcome.FAILED, "The requirement is not met.", -0.2
         )),
     ],
 )  # fmt: skip
@@ -45,7 +45,7 @@ def test_a_figure_is_judged_with_its_reason_and_its_distance(
 
 def test_what_is_asked_of_no_number_or_by_no_limit_is_unknown_with_its_reason() -> None:
     assert judge_by_limits(RULE, measured("high")) == RuleOutcome(
-        Outcome.UNKNOWN, "The figure is no number, so no limit applies to it."
+        Outcome.UNKNOWN, "The value is not a number, so no limit applies to it."
     )
     assert judge_by_limits(replace(RULE, limits=None), measured(0.9)) == RuleOutcome(
         Outcome.UNKNOWN, "The rule asks for nothing.", need="a rule with a limit"
@@ -59,8 +59,8 @@ def test_only_a_claimed_limit_is_refused_because_no_reading_can_break_it() -> No
     assert judge_by_limits(written, share).outcome is Outcome.PASSED
     assert judge_by_limits(claimed, share) == RuleOutcome(
         Outcome.UNKNOWN,
-        "What is claimed sets a limit that no reading can break, so it decides nothing.",
-        need="a claim that sets a limit which a reading can break",
+        "The claim sets a limit that no value can break, so the rule is undecided.",
+        need="a claim that sets a limit which a value can break",
     )
     assert (
         judge_by_limits(replace(claimed, limits=MetricLimits(least=0.01)), share).outcome
@@ -109,7 +109,6 @@ def test_a_failure_on_the_side_of_its_doubt_is_unknown_and_asks_for_a_sure_figur
     assert (opinion.outcome, opinion.need) == (Outcome.UNKNOWN, NOT_DOUBTED)
     assert opinion.slack == pytest.approx(-0.15)
     assert opinion.why == (
-        "It breaks the limit on the side on which its doubt says that it may lie, so it shows "
-        "nothing."
+        "It is beyond the limit, but its doubt may have moved it there, so the rule is undecided."
     )
     assert judge_one(WITHIN, found).would_decide == {"needs": NOT_DOUBTED}

@@ -9,12 +9,12 @@ from judging_cases import CONTEXT, POLICY, measured
 from auditor.domain.budgets import Budget
 from auditor.domain.findings import Outcome
 from auditor.domain.json import Json
+from auditor.domain.pinned_settings import AuditPins
 from auditor.domain.policies import RuleEffect, Severity
-from auditor.domain.policy_pins import AuditPins
 from auditor.domain.requests import AuditAttempt, AuditRequest, DatasetRef, PolicyRef
 from auditor.domain.targets import TargetSpec
 from auditor.policy.evaluate.engine import judge_readings
-from auditor.policy.evaluate.pins import PinViolation, find_pin_violations
+from auditor.policy.evaluate.pin_violations import PinViolation, find_pin_violations
 
 ONE, OTHER = "sha256:1", "sha256:2"
 REQUEST = AuditRequest(
@@ -151,8 +151,7 @@ def test_a_broken_pin_leaves_every_target_undecided_whatever_was_measured() -> N
     )
     assert rows.title == "The audit has the evaluation rows that the policy pins"
     assert rows.message == (
-        "Pinned: evaluation rows: 2,000 at least. Found: 1,000. The policy judges no other audit, "
-        "whatever it saw."
+        "Pinned: evaluation rows: 2,000 at least. Found: 1,000. The policy judges no other audit."
     )
     assert rows.remediation == "Audit again with the evaluation rows that the policy pins."
     assert rows.would_decide == {"needs": "evaluation rows: 2,000 at least"}

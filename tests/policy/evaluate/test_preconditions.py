@@ -73,8 +73,8 @@ def test_an_audit_that_is_less_than_asked_is_undecided_on_the_targets_concerned(
             severity=Severity.HIGH,
             readings=(),
             controls=(),
-            message=f"Asked: {what} {least} at least. Found: {what} {given}. What this audit saw "
-            "is not enough for the policy, whatever it saw.",
+            message=f"Required: {what} {least} or more. Found: {what} {given}. The policy "
+            "accepts no such audit.",
             remediation=REMEDIES.get(what, f"Audit again with {what} {least} or more."),
             limits=f"{what} at least {least}",
             would_decide={"needs": f"{what} {least}"},

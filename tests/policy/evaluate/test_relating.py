@@ -20,8 +20,8 @@ LEAST, MOST = (
 )
 THEN = measured(100, 95, 105)
 """With a margin of ten, the limit lies between 85 and 95 from below, 105 and 115 from above."""
-HAD = "The baseline, model 0.9, had 100 (95 % interval 95 to 105, sample of 450)."
-OPEN = f"{HAD} The two figures leave both possible, so they decide nothing."
+HAD = "The baseline, model 0.9, had 100 (95 % interval 95\u2013105, n = 450)."
+OPEN = f"{HAD} The two intervals leave it open, so the rule is undecided."
 CLOSER = "a baseline with a closer figure, or a figure further from it: more rows here cannot"
 
 
@@ -48,16 +48,16 @@ def held(
     ("anchored", "low", "high", "opinion"),
     [
         (LEAST, 95, 99, RuleOutcome(
-            Outcome.PASSED, f"{HAD} All that both figures leave possible keeps the rule.", 0
+            Outcome.PASSED, f"{HAD} Over both intervals, the requirement is met.", 0
         )),
         (LEAST, 80, 84, RuleOutcome(
-            Outcome.FAILED, f"{HAD} All that both figures leave possible breaks the rule.", -15
+            Outcome.FAILED, f"{HAD} Over both intervals, the requirement is not met.", -15
         )),
         (MOST, 99, 105, RuleOutcome(
-            Outcome.PASSED, f"{HAD} All that both figures leave possible keeps the rule.", 0
+            Outcome.PASSED, f"{HAD} Over both intervals, the requirement is met.", 0
         )),
         (MOST, 116, 120, RuleOutcome(
-            Outcome.FAILED, f"{HAD} All that both figures leave possible breaks the rule.", -15
+            Outcome.FAILED, f"{HAD} Over both intervals, the requirement is not met.", -15
         )),
     ],
 )  # fmt: skip
@@ -106,14 +106,14 @@ def test_the_possible_limits_are_taken_from_both_ends_of_the_baseline_and_from_c
 
 def test_what_there_is_nothing_to_hold_against_is_unknown_with_its_reason() -> None:
     assert held(measured("high")) == RuleOutcome(
-        Outcome.UNKNOWN, "The figure is no number, so no limit applies to it."
+        Outcome.UNKNOWN, "The value is not a number, so no limit applies to it."
     )
     rule = replace(RULE, limits=None, anchored=LEAST)
     assert judge_by_baseline(
         rule, LEAST, measured(99), build_target_context(CONTEXT, {}, "cpu")
     ) == RuleOutcome(
         Outcome.UNKNOWN,
-        "There is no baseline to hold it against.",
+        "There is no baseline to compare with.",
         need="a baseline record (--baseline DIR, or `baseline: DIR` in the audit file)",
     )
     assert held(measured(99), then=replace(THEN, doubted=True)) == RuleOutcome(
@@ -128,12 +128,12 @@ def test_what_there_is_nothing_to_hold_against_is_unknown_with_its_reason() -> N
     ("accepts", "budget", "outcome", "why", "need"),
     [
         (True, Budget.CI, Outcome.WITHSTOOD,
-         "Nothing that was tried broke it. That proves nothing, and the policy accepts it.", ""),
+         "The search found no violation. That is no proof, and the policy accepts it.", ""),
         (False, Budget.CI, Outcome.UNKNOWN,
-         "Nothing that was tried broke it; it withstood, but the policy does not accept that.", ""),
+         "The search found no violation. That is no proof, and the policy asks for one.", ""),
         (True, Budget.FULL, Outcome.UNKNOWN,
-         ("Both figures are only bounds, and what two searches did not find shows no difference "
-          "unless they looked alike."),
+         ("Both figures are bounds of searches that ran differently, so their difference shows "
+          "nothing."),
          "a baseline audited with the same parameters and the same budget"),
     ],
 )  # fmt: skip

@@ -104,13 +104,13 @@ OTHER = "sha256:" + "b" * 64
         (
             waiver(expires="2026-02-20"),
             WaiverStatus.EXPIRED,
-            "it expired on 2026-02-20T00:00:00Z",
+            "it expired on 20 February 2026, 00:00 UTC",
             (),
         ),
         (
             waiver(created="2026-04-01"),
             WaiverStatus.EARLY,
-            "it is valid from 2026-04-01T00:00:00Z on",
+            "it is valid from 1 April 2026, 00:00 UTC on",
             (),
         ),
         (waiver("fair"), WaiverStatus.UNNEEDED, "fair came to passed", ()),
@@ -141,21 +141,23 @@ def test_a_waived_finding_says_who_answers_for_what_and_what_is_done_instead() -
     before = judged([])[0].message
     plain = waiver(reason="The sensor is replaced in April.")
     assert judged([plain])[0].message == (
-        f"{before} Waived until 2026-05-01T00:00:00Z, though it failed: The sensor is replaced in "
-        "April. Approved by anna@example.org (RISK-12); olga@example.org answers for the risk."
+        f"{before} Waived until 1 May 2026, 00:00 UTC, though it failed. The signer of the waiver "
+        "RISK-12 writes: “The sensor is replaced in April”, and names anna@example.org as approver "
+        "and olga@example.org as the owner of the risk."
     )
-    beside = waiver(compensating=["Each alarm is looked at", "weekly review"])
+    beside = waiver(compensating=["Each alarm is looked at", "weekly review."])
     assert judged([beside])[0].message.endswith(
-        "olga@example.org answers for the risk. Instead: Each alarm is looked at; weekly review."
+        "as the owner of the risk. Instead: Each alarm is looked at; weekly review."
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"expires": "2026-02-20"}, "expired on 2026-02-20T00:00:00Z, and does not count any more"),
+        ({"expires": "2026-02-20"},
+         "expired on 20 February 2026, 00:00 UTC, and does not count any more"),
         ({"created": "2026-04-01"},
-         "is valid from 2026-04-01T00:00:00Z on, and does not count yet"),
+         "is valid from 1 April 2026, 00:00 UTC on, and does not count yet"),
     ],
 )  # fmt: skip
 def test_a_finding_tells_every_waiver_of_it_that_does_not_count(

@@ -10,7 +10,8 @@ from served_worlds import World
 from auditor._time import format_time
 from auditor.service.api.context import ServiceContext
 from auditor.service.domain.access import AccessRole, ApiKey
-from auditor.service.domain.schedules import Schedule, ScheduledRun, ScheduleTrigger
+from auditor.service.domain.schedules import Schedule, ScheduledRun
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.jobs.executor import build_executor
 from auditor.service.schedules.context import ScheduleContext
 from auditor.service.schedules.manage import ScheduleOrder, create_schedule

@@ -15,9 +15,10 @@ from auditor.domain.artifacts import FileDigest
 from auditor.domain.json import encode_canonical
 from auditor.domain.requests import InputFile
 from auditor.domain.targets import TargetSpec
+from auditor.service.domain.submissions import AuditOrder
 from auditor.service.gate import GateDecision, GateRequest
 from auditor.service.jobs.executor import build_executor
-from auditor.service.jobs.submit import AuditOrder, submit_audit
+from auditor.service.jobs.submit import submit_audit
 from auditor.targets.target_specs import find_known_target
 
 NUMBERS = count()

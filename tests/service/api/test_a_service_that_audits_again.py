@@ -111,7 +111,7 @@ def test_a_bad_batch_is_told_with_the_version_to_go_back_to(
     delivered = until(lambda: _delivered(client.get(path).json()["deliveries"]))
     assert [it["status"] for it in delivered["attempts"]] == [None, 500, 204]
     shown = _command(client, home, "runs", schedule[0]["id"])
-    assert "go back to 1.0.0 on cpu" in " ".join(shown.replace("│", " ").split())
+    assert "return to 1.0.0 on cpu" in " ".join(shown.replace("│", " ").split())
 
 
 def test_a_file_that_comes_in_a_watched_folder_is_audited(

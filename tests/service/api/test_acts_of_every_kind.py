@@ -9,10 +9,9 @@ from waiver_papers import new_signer
 from auditor.domain.verification_steps import StepResult
 from auditor.service.domain.access import AuditLogAction
 from auditor.service.leases.enrolment import AgentEnrolment, enrol_agent
-from auditor.service.server.options import ServiceOptions
-from auditor.service.server.work_wrappers import build_lease_service
-from auditor.service.store.access import AuditLogStore
+from auditor.service.server.options import ServiceOptions, build_lease_service
 from auditor.service.store.audit_log_check import SERVICE_ROWS
+from auditor.service.store.projects import AuditLogStore
 from auditor.store.ledger_audit import LedgerReference, audit_ledger
 from auditor.targets.target_specs import NAMED
 

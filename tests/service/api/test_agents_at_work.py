@@ -24,7 +24,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.store.database import migrate
 from auditor.workflows.audit import run_audit
-from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.wiring import build_path_resolver, build_resolvers, load_named_policy
 from auditor.workflows.workspace import open_workspace
@@ -93,14 +93,13 @@ def yard(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Ya
 def here(yard: Yard) -> dict[str, object]:
     """Audit the example on this machine, by the same code, without a service."""
     path, parts = yard.example / "audit.yaml", build_resolvers(yard.example)
-    overrides = AuditOverrides(only=tuple(ONLY))
-    file = read_overridden_audit_file(path.read_bytes(), path.name, overrides, parts)
+    file = read_overridden_audit_file(path.read_bytes(), path.name, parts, only=tuple(ONLY))
     settings = AuditorSettings.from_environment(
         {**os.environ, "AUDITOR_HOME": str(yard.example / "home")}
     )
     with (
         open_workspace(settings) as place,
-        prepare_audit(file, build_path_resolver(path), overrides, parts) as prepared,
+        prepare_audit(file, build_path_resolver(path), parts) as prepared,
     ):
         return seen(run_audit(place.informed(prepared), place.surroundings(), Nobody()))
 
@@ -128,7 +127,7 @@ def test_an_agent_that_reaches_one_port_alone_completes_an_audit_though_its_wire
     wall.mend()
     assert serving.ended(audit)["verdict"] == "pass"
     (note, *_) = serving.told(audit, "note")
-    assert "nothing was heard of one in time" in note["text"]
+    assert "one did not respond in time" in note["text"]
     ended = [it["check"] for it in serving.told(audit, "check_ended")]
     assert sorted(ended) == sorted(ONLY)
     record = yard.record(audit)

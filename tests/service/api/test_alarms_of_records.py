@@ -12,21 +12,16 @@ from served_worlds import World
 
 from auditor._time import utc_now
 from auditor.checks.registry import discover_checks
-from auditor.domain.json import Json, digest_json, encode_canonical
+from auditor.domain.json import Json, digest_json, encode_canonical, read_json
 from auditor.domain.record_json import read_record
 from auditor.policy.load import load_policy
 from auditor.service.domain.agents import select_identity_facts
-from auditor.service.domain.schedules import (
-    DueRun,
-    Schedule,
-    ScheduledRun,
-    ScheduleTrigger,
-    SkipReason,
-)
+from auditor.service.domain.schedules import DueRun, Schedule, ScheduledRun, SkipReason
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.schedules.manage import RunChange
 from auditor.service.schedules.run import run_due_schedules
 from auditor.service.schedules.triggers import TriggerWatcher
-from auditor.service.server.target_monitor import TargetMonitor
+from auditor.service.server.worker import record_sightings
 from auditor.service.store.agents import SightingStore
 from auditor.targets.probe import probe_target
 from auditor.targets.target_specs import NAMED
@@ -143,7 +138,7 @@ def test_an_alarm_of_anybodys_audit_brings_its_data_to_a_schedule_that_waits_for
     scheduled.finish(theirs)
     TriggerWatcher(scheduled.world.service.schedules).watch()
     (run,) = upon(scheduled.runs(made), ScheduleTrigger.DRIFT_ALARM)
-    change = RunChange.read(run.change)
+    change = read_json(RunChange, run.change, "change")
     assert (change.upon, change.whole) == (theirs, True)
     assert change.put is not None
     assert (change.put.path, change.put.sha256) == ("test.csv", file["sha256"])
@@ -161,7 +156,7 @@ def test_an_alarm_of_an_audit_that_was_whole_already_repeats_nothing(scheduled: 
     scheduled.tick()
     (run,) = scheduled.runs(made)
     assert run.skipped is SkipReason.SAME_BEFORE
-    assert run.detail == f"{whole} asked for all of the same, and would be repeated"
+    assert run.detail == f"{whole} requested exactly the same, so this run would repeat it"
 
 
 @pytest.mark.slow
@@ -221,9 +216,8 @@ def test_a_probe_tells_the_same_of_a_place_as_the_record_of_an_audit_there(
     assert select_identity_facts(probe) == _facts(scheduled, first)
     told: list[Mapping[str, Json]] = []
     seer = f"serve {scheduled.project}"
-    looks = TargetMonitor(scheduled.world.place.store, seer, [NAMED["cpu"]], told.append)
-    looks.look()
-    looks.look()
+    for _ in range(2):
+        record_sightings(scheduled.world.place.store, seer, [NAMED["cpu"]], told.append)
     seen = _sightings(scheduled).since(scheduled.project, "2020-01-01T00:00:00Z")
     (mine,) = [it for it in seen if it.seer == seer]
     assert (mine.target, mine.facts, told) == ("cpu", select_identity_facts(probe), [])

@@ -1,5 +1,6 @@
 """A record of the project is what an audit at the service is held against: bound, and refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from auditor.errors import RecordError
 from auditor.policy.load import load_policy
 from auditor.reports.manifest import materialize_folder
 from auditor.service.jobs.executor import build_executor
-from auditor.service.schedules.manage import copy_order, read_order_json, write_order_json
+from auditor.service.schedules.manage import read_kept_order
 from auditor.trust.ledger.events import LedgerEvent, LedgerEventType
 from auditor.workflows.verify.folder import verify_folder
 from auditor.workflows.verify.sealed_seed import NAME, check_sealed_seed
@@ -139,7 +140,7 @@ def test_what_is_asked_again_is_held_against_the_same_record(apart: World, befor
     submission = apart.service.kept.submission("default", name)
     assert submission is not None
     assert before in submission.blobs
-    again = read_order_json(write_order_json(copy_order(submission)))
+    again = read_kept_order(replace(submission.order, wait_for_target=600).to_json())
     assert again.baseline == before
     plan = {"name": "held", "same_as": name, "on": ["batch"], "batch_role": "evaluation"}
     assert apart.call("POST", "/v1/schedules", json=plan).status_code == 201
@@ -160,7 +161,7 @@ def test_a_record_of_another_model_is_refused(apart: World, before: str) -> None
     other = apart.upload(raw.encode())
     refused = posted(apart, audit_file=other, baseline=before)
     assert refused.status_code == 422
-    assert "is a record of line, and what is audited is circle" in problem(refused)["detail"]
+    assert "is a record of line, but the audited model is circle" in problem(refused)["detail"]
 
 
 def test_a_record_that_was_challenged_is_refused_but_for_what_was_handed_in_before(
@@ -208,10 +209,10 @@ def asked_again(world: World, baseline: str) -> dict[str, Any]:
 
 def test_a_record_that_failed_or_fell_behind_is_refused(apart: World, before: str) -> None:
     failed = earlier(apart, 4.1, policy_of("strict", 0.9999))
-    assert "failed the policy" in refused(posted(apart, baseline=failed))
+    assert "failed its own policy" in refused(posted(apart, baseline=failed))
     # Nearly the same accuracy leaves it open whether that is at least as high.
     behind = earlier(apart, 4.2, relative(""), baseline=before)
-    assert "did not keep not-worse" in refused(posted(apart, baseline=behind))
+    assert "failed not-worse against its own baseline" in refused(posted(apart, baseline=behind))
 
 
 def test_a_record_that_a_person_objects_to_is_refused(apart: World) -> None:
@@ -220,7 +221,7 @@ def test_a_record_that_a_person_objects_to_is_refused(apart: World) -> None:
     assert clinician.find(found).status_code == 201
     assert "a human finding" in refused(posted(apart, baseline=found))
     assert clinician.answer(said_no, ApprovalAnswer.NO).status_code == 201
-    assert "was refused by a person" in refused(posted(apart, baseline=said_no))
+    assert "was rejected by a person" in refused(posted(apart, baseline=said_no))
 
 
 def test_a_gate_asks_the_baseline_at_the_time_of_asking(apart: World) -> None:
@@ -228,7 +229,7 @@ def test_a_gate_asks_the_baseline_at_the_time_of_asking(apart: World) -> None:
     ended(apart, key="admin", baseline=record)
     said = gate(apart, relative())
     assert said["open"], said
-    assert said["by"]["baseline"] == f"held against line 0.4.4 ({record})"
+    assert said["by"]["baseline"] == f"compared with line 0.4.4 ({record})"
     challenge(apart, record)
     said = gate(apart, relative())
     assert not said["open"]
@@ -242,13 +243,15 @@ def test_who_is_judged_names_no_baseline_of_his_own_making(apart: World) -> None
     ended(apart, baseline=mine)
     said = gate(apart, relative())
     assert [it["name"] for it in said["steps"] if it["result"] == "failed"] == ["baseline"]
-    assert f"not-worse rests on the baseline {mine}, of the same caller" in said["by"]["baseline"]
+    assert (
+        f"not-worse depends on the baseline {mine}, of the same requester" in said["by"]["baseline"]
+    )
     assert "baseline=" in said["by"]["baseline"]
     assert gate(apart, relative(), baseline=mine)["open"]
     for named in (other, f"sha256:{'0' * 64}"):
         said = gate(apart, relative(), baseline=named)
         assert not said["open"]
-        assert f"it was held against the baseline {mine}" in said["by"]["baseline"]
+        assert f"it was compared with the baseline {mine}" in said["by"]["baseline"]
 
 
 def test_a_baseline_of_anothers_making_counts_or_one_that_nothing_rests_on(apart: World) -> None:
@@ -277,4 +280,4 @@ def test_an_audit_file_that_names_a_folder_takes_the_record_that_is_named_beside
     assert posted(apart, audit_file=named, baseline=before).status_code == 201
     refused = posted(apart, audit_file=named)
     assert refused.status_code == 422
-    assert "baseline is not for a service" in problem(refused)["detail"]
+    assert "baseline does not work at a service" in problem(refused)["detail"]

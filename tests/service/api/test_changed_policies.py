@@ -19,14 +19,10 @@ from auditor.domain.json import Json, encode_canonical
 from auditor.domain.policies import Policy
 from auditor.domain.requests import InputFile
 from auditor.policy.load import load_policy
-from auditor.service.domain.schedules import (
-    Schedule,
-    ScheduledRun,
-    ScheduledRunState,
-    ScheduleTrigger,
-)
-from auditor.service.domain.submissions import SubmissionState
-from auditor.service.jobs.submit import AuditOrder, submit_audit
+from auditor.service.domain.schedules import Schedule, ScheduledRun, ScheduledRunState
+from auditor.service.domain.submissions import AuditOrder, SubmissionState
+from auditor.service.domain.triggers import ScheduleTrigger
+from auditor.service.jobs.submit import submit_audit
 from auditor.service.schedules.context import ScheduleContext
 from auditor.service.schedules.manage import ScheduleOrder, create_schedule
 from auditor.service.schedules.run import run_due_schedules
@@ -136,7 +132,7 @@ def test_a_changed_policy_judges_what_is_stored_and_runs_no_model(moving: Moving
     assert run.audit not in engine.queued
     assert kept.state(str(run.audit)) is SubmissionState.DONE
     assert run.detail == (
-        f"the evidence of {moving.first} was judged again, and no model was run"
+        f"the evidence of {moving.first} was judged again without running a model"
     )  # fmt: skip
     made, before = moving.record(str(run.audit)), moving.record(moving.first)
     ending = kept.outcome(moving.first)
@@ -193,10 +189,10 @@ def test_where_readings_are_missing_an_audit_is_made_of_those_targets(moving: Mo
     moving.changes(policy_at("2.0.0", 0.7, {"data.balance": {"listed": 3}}))
     moving.ticks()
     judged, follows = moving.ticks()
-    assert judged.detail.endswith("no model was run; data.balance on cpu is to follow")
+    assert judged.detail.endswith("without running a model; data.balance on cpu is to follow")
     assert judged.audit not in moving.at.engine.queued
     assert follows.why == (
-        "the policy asks for readings of data.balance on cpu that nobody took"
+        "the policy requires readings of data.balance on cpu, which are missing"
     )  # fmt: skip
     assert follows.audit in moving.at.engine.queued
     again = moving.at.world.service.kept.submission(moving.at.project, str(follows.audit))

@@ -58,7 +58,7 @@ class Walk:
     axe: str
 
     def become(self, key: str) -> None:
-        self.sitting.click("Log out", "Key of this service")
+        self.sitting.click("Log out", "API key of this service")
         self.sitting.log_in(key)
 
     def fill(self, **words: str) -> None:
@@ -71,7 +71,7 @@ class Walk:
     def key_made_here(self) -> str:
         """Make a signing key in the browser, and return its public half."""
         self.sitting.go("/signing")
-        self.sitting.click("Make my key", "Hand this public key to an admin")
+        self.sitting.click("Create my key", "Send this public key to an admin")
         return str(self.sitting.browser.run(KEY))
 
     def is_fit(self, name: str) -> None:
@@ -103,31 +103,31 @@ def test_from_a_failing_audit_to_an_open_gate(sitting: Sitting, tmp_path: Path) 
 
     walk.become(anna)
     sitting.go(audit)
-    sitting.click("Waive…", "Leave to break")
+    sitting.click("Waive…", "You waive")
     walk.fill(owner="olga@example.org", ticket="RISK-7", expires=_in_days(30))
     walk.fill(reason="The sensor is replaced in April.")
     walk.is_fit("waive")
-    sitting.click("Go on to sign", "this is what your key is about to sign")
+    sitting.click("Continue to signing", "Review the statement before you sign it with your key")
     walk.is_fit("sign")
-    sitting.click("Sign and hand in", "Awaits approval")
+    sitting.click("Sign and submit", "Awaiting approval")
     assert sitting.browser.run(WHERE) == audit
     assert "2 records" in sitting.text()
 
     walk.become(bob)
     assert "Label first" in sitting.go(audit)
-    assert "Awaits approval" not in sitting.text()
+    assert "Awaiting approval" not in sitting.text()
     walk.is_fit("blind")
     sitting.click("Label the cases", "Cases of Bob Brown")
     walk.is_fit("label")
     assert sitting.browser.run(CHOSEN) == 2
-    sitting.click("These are my labels", "Awaits approval")
+    sitting.click("Submit labels", "Awaiting approval")
     walk.is_fit("awaits")
-    sitting.click("Approve or reject…", "Your answer")
+    sitting.click("Approve or reject…", "Your decision")
     walk.is_fit("approve")
     walk.tick("answer", "yes")
     walk.fill(role="model risk", reason="All findings are known.")
-    sitting.click("Go on to sign", "Sign and hand in")
-    sitting.click("Sign and hand in", "Approved")
+    sitting.click("Continue to signing", "Sign and submit")
+    sitting.click("Sign and submit", "Approved")
     walk.is_fit("approved")
     assert _gate(sitting, sitting.example) is True
 
@@ -142,7 +142,8 @@ def _failed(sitting: Sitting) -> str:
     while "line" not in sitting.go("/audits"):
         assert handing.poll() is None, "it ended before it was there"
     sitting.click("line", "Audit of line")
-    told = sitting.wait("Fails")
+    told = sitting.wait("All audits of this model")
+    assert "Fail" in told.splitlines()
     assert "It is right often enough" in told
     assert handing.wait(60) != 0
     where = str(sitting.browser.run(WHERE))
@@ -168,7 +169,7 @@ def _named(walk: Walk, name: str, key: str, may: tuple[str, ...]) -> None:
     walk.fill(name=name, key=pem, caller=key.split("_")[1])
     for kind in ("waiver", "approval", "finding"):
         walk.tick(f"may-{kind}", f"may-{kind}" in may)
-    walk.sitting.click("Name the person", "may sign here from now on")
+    walk.sitting.click("Add person", "can now sign decisions in this project")
 
 
 def _in_days(days: int) -> str:
@@ -189,13 +190,13 @@ def _a_schedule_and_a_hook(walk: Walk, audit: str) -> None:
     sitting = walk.sitting
     sitting.go("/schedules")
     walk.fill(name="nightly", same_as=audit.rpartition("/")[2], cron="0 3 * * *")
-    sitting.click("Make the schedule", "None yet.")
+    sitting.click("Create schedule", "No runs yet.")
     walk.is_fit("schedule")
-    sitting.click("Let it rest", "Paused")
+    sitting.click("Pause", "Paused")
     sitting.go("/webhooks")
     walk.fill(url="https://hooks.example.org/audits")
     walk.tick("on-audit.failed", value=True)
-    sitting.click("Make the web hook", "Its secret")
+    sitting.click("Create webhook", "Webhook secret")
     walk.is_fit("webhook-made")
     sitting.click("https://hooks.example.org/audits", "Messages")
     walk.is_fit("webhook")
@@ -208,5 +209,5 @@ def _every_other_page(walk: Walk, audit: str) -> None:
         walk.sitting.go(path)
         walk.is_fit(path.strip("/").replace("/", "-"))
     walk.sitting.go("/decisions")
-    walk.sitting.click("Bob Brown", "As it was signed")
+    walk.sitting.click("Bob Brown", "Signed statement")
     walk.is_fit("decision")

@@ -29,6 +29,7 @@ from auditor.domain.challenges import (
     RuleOutcomeChange,
 )
 from auditor.domain.json import encode_canonical
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
@@ -38,7 +39,6 @@ from auditor.service.gate import GateRequest
 from auditor.service.jobs.executor import build_executor
 from auditor.store.key_lifecycle import build_key_book, record_key_revocation, register_key_use
 from auditor.trust.ledger.events import build_approval_event
-from auditor.trust.ledger.key_events import KeyRole
 from auditor.trust.signatures.decisions import (
     sign_approval,
     sign_challenge,

@@ -4,8 +4,9 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditor.service.server.options import BindAddress, build_engine_config, read_service_targets
-from auditor.service.server.work_wrappers import DrainableWork
+from auditor.service.jobs.job_steps import StepRunner
+from auditor.service.server.bind_address import BindAddress
+from auditor.service.server.options import build_engine_config, read_service_targets
 from auditor.workflows.settings import AuditorSettings
 
 
@@ -36,17 +37,17 @@ class SlowWork:
 
 def test_the_check_in_hand_ends_and_no_other_begins() -> None:
     work = SlowWork()
-    draining = DrainableWork(work)
+    steps = StepRunner()
 
     def all_of_it() -> None:
         for check in ("first", "second"):
-            draining.observe("sub", "cpu", check)
+            steps.run(work.observe, "sub", "cpu", check)
 
     threading.Thread(target=all_of_it, daemon=True).start()
     assert work.inside.wait(120)
-    assert not draining.drain(0.01)
+    assert not steps.drain(0.01)
     work.go_on.set()
-    assert draining.drain(10)
+    assert steps.drain(10)
     assert (work.begun, work.ended) == (["first"], ["first"])
 
 

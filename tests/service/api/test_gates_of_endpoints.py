@@ -55,9 +55,9 @@ def test_pages_say_what_a_verdict_speaks_for(fleet: Fleet) -> None:
     visitor = Pages.of(fleet.world).log_in(fleet.at.key)
     page = visitor.get(f"/audits/{audit}").text
     assert SAID in page
-    assert "Endpoint passes" in page
+    assert "Pass (endpoint)" in page
     for path, times in (("/audits", 1), ("/models", 1), ("/models/line", 1)):
-        assert visitor.get(path).text.count("Endpoint passes") == times, path
+        assert visitor.get(path).text.count("Pass (endpoint)") == times, path
     plain = visitor.get(f"/audits/{ran}").text
     assert SAID not in plain
-    assert "Endpoint passes" not in plain
+    assert "Pass (endpoint)" not in plain

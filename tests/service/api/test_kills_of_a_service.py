@@ -11,20 +11,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
 from served_toys import body_of, files_of, sha
-from small_audits import write_example
+from served_worlds import World
+from small_audits import AUDIT, write_example
 
 from auditor.checks.registry import discover_checks
 from auditor.domain.json import Json, parse_json
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import all_hold
 from auditor.reports.folder import RECORD
 from auditor.reports.manifest import materialize_folder
 from auditor.service.domain.submissions import SubmissionEventKind
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.jobs.executor import build_executor
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.database import migrate
+from auditor.targets.model import OpenedModel
+from auditor.workflows.engine.local import ProgressHeartbeat
 from auditor.workflows.settings import AuditorSettings
 from auditor.workflows.verify.folder import verify_folder
 from auditor.workflows.verify.verifiers import build_service_verifier
@@ -194,3 +201,49 @@ def test_whoever_is_killed_whenever_no_audit_is_lost_or_done_twice(
             record = record_of(place, name)
             for part in ("readings", "findings", "verdict"):
                 assert record[part] == expected[part], part
+
+
+class Died(BaseException):
+    """A worker ends amid a check."""
+
+
+def carried_out(world: World, name: str, dies: set[int]) -> AuditRecord:
+    """Carry an audit out, by another worker after each word on its progress that is the last."""
+    said = 0
+
+    def advanced(*_: object) -> None:
+        nonlocal said
+        said += 1
+        if said in dies:
+            raise Died
+
+    with patch.object(ProgressHeartbeat, "__call__", advanced):
+        work = build_executor(world.place, {})
+        for target, checks in work.plan(name):
+            for check in checks:
+                while True:
+                    try:
+                        work.observe(name, target, check)
+                        break
+                    except Died:
+                        work = build_executor(world.place, {})
+        work.conclude(name)
+    assert said > max(dies, default=0)
+    return read_record(world.call("GET", f"/v1/audits/{name}/record").content)
+
+
+def test_an_audit_whose_workers_died_goes_on_with_the_clock_of_the_last(apart: World) -> None:
+    raw = AUDIT.replace("model.onnx}", "model.onnx, twin: none}") + "max_minutes: 0.1\n"
+    apart.upload(raw.encode())
+    only = ["evasion.linf_query", "fairness.groups", "quality.accuracy"]
+    body = apart.body(audit_file=sha(raw.encode()), only=only)
+    found = []
+    with patch.object(OpenedModel, "pace", property(lambda _: 1e-3)):
+        for once, dies in (("whole", set[int]()), ("dying", {100, 900, 2000})):
+            asked = {"Idempotency-Key": once}
+            answer = apart.call("POST", "/v1/audits", json=body, headers=asked)
+            assert answer.status_code == 201, answer.text
+            found.append(carried_out(apart, str(answer.json()["id"]), dies))
+    whole, dying = found
+    assert any("rows_asked" in getattr(it, "details", {}) for it in whole.readings)
+    assert dying.readings == whole.readings

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from auditor._resources import code_digest
 from auditor._time import format_time
 from auditor.domain.json import compute_digest
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.record_json import read_record
 from auditor.domain.verification_steps import StepResult
@@ -23,19 +24,19 @@ from auditor.errors import SubmissionError
 from auditor.reports.folder import SIGNER
 from auditor.reports.manifest import materialize_folder
 from auditor.service.api.app import build_app
+from auditor.service.domain.leases import LeaseTerms
 from auditor.service.domain.submissions import ShardKey, Submission, SubmissionResult
 from auditor.service.jobs.executor import build_executor
 from auditor.service.jobs.results import ShardResult
 from auditor.service.leases.offers import offer_shard
 from auditor.service.leases.result_signature import sign_shard
-from auditor.service.leases.terms import LeaseService, LeaseTerms
+from auditor.service.leases.terms import LeaseService
 from auditor.service.server.assemble import assemble_service
 from auditor.service.server.options import ServiceOptions
-from auditor.service.store.attempts import AttemptStore
+from auditor.service.store.audit_attempts import AttemptStore
 from auditor.store.key_audit import check_agent_keys
 from auditor.store.key_lifecycle import build_key_book, record_key_revocation, register_key_use
 from auditor.targets.target_specs import NAMED
-from auditor.trust.ledger.key_events import KeyRole
 from auditor.trust.signatures.keys import KeySigner
 from auditor.workflows.rejudge import rejudge_folder
 
@@ -124,7 +125,8 @@ class Yard:
         kept, done = self.world.service.kept, self.world.done
         known = kept.submission(None, done)
         assert known is not None
-        mine: Submission = replace(known, id=f"sub-{self.made:024x}", source=f"{self.made}.yaml")
+        order = replace(known.order, source=f"{self.made}.yaml")
+        mine: Submission = replace(known, id=f"sub-{self.made:024x}", order=order)
         kept.submit(mine, None)
         AttemptStore(kept.store).register(mine, kept.registered(done).request, self.clock())
         key = ShardKey(submission=mine.id, target="cpu", check=CHECK)
@@ -270,7 +272,7 @@ def test_what_its_agent_did_not_sign_is_not_kept(yard: Yard, key: ShardKey) -> N
             f"leases/{lease}/result", shard=gap().decode(),
             bundle=sign_shard(gap(), lease, elsewhere, one.id, one.signer).decode(),
         ),
-        "for another lease": one.post(
+        "another result or another lease": one.post(
             f"leases/{lease}/result", shard=gap().decode(),
             bundle=sign_shard(gap(), "lea-" + "0" * 24, key, one.id, one.signer).decode(),
         ),
@@ -308,7 +310,7 @@ def test_evidence_counts_once_its_agent_has_sent_it_even_if_it_is_there(
     names = list(json.loads(shard)["observation"]["evidence"].values())
     assert names
     missing = one.gives(lease, key, shard)
-    assert (missing.status_code, "was not sent" in problem(missing)["detail"]) == (422, True)
+    assert (missing.status_code, "was not uploaded" in problem(missing)["detail"]) == (422, True)
     blobs = yard.world.place.store.blobs
     for name in names:
         wrong = one.call("PUT", f"evidence/{name}", content=b"something else")

@@ -77,11 +77,11 @@ class History:
         assert not listed
         visitor = Pages.of(self.world).log_in(self.at.key)
         page = visitor.get("/models").text
-        assert (page.count("Passes"), page.count("Gate shut")) == (opens, shut)
+        assert (page.count("Pass</span>"), page.count("Gate closed")) == (opens, shut)
         home = visitor.get("/").text.partition('id="gates"')[2].partition("</section>")[0]
         listed = self.listed().values()
         assert home.count('<th scope="row">') == sum(not it["open"] for it in listed)
-        assert home.count("Gate shut") == shut
+        assert home.count("Gate closed") == shut
 
 
 def test_a_lax_or_partial_audit_hides_no_gate_that_is_shut(apart: World) -> None:

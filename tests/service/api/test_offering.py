@@ -3,16 +3,15 @@
 import threading
 import time
 
-from test_draining import SlowWork
-
 from auditor.errors import StoreError
 from auditor.service.domain.submissions import ShardKey
-from auditor.service.server.work_wrappers import AgentWork, DrainableWork
+from auditor.service.jobs.job_steps import StepRunner
+from auditor.service.leases.offers import wait_for_agent
 
 OFFERED = ShardKey(submission="sub", target="edge", check="first")
 
 
-def test_a_check_of_an_agent_is_looked_for_until_it_is_there_and_no_other_is_offered() -> None:
+def test_a_check_of_an_agent_is_looked_for_until_it_is_there() -> None:
     looks: list[ShardKey] = []
 
     def look(key: ShardKey) -> bool:
@@ -21,14 +20,10 @@ def test_a_check_of_an_agent_is_looked_for_until_it_is_there_and_no_other_is_off
             raise StoreError("the database is away", cure="Wait.")
         return len(looks) == 4
 
-    work, pauses = SlowWork(), list[float]()
-    work.go_on.set()
-    offering = AgentWork(DrainableWork(work), frozenset({"edge"}), look, pauses.append)
-    offering.observe("sub", "edge", "first")
+    pauses = list[float]()
+    wait_for_agent(look, OFFERED, StepRunner().turn, pauses.append)
     assert looks == [OFFERED] * 4
     assert len(pauses) == 3
-    offering.observe("sub", "cpu", "first")
-    assert (work.ended, len(looks)) == (["first"], 4)
 
 
 def test_a_service_that_stops_does_not_wait_for_an_agent_nor_take_its_check_for_done() -> None:
@@ -38,16 +33,15 @@ def test_a_service_that_stops_does_not_wait_for_an_agent_nor_take_its_check_for_
         looked.set()
         return False
 
-    draining = DrainableWork(SlowWork())
-    offering = AgentWork(draining, frozenset({"edge"}), look, lambda _: time.sleep(0.01))
+    steps = StepRunner()
 
     def wait() -> None:
-        offering.observe("sub", "edge", "first")
+        wait_for_agent(look, OFFERED, steps.turn, lambda _: time.sleep(0.01))
         ended.set()
 
     threading.Thread(target=wait, daemon=True).start()
     assert looked.wait(120)
-    assert draining.drain(5)
+    assert steps.drain(5)
     looked.clear()
     assert not ended.wait(0.1)
     assert not looked.is_set(), "what was drained looks no more"

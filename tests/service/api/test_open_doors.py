@@ -171,7 +171,7 @@ def test_a_key_has_a_longest_life_and_older_keys_without_an_end_are_shown(world:
     late = world.call(
         "POST", "/v1/keys", "admin", json={**asked, "expires": add_seconds(utc_now(), 367 * DAY)}
     )
-    assert "holds 366 days at most" in problem(late)["detail"]
+    assert "is valid for at most 366 days" in problem(late)["detail"]
     endless = world.key("default", AccessRole.VIEWER)
     assert world.call("GET", "/v1/targets", endless).status_code == 200
     listed = world.call("GET", "/v1/keys", "admin").json()["keys"]
@@ -183,7 +183,7 @@ def test_who_runs_a_service_says_how_long_keys_hold(days: int) -> None:
     at, far = "2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
     assert resolve_key_expiry(None, at, days) == ("2026-01-31T00:00:00Z" if days else None)
     if days:
-        with pytest.raises(MalformedRequestError, match="30 days at most"):
+        with pytest.raises(MalformedRequestError, match="at most 30 days"):
             resolve_key_expiry(far, at, days)
     else:
         assert resolve_key_expiry(far, at, days) == far

@@ -137,13 +137,13 @@ def test_an_audit_is_followed_from_the_first_page_to_its_report(
     assert "It is right often enough" in sitting.text()
     sitting.click("Open the report", "Verify it yourself")
     _followed(sitting, [*only, "--budget", "ci"])
-    sitting.click("Compare with the one before", "got worse")
+    sitting.click("Compare with the previous audit", "got worse")
     _cancelled(sitting)
     _every_page_is_fit_to_read(sitting, done, fetched_axe(tmp_path))
     sitting.go("/")
     sitting.browser.press("Tab")
     assert sitting.browser.run(FOCUSED) == ["skip", True]
-    sitting.click("Log out", "Key of this service")
+    sitting.click("Log out", "API key of this service")
     sitting.go("/keys")
     assert sitting.browser.run(WHERE).startswith("/login")
 
@@ -153,15 +153,16 @@ def _followed(sitting: Sitting, more: list[str]) -> str:
     handing = sitting.audit(*more)
     _open_what_runs(sitting, handing)
     sitting.browser.run(MARKED)
-    sitting.wait("checks have ended")
-    sitting.wait("Passes")
+    sitting.wait("checks are complete")
+    sitting.wait("All audits of this model")
+    assert "Pass" in sitting.text().splitlines()
     assert sitting.browser.run(STILL)
     assert handing.wait(60) == 0
     return str(sitting.browser.run(WHERE))
 
 
 def _open_what_runs(sitting: Sitting, handing: subprocess.Popen[bytes]) -> None:
-    while "No audit is like that" in sitting.go("/audits?state=running"):
+    while "No audit matches the filter" in sitting.go("/audits?state=running"):
         assert handing.poll() is None, "it ended before anybody saw it run"
     sitting.click("line", "Cancel this audit")
 
@@ -169,8 +170,8 @@ def _open_what_runs(sitting: Sitting, handing: subprocess.Popen[bytes]) -> None:
 def _cancelled(sitting: Sitting) -> None:
     handing = sitting.audit()
     _open_what_runs(sitting, handing)
-    sitting.click("Cancel this audit", "ends before its next check")
-    sitting.click("Cancel the audit", "so that it gave no record")
+    sitting.click("Cancel this audit", "stops before its next check")
+    sitting.click("Cancel the audit", "It has no record.")
     assert handing.wait(60) != 0
 
 

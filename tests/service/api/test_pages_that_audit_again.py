@@ -5,7 +5,8 @@ from served_worlds import World
 from visited_pages import Pages
 
 from auditor.service.domain.access import AccessRole
-from auditor.service.domain.schedules import DueRun, ScheduledRunResult, ScheduleTrigger
+from auditor.service.domain.schedules import DueRun, ScheduledRunResult
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.domain.webhooks import DeliveryAttempt, DeliveryOutcome
 
 
@@ -26,7 +27,7 @@ def test_a_schedule_is_made_like_an_audit_rests_and_ends(pages: Pages) -> None:
     where = made.headers["location"]
     page = submitter.get(where).text
     assert "0 3 * * *" in page
-    assert "a new version is handed in" in page
+    assert "a new version is submitted" in page
     assert "&lt;b&gt;nightly&lt;/b&gt;" in page
     for change, word in (("pause", "Paused"), ("resume", "Active"), ("end", "Ended")):
         assert submitter.form(f"{where}/{change}").status_code == 303
@@ -59,9 +60,9 @@ def test_the_last_run_and_what_to_go_back_to_are_shown(pages: Pages) -> None:
     assert {key: it.key for key, it in last.items()} == {name: "two"}
     for path in ("/schedules", f"/schedules/{name}"):
         page = pages.visit("viewer").get(path).text
-        assert "Fails" in page, path
+        assert "Fail</span>" in page, path
         assert "0.9.0" in page, path
-        assert "nothing to go back to" in page, path
+        assert "no version to roll back to" in page, path
     assert "accuracy on cpu" in page
 
 
@@ -78,13 +79,13 @@ def test_a_web_hook_shows_its_secret_once_and_sends_dead_messages_again(pages: P
     hook = hooks.kept.of_project("default")[0]
     message = _dead(world, hook.id)
     page = admin.get(f"/webhooks/{hook.id}").text
-    assert "Given up" in page
+    assert "Not delivered" in page
     again = f"/webhooks/{hook.id}/messages/{message}/retry"
     assert admin.form(again).status_code == 303
-    assert "On its way" in admin.get(f"/webhooks/{hook.id}").text
+    assert "Pending" in admin.get(f"/webhooks/{hook.id}").text
     assert admin.form(again).status_code == 409
     assert admin.form(f"/webhooks/{hook.id}/end").status_code == 303
-    assert "1 that ha" in admin.get("/webhooks").text
+    assert "1 deleted" in admin.get("/webhooks").text
 
 
 def _dead(world: World, hook: str) -> str:

@@ -13,17 +13,12 @@ from starlette.testclient import TestClient
 
 from auditor._time import utc_now
 from auditor.service.api.app import build_app
-from auditor.service.api.auth import BESIDE, is_public_path
-from auditor.service.api.cache import HEADERS, UNDER, CachedRoute
-from auditor.service.api.marked_cache import MarkedCache
+from auditor.service.api.auth import is_public_path
+from auditor.service.api.response_cache import HEADERS, CachedRoute
+from auditor.service.api.validated_cache import MarkedCache
 from auditor.service.domain.access import AccessRole
-from auditor.service.domain.submissions import (
-    SubmissionEventKind,
-    SubmissionResult,
-    SubmissionState,
-)
-from auditor.service.store.last_rows import PROGRESS
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.domain.submissions import SubmissionResult
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.record_store import RecordStore
 
 JSON = {"Accept": "application/json"}
@@ -46,15 +41,11 @@ def elsewhere(world: World) -> Iterator[ServiceStore]:
     store.close()
 
 
-def remembered(world: World, under: str | None = None) -> list[str]:
-    """Return the path of every route that answers from memory, with what ``default`` has.
-
-    ``under`` chooses those that are remembered under one of the marks.
-    """
+def remembered(world: World) -> list[str]:
+    """Return the path of every route that answers from memory, with what ``default`` has."""
     routes = [
         it.path for it in world.app.routes
         if isinstance(it, APIRoute) and hasattr(it.endpoint, HEADERS)
-        and under in {None, getattr(it.endpoint, UNDER)}
     ]  # fmt: skip
     return [it.replace("{audit}", world.done).replace("{name}", "baseline") for it in routes]
 
@@ -122,39 +113,6 @@ def test_whatever_is_kept_is_told_at_once(world: World, name: str) -> None:
     assert listed(world)[name] == "queued"
     world.service.kept.append(name, "running", {}, utc_now())
     assert listed(world)[name] == "running"
-
-
-def test_what_checks_tell_forgets_no_answer_that_does_not_rest_on_it(
-    world: World, name: str, elsewhere: ServiceStore
-) -> None:
-    paths = remembered(world, BESIDE)
-    assert f"/v1/audits/{world.done}" in paths
-    assert f"/v1/audits/{world.done}/events" not in paths
-    for path in paths:
-        # A moment may end between two calls, and none is that long.
-        for _ in range(5):
-            world.call("GET", path, "viewer", headers=JSON)
-            elsewhere.append(name, SubmissionEventKind.PROGRESS, {"done": 1, "total": 2}, utc_now())
-            with counted(world) as asked:
-                world.call("GET", path, "viewer", headers=JSON)
-            if not asked:
-                break
-        assert asked == [], path
-
-
-def test_what_is_remembered_beside_progress_never_reads_it(world: World, name: str) -> None:
-    world.service.kept.append(name, SubmissionState.RUNNING.value, {}, utc_now())
-    world.service.kept.append(
-        name, SubmissionEventKind.PROGRESS, {"done": 1, "total": 2}, utc_now()
-    )
-    assert listed(world)[name] == "running"
-    for path in (*remembered(world, BESIDE), f"/v1/audits/{name}"):
-        world.service.kept.add_project(f"p {path}", utc_now())  # so that it is made anew
-        with counted(world) as asked:
-            world.call("GET", path, "viewer", headers=JSON)
-        read = [it for it in asked for table in PROGRESS if table in it]
-        assert read == [], path
-        assert asked, path
 
 
 def test_what_another_process_keeps_is_told_at_once(

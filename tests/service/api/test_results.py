@@ -94,7 +94,7 @@ def test_an_audit_without_a_record_has_no_files(world: World) -> None:
     name = world.call("POST", "/v1/audits", json=world.body()).json()["id"]
     answer = world.call("GET", f"/v1/audits/{name}/files")
     assert answer.status_code == 404
-    assert "is queued, and has no files" in problem(answer)["detail"]
+    assert "is queued and has no files" in problem(answer)["detail"]
 
 
 def test_a_gate_opens_for_exactly_what_was_audited(world: World) -> None:
@@ -177,7 +177,7 @@ def test_a_policy_that_is_no_pack_is_said_to_go_by_its_digest(world: World) -> N
     asked = {"artifact": artifact(world), "policy": "policy.yaml"}
     answer = world.call("GET", "/v1/gate", "viewer", params=asked)
     assert answer.status_code == 404
-    assert "its digest: GET /v1/models names it" in problem(answer)["cure"]
+    assert "by digest; GET /v1/models shows the digest" in problem(answer)["cure"]
 
 
 def test_a_gate_stays_shut_for_a_record_that_is_too_old(world: World) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from deciding_people import audited, look, observed, somebody, waiver_of
 from served_worlds import World
+from visited_pages import Pages
 
 from auditor.checks.registry import discover_checks
 from auditor.domain.json import Json, encode_canonical
@@ -85,6 +86,9 @@ def test_a_run_that_passes_by_a_waiver_passes_and_nobody_is_told_otherwise(apart
     assert (run["verdict"], run["failed"], run["rollback"]) == ("pass", [], [])
     assert run["record"] == stands["records"][-1]["digest"] != stands["record"]
     assert leave.told() == []
+    visitor = Pages.of(apart).log_in("submitter")
+    for path in ("/schedules", f"/schedules/{leave.schedule}"):
+        assert "Approved by exception</span>" in visitor.get(path).text, path
 
 
 def test_a_message_speaks_of_what_no_waiver_is_for(apart: World) -> None:

@@ -18,13 +18,8 @@ from auditor.domain.json import JsonPart
 from auditor.domain.waivers import Waiver
 from auditor.errors import ScheduleError
 from auditor.service.domain.access import AccessRole
-from auditor.service.domain.schedules import (
-    Schedule,
-    ScheduledRunState,
-    ScheduleState,
-    ScheduleTrigger,
-    SkipReason,
-)
+from auditor.service.domain.schedules import Schedule, ScheduledRunState, ScheduleState, SkipReason
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.schedules.cron import CronExpression, parse_cron
 from auditor.service.schedules.manage import change_schedule_state, set_model_version
 from auditor.service.schedules.run import run_due_schedules, submit_due_runs
@@ -62,7 +57,7 @@ def scheduled(world: World) -> Scheduled:
         ("*/10 * * * * *", "more often than once a minute"),
         ("* * * *", "has 4 fields, not 5 or 6"),
         ("@daily", "has 1 fields, not 5 or 6"),
-        ("0 0 30 2 *", "never comes"),
+        ("0 0 30 2 *", "matches no time"),
     ],
 )
 def test_a_wrong_cron_expression_is_refused_by_the_field_that_is_wrong(
@@ -151,7 +146,7 @@ def test_what_is_going_on_already_is_not_queued_again(scheduled: Scheduled) -> N
     scheduled.tick(hours=1)
     (run,) = scheduled.runs(made)
     assert (run.state, run.skipped) == (ScheduledRunState.SKIPPED, SkipReason.STILL_RUNNING)
-    assert run.detail == f"{going} asks for the same and has not ended"
+    assert run.detail == f"{going} requests the same and has not ended"
     scheduled.call("POST", f"/v1/audits/{going}/cancel")
     scheduled.tick(hours=1)
     assert scheduled.runs(made)[0].state is ScheduledRunState.RUNNING
@@ -270,7 +265,7 @@ def test_a_version_that_somebody_hands_in_is_audited_once(scheduled: Scheduled) 
     watcher.watch()
     (run,) = scheduled.runs(made)
     assert run.trigger is ScheduleTrigger.NEW_VERSION
-    assert run.why == f"the version 3.0.0 was handed in as {other}"
+    assert run.why == f"version 3.0.0 was submitted as {other}"
 
 
 def _other_version(scheduled: Scheduled) -> Mapping[str, Any]:
@@ -347,13 +342,16 @@ def test_an_audit_file_is_told_another_version_and_stays_as_it_was() -> None:
 
 
 WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
-    "neither": ({"cron": HOURLY}, "asks for an audit, or for the same as one"),
-    "never": ({"same_as": True}, "nothing says when"),
+    "neither": ({"cron": HOURLY}, "needs either audit or same_as"),
+    "never": ({"same_as": True}, "the schedule has no trigger"),
     "cron": ({"same_as": True, "cron": "99 * * * *"}, "'minute' cannot be '99'"),
-    "trigger": ({"same_as": True, "on": ["cron"]}, "write the expression as cron instead"),
-    "role": ({"same_as": True, "on": ["batch"]}, "names no data of the role 'production'"),
-    "stray": ({"same_as": True, "cron": HOURLY, "batch_role": "evaluation"}, "is for batches"),
-    "fixed": ({"same_as": True, "on": ["policy_changed"]}, "so it never changes"),
+    "trigger": ({"same_as": True, "on": ["cron"]}, "cron is not a value of on"),
+    "role": ({"same_as": True, "on": ["batch"]}, "has no 'production' data"),
+    "stray": (
+        {"same_as": True, "cron": HOURLY, "batch_role": "evaluation"},
+        "needs the trigger batch",
+    ),
+    "fixed": ({"same_as": True, "on": ["policy_changed"]}, "so policy_changed does not apply"),
 }
 
 

@@ -144,7 +144,7 @@ def test_rows_of_ones_own_are_not_sealed_whoever_drew_the_seed(apart: World) -> 
     own = carried_out(apart, handed_in(apart, policy=policy))
     shut = asked_of_the_gate(apart, own)
     assert set(shut) == {"sealed"}
-    assert "whoever asked for this one chose the evaluation rows" in shut["sealed"]
+    assert "the requester chose the evaluation rows" in shut["sealed"]
 
 
 def test_a_cancelled_audit_counts_and_a_gate_shuts_after_as_many_as_its_policy_lets(
@@ -159,7 +159,7 @@ def test_a_cancelled_audit_counts_and_a_gate_shuts_after_as_many_as_its_policy_l
     assert asked_of_the_gate(apart, second) == {}
     third = carried_out(apart, handed_in(apart, policy=policy, **held))
     assert asked_of_the_gate(apart, third) == {
-        "attempts": "it is attempt 3; the policy asks for at most 2"
+        "attempts": "it is attempt 3; the policy allows at most 2"
     }
 
 
@@ -217,4 +217,4 @@ def test_only_yes_and_no_say_whether_an_audit_is_sealed(apart: World) -> None:
 def test_the_page_of_an_audit_says_which_attempt_it_is(apart: World) -> None:
     pages = Pages.of(apart)
     page = pages.visit("viewer").get(f"/audits/{apart.done}").text
-    assert "number 1 of line under tiny; not sealed: whoever asked chose the seed" in page
+    assert "number 1 of line under tiny; not sealed: the requester chose the seed" in page

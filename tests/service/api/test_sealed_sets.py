@@ -72,13 +72,13 @@ def test_an_order_names_the_set_and_the_service_puts_its_rows_in(world: World, h
     assert answer.status_code == 201, answer.text
     kept = world.service.kept.submission("default", answer.json()["id"])
     assert kept is not None
-    rows: InputFile = kept.inputs[-1]
+    rows: InputFile = kept.order.inputs[-1]
     assert (rows.path, rows.file.name, f"sha256:{rows.file.sha256}") == (
         "test.csv",
         "rows.csv",
         held,
     )
-    assert kept.sealed_sets == ("rows-2026",)
+    assert kept.order.sealed_sets == ("rows-2026",)
 
 
 def test_the_same_order_again_on_a_schedule_names_the_same_set(world: World, held: str) -> None:
@@ -94,9 +94,9 @@ def test_rows_that_are_held_are_named_by_their_set_alone(world: World, held: str
     rows = {"path": "test.csv", "name": "x.csv", "size": len(ROWS), "sha256": held[7:]}
     plain = world.body()
     others = [item for item in plain["inputs"] if item["path"] != "test.csv"]
-    assert "held by the auditor" in refused(world, {**plain, "inputs": [*others, rows]})
+    assert "is a sealed set" in refused(world, {**plain, "inputs": [*others, rows]})
     for field in ("audit_file", "policy"):
-        assert "held by the auditor" in refused(world, world.body(**{field: held}))
+        assert "is a sealed set" in refused(world, world.body(**{field: held}))
     twice = world.body(sealed=True, sealed_sets=["rows-2026"])
     assert "among the inputs too" in refused(world, twice)
 
@@ -140,11 +140,14 @@ def test_a_set_that_an_audit_used_stays_held(world: World, held: str) -> None:
     answer = world.call("POST", "/v1/audits", json=ordered(world))
     assert answer.status_code == 201, answer.text
     path, reason = "/v1/sealed-sets/rows-2026/release", {"reason": "let me see the rows"}
-    assert "rests on" in problem(world.call("POST", path, "admin", json=reason))["detail"]
+    assert (
+        "an audit used the sealed set"
+        in problem(world.call("POST", path, "admin", json=reason))["detail"]
+    )
     rows = {"path": "test.csv", "name": "x.csv", "size": len(ROWS), "sha256": held[7:]}
     plain = world.body()
     others = [item for item in plain["inputs"] if item["path"] != "test.csv"]
-    assert "held by the auditor" in refused(world, {**plain, "inputs": [*others, rows]})
+    assert "is a sealed set" in refused(world, {**plain, "inputs": [*others, rows]})
 
 
 MISUSES: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
@@ -152,7 +155,7 @@ MISUSES: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
     "rows that are read as something else": ("system: test.csv\n", {}, "names test.csv elsewhere"),
     "two sets for one role": ("", {"sealed_sets": ["rows-2026", "packed"]}, "several sets are"),
     "another form": ("", {"sealed_sets": ["packed"]}, "another ending than rows.npz"),
-    "a seed of one's own": ("", {"sealed": False}, "sealed sets are for sealed audits"),
+    "a seed of one's own": ("", {"sealed": False}, "sealed sets need a sealed audit"),
     "a set that there is not": ("", {"sealed_sets": ["rows-2027"]}, "no sealed set rows-2027"),
 }
 

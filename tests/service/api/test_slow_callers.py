@@ -12,8 +12,8 @@ from served_worlds import World
 
 from auditor.errors import RequestTooSlowError, UsageError
 from auditor.service.api.body_timeout import BodyTimeoutMiddleware
+from auditor.service.server.bind_address import BindAddress
 from auditor.service.server.connection_limits import BoundedProtocol
-from auditor.service.server.options import BindAddress
 
 ENOUGH = 60.0
 """Seconds after which a test gives up on a connection that ought to be closed long before."""
@@ -163,6 +163,6 @@ def test_a_call_whose_body_does_not_come_is_told_so(world: World) -> None:
 
 @pytest.mark.parametrize("proxy", ["*", "a.example", "10.0.0.1/8", ""])
 def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
-    with pytest.raises(UsageError, match="no address and no network"):
+    with pytest.raises(UsageError, match="neither an address nor a network"):
         BindAddress(proxies=(proxy,)).refuse_unusable()
     BindAddress(proxies=("10.0.0.7", "10.0.0.0/24", "::1")).refuse_unusable()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -14,8 +15,8 @@ from served_worlds import World
 from starlette.testclient import TestClient
 
 from auditor.service.api.app import build_app
-from auditor.service.server.work_wrappers import TracedWork
-from auditor.service.telemetry import SILENT, open_tracer
+from auditor.service.jobs.job_steps import StepRunner
+from auditor.service.telemetry import SILENT, open_tracer, span_step
 from auditor.service.trace_export import OtelTracer
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -101,12 +102,12 @@ def test_a_check_is_a_span_with_the_audits_id(
     collected: tuple[OtelTracer, InMemorySpanExporter],
 ) -> None:
     spans, exporter = collected
-    work = TracedWork(Work(), spans)
-    work.plan("sub-1")
-    work.observe("sub-1", "cpu", "quality.accuracy")
+    work, steps = Work(), StepRunner(partial(span_step, spans))
+    steps.run(work.plan, "sub-1")
+    steps.run(work.observe, "sub-1", "cpu", "quality.accuracy")
     with pytest.raises(RuntimeError):
-        work.observe("sub-1", "cpu", "quality.broken")
-    work.conclude("sub-1")
+        steps.run(work.observe, "sub-1", "cpu", "quality.broken")
+    steps.run(work.conclude, "sub-1")
     found = exporter.get_finished_spans()
     assert [span.name for span in found] == [
         "plan", "check quality.accuracy", "check quality.broken", "conclude",
@@ -130,7 +131,7 @@ def test_without_an_address_there_are_no_spans() -> None:
 @pytest.mark.slow
 def test_nothing_of_it_is_imported_where_nobody_collects() -> None:
     said = (
-        "import sys; import auditor.service.server.work_wrappers, auditor.cli.commands.serve; "
+        "import sys; import auditor.service.server.worker, auditor.cli.commands.serve; "
         "from auditor.service.telemetry import open_tracer; open_tracer({}); "
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )

@@ -198,7 +198,7 @@ def test_what_waited_too_long_ends_and_says_for_what(world: World) -> None:
         world.engine.alive = frozenset({"cpu"})
     shown = world.call("GET", f"/v1/audits/{name}").json()
     assert shown["state"] == "failed"
-    assert shown["failure"]["problem"] == "no worker came for cpu in time"
+    assert shown["failure"]["problem"] == "no worker for cpu came online in time"
     assert name not in world.engine.queued
 
 

@@ -11,8 +11,9 @@ from small_audits import linear_model
 
 from auditor._time import utc_now
 from auditor.domain.artifacts import FileDigest, digest_files
-from auditor.domain.json import Json, JsonPart
-from auditor.service.domain.schedules import Schedule, ScheduleState, ScheduleTrigger
+from auditor.domain.json import Json, read_json
+from auditor.service.domain.schedules import Schedule, ScheduleState
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.schedules.manage import FileReplacement
 from auditor.service.schedules.run import run_due_schedules
 from auditor.service.schedules.triggers import TriggerWatcher
@@ -49,7 +50,7 @@ def audited_files(scheduled: Scheduled, made: Schedule) -> set[FileDigest]:
 def _model_of(scheduled: Scheduled, name: str) -> FileDigest:
     audit = scheduled.world.service.kept.submission(scheduled.project, name)
     assert audit is not None
-    (file,) = [item.file for item in audit.inputs if item.path == "model.onnx"]
+    (file,) = [item.file for item in audit.order.inputs if item.path == "model.onnx"]
     return file
 
 
@@ -106,7 +107,7 @@ def test_what_was_put_down_before_names_were_kept_is_read_as_it_was() -> None:
         "version": "2",
         "by": "me",
     }
-    put = FileReplacement.read(JsonPart(before, "put"))
+    put = read_json(FileReplacement, before, "put")
     assert put.name is None
     assert put.to_json() == before
 

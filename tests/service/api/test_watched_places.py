@@ -1,6 +1,7 @@
 """Places that are watched: what may be, what is brought in, once, in order, and what is said."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -18,11 +19,11 @@ from auditor.service.domain.schedules import (
     ScheduledRun,
     ScheduledRunState,
     ScheduleState,
-    ScheduleTrigger,
     SkipReason,
     WatchedFile,
     WatchedPlace,
 )
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.schedules.batch_collector import BatchCollector
 from auditor.service.schedules.context import ScheduleContext
 from auditor.service.schedules.manage import ScheduleOrder, change_schedule_state, create_schedule
@@ -101,7 +102,9 @@ def test_new_files_are_batches_once_and_in_the_order_in_which_they_came(watched:
     assert {run.state for run in runs} == {ScheduledRunState.RUNNING}
     kept = watched.at.world.service.kept
     audits = [kept.submission(watched.at.project, str(run.audit)) for run in runs]
-    brought = [{it.file.sha256 for it in audit.inputs} for audit in audits if audit is not None]
+    brought = [
+        {it.file.sha256 for it in audit.order.inputs} for audit in audits if audit is not None
+    ]
     for name, files in zip(("b.csv", "a.csv", "c.csv"), brought, strict=True):
         raw = (watched.folder / name).read_bytes()
         assert sha(raw).removeprefix("sha256:") in files
@@ -113,7 +116,7 @@ def test_a_file_that_changes_at_every_look_is_left_alone_and_spoken_of(watched: 
     for number in range(105):
         watched.writes("grows.csv", "row\n" * (number + 1), came=number)
         watched.looks()
-    assert "another at every look for 10 minutes: it is still being written" in watched.said()
+    assert "it has changed for 10 minutes, so it is still being written" in watched.said()
     watched.looks(3)
     refused, taken = sorted(watched.runs(), key=lambda run: run.at)
     assert (refused.state, taken.state) == (ScheduledRunState.SKIPPED, ScheduledRunState.RUNNING)
@@ -147,9 +150,9 @@ def test_a_pipe_an_empty_file_and_a_name_that_is_no_text_are_spoken_of(watched: 
     (watched.folder / "new\nline.csv").write_text("x")
     watched.looks(4)
     assert {run.why.split(" came")[0]: run.detail for run in watched.runs()} == {
-        "pipe.csv": "it is no plain file",
+        "pipe.csv": "it is not a regular file",
         "empty.csv": "it is empty",
-        r"'new\nline.csv'": "its name is not one line of printable text",
+        r"'new\nline.csv'": "its name is not a single line of printable text",
     }
 
 
@@ -162,7 +165,7 @@ def test_a_file_that_cannot_be_read_is_spoken_of_and_keeps_no_other_up(watched: 
     watched.looks(4)
     large, small = sorted(watched.runs(), key=lambda run: run.why)
     assert large.skipped is SkipReason.REFUSED
-    assert "has 2000 bytes, and this service takes 1000" in large.detail
+    assert "has 2000 bytes; the limit is 1000" in large.detail
     assert small.state is ScheduledRunState.RUNNING
 
 
@@ -181,7 +184,8 @@ def test_a_file_that_there_is_no_room_for_is_taken_once_there_is(watched: Watche
         watched.looks(4)
     put_off, taken = sorted(watched.runs(), key=lambda run: run.at)
     assert (put_off.state, taken.state) == (ScheduledRunState.SKIPPED, ScheduledRunState.RUNNING)
-    assert "may have" in put_off.detail
+    said = r"waits\.csv has 23 bytes, but project .+ already uses \d+ bytes, and its limit is 1"
+    assert re.fullmatch(said, put_off.detail)
 
 
 class Locked:
@@ -297,7 +301,7 @@ def test_a_place_at_or_below_one_that_is_named_may_be_watched(named: str) -> Non
     ],
 )  # fmt: skip
 def test_no_other_place_may_be_watched(named: str) -> None:
-    with pytest.raises(ScheduleError, match="may not be watched here"):
+    with pytest.raises(ScheduleError, match="is not an allowed place to watch"):
         ROOTS.place("default", named)
 
 
@@ -309,20 +313,20 @@ def test_a_place_is_of_one_project_alone() -> None:
 
 @pytest.mark.parametrize("theirs", ["/srv/batches/risk", "/srv/batches", "/srv"])
 def test_no_place_of_a_project_lies_in_that_of_another(theirs: str) -> None:
-    with pytest.raises(UsageError, match="lie in one another"):
+    with pytest.raises(UsageError, match="overlap"):
         parse_watch_roots(("/srv/batches", f"risk={theirs}"), HOME)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("batches", "is no place to watch"),
-        ("=/srv", "is no place to watch"),
-        ("/home/of/auditor/blobs", "the service's own files lie"),
-        ("/home/of", "the service's own files lie"),
-        ("/", "the service's own files lie"),
-        ("s3://audits/kept/ab", "the service's own files lie"),
-        ("s3://audits", "the service's own files lie"),
+        ("batches", "is not a place to watch"),
+        ("=/srv", "is not a place to watch"),
+        ("/home/of/auditor/blobs", "the folder of the service's own files"),
+        ("/home/of", "the folder of the service's own files"),
+        ("/", "the folder of the service's own files"),
+        ("s3://audits/kept/ab", "the folder of the service's own files"),
+        ("s3://audits", "the folder of the service's own files"),
     ],
 )
 def test_nobody_lets_the_services_own_files_be_watched(text: str, said: str) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from visited_pages import BASE, Pages, Parts, handed_in
 
-from auditor._resources import find_shipped_folder
 from auditor.checks.registry import discover_checks
 from auditor.service.domain.access import AccessRole
 from auditor.service.domain.submissions import KINDS, SubmissionEvent, SubmissionState
+from auditor.service.web import routing
 from auditor.service.web.audit import CheckStage, fold_progress
 from auditor.service.web.badges import TOLD, format_short_time
 
@@ -126,10 +126,10 @@ def test_the_overview_says_why_a_model_did_not_pass_and_who_is_missing(pages: Pa
     visitor = pages.log_in(pages.world.key("shut", AccessRole.VIEWER))
     page = visitor.get("/").text
     assert "&lt;b&gt;it&lt;/b&gt; broke" in page
-    assert "Targets nobody works for" not in page
+    assert "Targets without a worker" not in page
     pages.world.engine.alive = frozenset()
     try:
-        assert "Targets nobody works for" in visitor.get("/").text
+        assert "Targets without a worker" in visitor.get("/").text
     finally:
         pages.world.engine.alive = frozenset({"cpu"})
 
@@ -209,7 +209,7 @@ def test_files_of_the_pages_never_change_under_their_address(pages: Pages) -> No
 
 
 def test_the_vendored_script_is_the_one_that_is_written_down() -> None:
-    folder = find_shipped_folder("web")
+    folder = Path(routing.__file__).parent
     digest = hashlib.sha256((folder / "static" / "htmx.min.js").read_bytes()).hexdigest()
     assert digest in (folder / "README.md").read_text(encoding="utf-8")
 

@@ -138,8 +138,8 @@ def test_a_browser_is_told_of_an_address_without_a_page_on_a_page(pages: Pages, 
     seen = pages.visit("viewer").get(path, **asks)
     assert seen.status_code == 404
     assert seen.headers["content-type"].startswith("text/html")
-    assert "<h1>There is no such page</h1>" in seen.text
-    assert 'aria-label="Parts of the service"' in seen.text
+    assert "<h1>Page not found</h1>" in seen.text
+    assert 'aria-label="Main"' in seen.text
     led = pages.nobody().get(path, **asks)
     assert (led.status_code, led.headers["location"]) == (303, f"/login?next={quote(path, '')}")
 
@@ -163,7 +163,7 @@ def test_the_pages_of_another_project_are_not_there(pages: Pages, verb: str, pat
     visitor, where = pages.visit("stranger"), path_of(pages.world, path)
     answer = visitor.get(where) if verb == "GET" else visitor.form(where, reason="not mine")
     assert answer.status_code == 404
-    assert "<h1>There is no such thing</h1>" in answer.text
+    assert "<h1>Not found</h1>" in answer.text
 
 
 def test_no_list_names_what_another_project_has(pages: Pages) -> None:
@@ -230,7 +230,7 @@ def test_a_key_that_does_not_hold_begins_no_session(pages: Pages, key: str) -> N
     assert "set-cookie" not in answer.headers
     assert 'role="alert"' in answer.text
     assert len(key) < 9 or key not in answer.text
-    assert "That is no key of this service." in answer.text or key in {"ended", "expired"}
+    assert "This is not an API key of this service." in answer.text or key in {"ended", "expired"}
 
 
 def test_logging_in_again_ends_the_session_before(pages: Pages) -> None:
@@ -302,10 +302,10 @@ def test_a_key_has_so_many_sessions_and_the_oldest_gives_way() -> None:
 def test_every_part_of_the_pages_is_found_and_the_menu_has_its_order() -> None:
     titles = [entry.title for entry in list_page_entries() if entry.title]
     assert titles == [
-        "Overview", "Audits", "Models", "Compare", "Targets", "Schedules", "Decisions", "Hand in",
-        "Keys", "People", "Web hooks", "Acts",
+        "Overview", "Audits", "Models", "Compare", "Targets", "Schedules", "Decisions", "Submit",
+        "API keys", "People", "Webhooks", "Audit log",
     ]  # fmt: skip
-    for role, last in ((AccessRole.VIEWER, "Hand in"), (AccessRole.ADMIN, "Admin")):
+    for role, last in ((AccessRole.VIEWER, "Submit"), (AccessRole.ADMIN, "Admin")):
         assert build_menu(role)[-1].title == last
         assert [it.title for it in list_sibling_items(role, "/keys")] == titles[-4:] * (
             role is AccessRole.ADMIN

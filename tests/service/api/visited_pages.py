@@ -13,6 +13,7 @@ from served_worlds import World
 from starlette.testclient import TestClient
 
 from auditor.service.domain.submissions import (
+    AuditOrder,
     Submission,
     SubmissionFailure,
     SubmissionResult,
@@ -112,10 +113,18 @@ def handed_in(
     kept.add_project(project, "2026-01-01T00:00:00Z")
     name = f"sub-{secrets.token_hex(12)}"
     wanted = Submission(
-        id=name, project=project, submitter="0" * 16, audit_file=sha(b"a"), source="audit.yaml",
-        inputs=(), policy=sha(b"p"), targets=("cpu", "<b>npu</b>"),
+        id=name,
+        project=project,
+        submitter="0" * 16,
         submitted="2026-01-01T00:00:00Z",
-    )  # fmt: skip
+        order=AuditOrder(
+            audit_file=sha(b"a"),
+            source="audit.yaml",
+            inputs=(),
+            policy=sha(b"p"),
+            targets=("cpu", "<b>npu</b>"),
+        ),
+    )
     kept.submit(wanted, None, model=model)
     if state is SubmissionState.RUNNING:
         detail = {"targets": ["cpu"], "checks": ["quality.accuracy"]}

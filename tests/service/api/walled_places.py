@@ -75,11 +75,16 @@ def walled() -> Iterator[Walled | None]:
 
 
 def certificate(folder: Path, *addresses: str) -> tuple[Path, Path]:
-    """Write a certificate for addresses, signed by itself, and its private key."""
+    """Write a certificate for addresses or names, signed by itself, and its private key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a service of tests")])
     now = datetime.now(UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(it)) for it in addresses])
+    names = x509.SubjectAlternativeName(
+        [
+            x509.DNSName(it) if it[-1].isalpha() else x509.IPAddress(ip_address(it))
+            for it in addresses
+        ]
+    )
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))

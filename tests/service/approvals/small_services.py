@@ -24,9 +24,9 @@ from auditor.reports.folder import BUNDLE, RECORD, SIGNER
 from auditor.service.approvals.people import ApprovalContext
 from auditor.service.approvals.status import RecordGate
 from auditor.service.domain.people import DecisionKind, Person, SignedDecision
-from auditor.service.domain.submissions import Submission, SubmissionResult
+from auditor.service.domain.submissions import AuditOrder, Submission, SubmissionResult
 from auditor.service.store.people import keep_decision
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.submission_history import ServiceStore
 from auditor.store.database import migrate
 from auditor.store.key_lifecycle import build_key_book, record_key_revocation
 from auditor.store.ledger_events import log_approval
@@ -159,11 +159,20 @@ class SmallService:
         """Hand an audit in, which does not end yet."""
         self.made += 1
         submission = Submission(
-            id=f"sub-{self.made:024x}", project=project, submitter=by,
-            audit_file=compute_digest(b"audit.yaml"), source="audit.yaml", inputs=(),
-            policy=policy.digest, targets=("cpu",), submitted=START, budget=Budget.CI,
-            sealed=sealed,
-        )  # fmt: skip
+            id=f"sub-{self.made:024x}",
+            project=project,
+            submitter=by,
+            submitted=START,
+            order=AuditOrder(
+                audit_file=compute_digest(b"audit.yaml"),
+                source="audit.yaml",
+                inputs=(),
+                policy=policy.digest,
+                targets=("cpu",),
+                budget=Budget.CI,
+                sealed=sealed,
+            ),
+        )
         ServiceStore(self.store).submit(submission, None)
         return submission
 

@@ -11,13 +11,13 @@ from auditor.domain.approvals import ApprovalAnswer
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.findings import Outcome
 from auditor.domain.json import compute_digest
+from auditor.domain.key_roles import KeyRole
 from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import RecordError
 from auditor.reports.folder import BUNDLE, RECORD, SIGNER
 from auditor.service.approvals.status import CURE, check_baseline, find_baseline_record
 from auditor.store.key_lifecycle import register_key_use
-from auditor.trust.ledger.key_events import KeyRole
 from auditor.trust.signatures.records import sign_record
 from auditor.workflows.gate import GateQuestion
 
@@ -43,8 +43,10 @@ def test_a_record_that_passes_is_a_baseline_in_its_own_project(service: SmallSer
     audit = released(service)
     named = audit.record.digest
     assert find_baseline_record(service.store, MINE, named, NOW) == audit.record
-    assert refused(service, named, THEIRS) == f"the project has no record {named} as a baseline"
-    assert "has no record sha256:0 as a baseline" in refused(service, "sha256:0")
+    assert (
+        refused(service, named, THEIRS) == f"the project has no record {named} to use as a baseline"
+    )
+    assert "has no record sha256:0 to use as a baseline" in refused(service, "sha256:0")
 
 
 def test_an_inconclusive_record_is_a_baseline_and_one_that_failed_is_none(
@@ -53,7 +55,7 @@ def test_an_inconclusive_record_is_a_baseline_and_one_that_failed_is_none(
     unknown = released(service, finding(outcome=Outcome.UNKNOWN))
     assert find_baseline_record(service.store, MINE, unknown.record.digest, NOW) == unknown.record
     failed = released(service, finding()).record.digest
-    problem = f"the baseline {failed} failed the policy that it was judged by"
+    problem = f"the baseline {failed} failed its own policy"
     assert refused(service, failed) == problem
     with pytest.raises(RecordError) as error:
         find_baseline_record(service.store, MINE, failed, NOW)
@@ -64,14 +66,14 @@ def test_a_record_that_fell_behind_its_own_baseline_is_none(service: SmallServic
     behind = finding(outcome=Outcome.UNKNOWN, limits="at least baseline")
     named = released(service, behind, baseline=compute_digest(b"before")).record.digest
     assert refused(service, named) == (
-        f"the baseline {named} did not keep accurate against its own baseline"
+        f"the baseline {named} failed accurate against its own baseline"
     )
 
 
 def test_a_key_that_signs_no_records_here_makes_no_baseline(service: SmallService) -> None:
     named = released(service, signer=EVE).record.digest
     assert refused(service, named).startswith(
-        f"the baseline {named} is signed by no report key of this service that counts: "
+        f"the baseline {named} is not signed by a valid report key of this service: "
     )
 
 
@@ -79,14 +81,14 @@ def test_a_key_that_was_revoked_since_makes_no_baseline(service: SmallService) -
     named = released(service).record.digest
     service.revokes(AUDITOR)
     assert refused(service, named).startswith(
-        f"the baseline {named} is signed by no report key of this service that counts: the key "
+        f"the baseline {named} is not signed by a valid report key of this service: the key "
     )
 
 
 def test_an_agent_that_the_ledger_does_not_know_makes_no_baseline(service: SmallService) -> None:
     named = released(service, tool={"agents": {"cpu": ["key:sha256:0"]}}).record.digest
     assert refused(service, named) == (
-        f"the baseline {named} rests on what does not count: "
+        f"the baseline {named} depends on results that do not count: "
         "the ledger here knows no agent's key key:sha256:0"
     )
 
@@ -133,7 +135,7 @@ def test_what_a_person_objects_to_is_no_baseline_though_it_was_judged_again(
     policy = service.policy()
     for audit, why in (
         (wrong, "has a human finding against it: "),
-        (denied, "was refused by a person"),
+        (denied, "was rejected by a person"),
     ):
         fresh = service.judges_again(audit, policy, PASSED)
         for record in (audit.record, fresh):
@@ -144,7 +146,7 @@ def test_what_a_person_objects_to_is_no_baseline_though_it_was_judged_again(
     named = denied.record.digest
     assert find_baseline_record(service.store, MINE, named, NOW) == denied.record
     service.panel.people.end(anna.person.id, NOW, "left us", "admin")
-    assert refused(service, named) == f"the baseline {named} was refused by a person"
+    assert refused(service, named) == f"the baseline {named} was rejected by a person"
 
 
 def held(
@@ -162,7 +164,7 @@ def test_what_has_no_baseline_is_held_against_none_unless_one_is_named(
 ) -> None:
     audit, before = service.audits(service.policy()), released(service).record
     assert held(service, audit) == []
-    said = f"it was held against no baseline, and {before.digest} is named here"
+    said = f"it was compared with no baseline, but {before.digest} is named here"
     assert held(service, audit, before.digest) == [
         VerificationStep("baseline", StepResult.FAILED, said)
     ]
@@ -177,13 +179,13 @@ def test_a_baseline_counts_that_the_gate_names_or_that_another_caller_made(
 ) -> None:
     before = released(service).record
     holds = [
-        VerificationStep("baseline", StepResult.HOLDS, f"held against model 1 ({before.digest})")
+        VerificationStep("baseline", StepResult.HOLDS, f"compared with model 1 ({before.digest})")
     ]
     audit = against(service, before)
     assert held(service, audit) == holds
     assert held(service, audit, before.digest) == holds
     other = "sha256:" + "e" * 64
-    said = f"it was held against the baseline {before.digest}, and {other} is named here"
+    said = f"it was compared with the baseline {before.digest}, but {other} is named here"
     assert held(service, audit, other) == [VerificationStep("baseline", StepResult.FAILED, said)]
 
 
@@ -193,8 +195,8 @@ def test_a_baseline_of_the_same_caller_counts_where_the_gate_names_it_or_nothing
     before = released(service, by="k1").record
     audit = against(service, before)
     said = (
-        f"accurate rests on the baseline {before.digest}, of the same caller: look at that "
-        "record, and name it if limits may be taken from it (baseline=DIGEST, --baseline)"
+        f"accurate depends on the baseline {before.digest}, of the same requester. Review that "
+        "record, and name it if you accept its limits (baseline=DIGEST, --baseline)"
     )
     assert held(service, audit) == [VerificationStep("baseline", StepResult.FAILED, said)]
     (named,) = held(service, audit, before.digest)
@@ -218,5 +220,5 @@ def test_a_model_is_not_held_against_itself_nor_against_what_counts_no_more(
     assert step == VerificationStep(
         "baseline",
         StepResult.FAILED,
-        f"the baseline {failed.digest} failed the policy that it was judged by",
+        f"the baseline {failed.digest} failed its own policy",
     )

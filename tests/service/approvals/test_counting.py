@@ -8,7 +8,7 @@ from small_services import LOG, MINE, PASSED, SmallService
 from auditor.domain.requests import AuditAttempt
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.service.approvals.status import check_attempt_count
-from auditor.service.store.attempts import AttemptStore
+from auditor.service.store.audit_attempts import AttemptStore
 
 
 def counted(
@@ -24,8 +24,8 @@ def counted(
         (2, None, ""),
         (None, None, ""),
         (2, 2, ""),
-        (2, 1, "the record says attempt 1, and here it is 2"),
-        (None, 1, "the record says attempt 1, and here it is None"),
+        (2, 1, "the record claims attempt 1, but the service counted 2"),
+        (None, 1, "the record claims attempt 1, but the service counted none"),
     ],
 )
 def test_an_attempt_that_a_record_says_is_the_one_that_was_counted(
@@ -52,11 +52,11 @@ def test_what_was_judged_again_is_the_attempt_of_the_audit_that_it_came_of(
     assert list(check_attempt_count(service.panel, MINE, None, twice)) == []
     # Its own number, where it has one, comes first.
     (other,) = check_attempt_count(service.panel, MINE, 2, again)
-    assert other.detail == "the record says attempt 1, and here it is 2"
+    assert other.detail == "the record claims attempt 1, but the service counted 2"
     for project, derived in (("theirs", audit.record.digest), (MINE, "sha256:" + "0" * 64)):
         elsewhere = replace(again, derived_from=derived)
         (step,) = check_attempt_count(service.panel, project, None, elsewhere)
-        assert step.detail == "the record says attempt 1, and here it is None"
+        assert step.detail == "the record claims attempt 1, but the service counted none"
 
 
 def test_a_sealed_seed_is_asked_of_the_ledger_of_this_service(service: SmallService) -> None:

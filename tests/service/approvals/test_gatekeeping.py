@@ -214,7 +214,7 @@ def test_a_record_that_was_approved_opens_the_gate_after_later_ones_that_pass(
     assert answer.steps[-1] == VerificationStep(
         "approved before",
         StepResult.HOLDS,
-        f"{last.record.digest}, of {last.id}, is newer, passes too, and nobody refused it",
+        f"{last.record.digest}, of {last.id}, is newer, also passes and was not rejected",
     )
 
 

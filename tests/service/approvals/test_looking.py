@@ -90,7 +90,7 @@ def test_files_of_another_record_open_no_gate(service: SmallService) -> None:
     audit = service.ends(submission, record, service.keep(other))
     looked = look(service, audit, policy)
     assert failed(looked) == {"found"}
-    assert looked.steps[0].detail == f"the files kept are not those of {record.digest}"
+    assert looked.steps[0].detail == f"the stored files are not those of {record.digest}"
     assert not looked.lacks
 
 

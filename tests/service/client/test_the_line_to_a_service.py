@@ -140,7 +140,7 @@ def test_no_file_is_written_under_a_name_that_no_record_has(name: str, tmp_path:
     with (
         serving(lambda asked: asked.json(listed)) as service,
         client(service.url) as calls,
-        pytest.raises(RecordError, match="no file of a record"),
+        pytest.raises(RecordError, match="is not a file of a record"),
     ):
         calls.download(AUDIT, folder)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -162,5 +162,5 @@ def test_a_file_with_other_bytes_than_were_listed_is_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("url", ["", "auditor.example.org", "ftp://a", "http://", "http://u:p@a"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="no address"):
+    with pytest.raises(UsageError, match="is not the address of a service"):
         HttpTransport(url, None)

@@ -49,7 +49,7 @@ def test_a_damaged_file_is_fetched_again_also_where_its_path_is_asked(tmp_path: 
 
 def test_bytes_of_another_digest_are_refused_and_gone(tmp_path: Path) -> None:
     fetched = cache(tmp_path)
-    with pytest.raises(RecordError, match="other bytes"):
+    with pytest.raises(RecordError, match="sent bytes with another digest than"):
         fetched.get(compute_digest(RAW), writing(b"other", []))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

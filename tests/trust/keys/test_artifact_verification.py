@@ -22,8 +22,8 @@ from auditor.trust.artifacts.verify import (
 )
 from auditor.trust.encoding.strict_json import MOST_BYTES
 from auditor.trust.keys.files import KeyFiles, create_key_pair, load_public_key, load_signer
+from auditor.trust.signatures.model_serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.model_signing import sign_files, sign_model
-from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.sigstore_bundle import sign_bundle
 from auditor.trust.signatures.trusted_signers import TrustedSigners
 from auditor.trust.verification_result import (

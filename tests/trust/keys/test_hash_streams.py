@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from auditor.errors import ArtifactError, CancelledError
 from auditor.trust.artifacts.files import digest_artifact, find_artifact_files, hash_parts
 from auditor.trust.artifacts.hash import LEAST_MAPPED, Views, hash_streams, new_hasher
-from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
+from auditor.trust.signatures.model_serialisations import HashAlgorithm, ModelSerialisation
 
 CONTENT = np.random.default_rng(7).bytes(1000)
 SHA256 = partial(new_hasher, HashAlgorithm.SHA256)

@@ -24,7 +24,7 @@ from auditor.trust.artifacts.files import (
     stage_artifact,
 )
 from auditor.trust.artifacts.hash import CHUNK, LEAST_MAPPED, map_file, new_hasher, read_file_views
-from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
+from auditor.trust.signatures.model_serialisations import HashAlgorithm, ModelSerialisation
 
 CONTENT = bytes(range(251)) * (3 * LEAST_MAPPED // 251)
 

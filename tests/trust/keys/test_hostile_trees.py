@@ -14,8 +14,8 @@ from auditor.errors import ArtifactError
 from auditor.trust.artifacts.files import digest_artifact, measure_artifact
 from auditor.trust.artifacts.verify import VerificationRequest, inspect_artifact_signature
 from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_serialisations import ModelSerialisation
 from auditor.trust.signatures.model_signing import sign_files, sign_model
-from auditor.trust.signatures.serialisations import ModelSerialisation
 from auditor.trust.signatures.trusted_signers import TrustedSigners
 from auditor.trust.verification_result import IssueCode, VerificationProfile
 

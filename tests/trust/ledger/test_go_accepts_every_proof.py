@@ -10,9 +10,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from debian import installed
 
 from auditor.trust.ledger.merkle import SIZE, MerkleTree, TreeHead, leaf_hash
-from auditor.trust.ledger.node_cache import NodeCache
 from auditor.trust.ledger.notes import LogCheckpoint, MemoryNoteSigner, sign_checkpoint
-from auditor.trust.ledger.tiles import HEIGHT, LogTile, RightEdge, TilePath, append_leaf_hashes
+from auditor.trust.ledger.tiles import (
+    HEIGHT,
+    LogTile,
+    NodeCache,
+    RightEdge,
+    TilePath,
+    append_leaf_hashes,
+)
 
 SOURCES = Path("/usr/share/gocode/src")
 LIBRARIES = ("golang.org/x/mod/sumdb/tlog", "github.com/transparency-dev/merkle/proof")

@@ -17,8 +17,7 @@ from auditor.trust.ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from auditor.trust.ledger.node_cache import NodeCache
-from auditor.trust.ledger.tiles import LogTile, RightEdge, append_leaf_hashes
+from auditor.trust.ledger.tiles import LogTile, NodeCache, RightEdge, append_leaf_hashes
 
 # The inputs, roots and proofs of Certificate Transparency's reference tests (RFC 6962).
 INPUTS = [

@@ -31,7 +31,7 @@ from trust_papers import (
     signature,
 )
 
-from auditor.domain.trust import ModelBinding, TrustPolicyStatus
+from auditor.domain.trust_context import ModelBinding, TrustPolicyStatus
 from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest
 from auditor.trust.policies.query import ModelAttestations
 from auditor.trust.policies.trust_policy import ModelClaim

@@ -29,7 +29,8 @@ from trust_papers import (
 
 from auditor.domain.artifacts import FileDigest, digest_files
 from auditor.trust.encoding.dsse import STATEMENT, InTotoStatement, SubjectDigest
-from auditor.trust.policies.documents import (
+from auditor.trust.policies.query import QueryTime, TrustQuery
+from auditor.trust.policies.signed_statements import (
     find_statement_issues,
     list_accepted_signers,
     rank_attempt,
@@ -37,7 +38,6 @@ from auditor.trust.policies.documents import (
     read_predicate_type,
     to_bundle,
 )
-from auditor.trust.policies.query import QueryTime, TrustQuery
 from auditor.trust.signatures.sigstore_bundle import MEDIA_TYPE, sign_bundle
 from auditor.trust.verification_result import (
     IssueCode,

@@ -7,7 +7,7 @@ import pytest
 from trust_papers import BUILD, FILES, RULE, SLSA, document, policy, provenance, ruled, signature
 
 from auditor.domain.json import JsonObject
-from auditor.domain.trust import ModelBinding, TrustContext, TrustPolicyStatus
+from auditor.domain.trust_context import ModelBinding, TrustContext, TrustPolicyStatus
 from auditor.errors import TrustPolicyError
 from auditor.trust.policies.evidence import (
     build_trust_query,
@@ -23,8 +23,8 @@ from auditor.trust.policies.evidence import (
 )
 from auditor.trust.policies.query import ModelAttestations, QueryTime
 from auditor.trust.policies.trust_policy import ModelClaim
+from auditor.trust.signatures.model_serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.model_signing import ModelFileDigests
-from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.sigstore_bundle import sign_bundle
 from auditor.trust.signatures.trusted_signers import SignerIdentity, TrustedSigners
 from auditor.trust.verification_result import IssueCode, VerificationError

@@ -20,7 +20,7 @@ from trust_papers import (
 )
 
 from auditor.domain.policies import AssuranceLevel
-from auditor.domain.trust import TrustPolicyStatus, TrustRef
+from auditor.domain.trust_context import TrustPolicyStatus, TrustRef
 from auditor.errors import TrustPolicyError
 from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest
 from auditor.trust.policies.auditors import (
@@ -30,15 +30,15 @@ from auditor.trust.policies.auditors import (
     find_expiry_issues,
     find_succession_issues,
 )
-from auditor.trust.policies.documents import (
+from auditor.trust.policies.query import QueryTime
+from auditor.trust.policies.read import find_policy_warnings
+from auditor.trust.policies.signed_statements import (
     PREDICATE,
     describe_owner_conflict,
     open_policy_document,
     sign_trust_policy,
     verify_trust_policy,
 )
-from auditor.trust.policies.query import QueryTime
-from auditor.trust.policies.read import find_policy_warnings
 from auditor.trust.policies.trust_policy import AuditorRole
 from auditor.trust.signatures.keys import read_public_key
 from auditor.trust.signatures.sigstore_bundle import sign_bundle
@@ -192,7 +192,7 @@ def test_why_no_auditor_is_believed_is_told_once_and_with_its_code() -> None:
     stranger = provenance(STRANGER, predicate="urn:auditor:record:v1")
     # The bundle names an auditor's key, under which its signature does not hold.
     forged = sign_bundle(b"{}", STRANGER, hint=read_public_key(CI.public_pem()).cosign_hint)
-    nobody = ("AUDITOR: no auditor of the trust policy acme 3 signed it",)
+    nobody = ("AUDITOR: not signed by an auditor of the trust policy acme 3",)
     for trust, bundle in ((two, stranger), (two, forged), (policy(ruled()), forged)):
         found = find_auditor(trust, bundle, NOW)
         assert (found.auditor, found.mistakes) == (None, nobody)
@@ -204,7 +204,7 @@ def test_why_no_auditor_is_believed_is_told_once_and_with_its_code() -> None:
 def test_who_signed_in_another_role_is_named() -> None:
     approver = policy(lambda d: d["auditors"][0].update(roles=["approval"]))
     found = find_auditor(approver, RECORD, NOW, standing=TrustPolicyStatus.ACCEPTED)
-    text = "ci signed it, whom the trust policy does not give the role record"
+    text = "signed by ci, who does not have the role record in the trust policy"
     assert found == AuditorMatch(None, (VerificationIssue(IssueCode.AUDITOR, text),))
 
 

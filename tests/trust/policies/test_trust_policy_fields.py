@@ -120,13 +120,13 @@ def test_a_setting_of_its_kind_is_read(read: Read, value: object, result: object
     assert type(found) is type(result)
 
 
-NO_LINE = "which is no text of one line"
-NO_WHOLE = "which is no whole number from 1 on"
+NO_LINE = "which is not a single line of text"
+NO_WHOLE = "which is not a whole number from 1 on"
 REFUSED: list[tuple[Read, object, str]] = [
     *((text, it, f".at is {it!r}, {NO_LINE}") for it in (5, ["a"], "", " ", "a\nb", "\x1b[2J")),
     (text, None, " has no at"),
     (text, "x" * 2001, ".at has more than 2000 characters"),
-    *((content, it, ".at is no text") for it in (5, [b"a"], "", " \n")),
+    *((content, it, ".at is not text") for it in (5, [b"a"], "", " \n")),
     (content, None, " has no at"),
     (content, "x" * 4_194_305, ".at has more than 4194304 characters"),
     (content, "\ud800", ".at holds half a character"),
@@ -134,26 +134,26 @@ REFUSED: list[tuple[Read, object, str]] = [
     (whole, None, " has no at"),
     *((flag, it, f".at is {it!r}") for it in ("yes", "true", 0, 1, [])),
     *((choice, it, f".at is {it!r}") for it in ("STRICT", "lax", "", 1, ["strict"])),
-    *((items, it, f".at is {it!r}, which is no list") for it in ("ab", 5, {"a": 1}, True)),
+    *((items, it, f".at is {it!r}, which is not a list") for it in ("ab", 5, {"a": 1}, True)),
     (items, [0] * 1001, ".at lists more than 1000"),
     (texts, ["a", ""], f".at[1] is '', {NO_LINE}"),
-    (texts, "ab", ".at is 'ab', which is no list"),
+    (texts, "ab", ".at is 'ab', which is not a list"),
     *((named, it, ".at is not a mapping") for it in ([], "a", 5)),
     *(
-        (time, it, f".at is {it!r}, which is no time")
+        (time, it, f".at is {it!r}, which is not a time")
         for it in (
             *(5, True, "", "soon", "2027-02-30", "2027-01-31T12:00:00", "2027-01-31T25:00:00Z"),
             *("2027-01-31T12:00:00+02:00", "2027-01-31Z1", ["2027-01-31"]),
         )
     ),
     *(
-        (age, it, f".at is {it!r}, which is no age")
+        (age, it, f".at is {it!r}, which is not an age")
         for it in (4, "4", "0d", "d", "100000d", "1m", "1.5d", "-1d", "4w ", "1d1h", ["4w"])
     ),
     (one_of, "c", ".at names 'c', which is not under keys"),
     (one_of, None, " has no at"),
     *(
-        (digest, it, f".at is {it!r}, which is no SHA-256")
+        (digest, it, f".at is {it!r}, which is not a SHA-256")
         for it in (5, None, "", SHA[1:], f"{SHA}0", SHA.upper(), f"sha512:{SHA}", [SHA])
     ),
 ]
@@ -191,8 +191,8 @@ def test_a_setting_that_is_null_is_not_there() -> None:
         ([], "is not a mapping"),
         ("key", "is not a mapping"),
         (None, "is not a mapping"),
-        ({"kye": 1}, "kye 'kye' is no setting here"),
-        ({"a": 1, "key": 1, "z": 2, "b": 1}, "a 'a' is no setting here"),
+        ({"kye": 1}, "kye 'kye' is an unknown setting"),
+        ({"a": 1, "key": 1, "z": 2, "b": 1}, "a 'a' is an unknown setting"),
     ],
 )
 def test_a_mapping_has_no_settings_but_the_known_ones(value: Any, said: str) -> None:  # noqa: ANN401 -- whatever YAML has

@@ -10,7 +10,7 @@ from trust_papers import BUILD, CI, RELEASE, STRANGER, authority, document
 
 from auditor.errors import TrustPolicyError
 from auditor.reports.schemas import find_schema_errors
-from auditor.trust.policies.evaluate import RULE
+from auditor.trust.policies.evaluate_signature import RULE
 from auditor.trust.policies.read import CLOCKS, HEAD, TOP
 from auditor.trust.policy_files import load_trust_policy
 from auditor.trust.timestamps import TimestampAuthorities

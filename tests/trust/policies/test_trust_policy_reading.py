@@ -21,7 +21,7 @@ from trust_papers import (
 )
 
 from auditor.domain.policies import AssuranceLevel
-from auditor.domain.trust import TrustRef
+from auditor.domain.trust_context import TrustRef
 from auditor.errors import TrustPolicyError
 from auditor.trust.policies.read import read_trust_policy
 from auditor.trust.policies.trust_policy import AuditorRole, ModelClaim, TrustedAuditor
@@ -154,9 +154,12 @@ def signers(*any_of: Any) -> Change:  # noqa: ANN401 -- whatever YAML has
 
 ROOTS = {"sigstore": {"trusted_root": "{}"}}
 MISTAKES: dict[str, tuple[Change, str]] = {
-    "unknown setting": (lambda d: d.update(rule=[]), "'rule' is no setting here"),
-    "unknown setting of a rule": (ruled(min_versoin="3"), "'min_versoin' is no setting"),
-    "unknown setting of a signer": (signers({"key": "release", "iss": "x"}), "'iss' is no setting"),
+    "unknown setting": (lambda d: d.update(rule=[]), "'rule' is an unknown setting"),
+    "unknown setting of a rule": (ruled(min_versoin="3"), "'min_versoin' is an unknown setting"),
+    "unknown setting of a signer": (
+        signers({"key": "release", "iss": "x"}),
+        "'iss' is an unknown setting",
+    ),
     "another kind": (lambda d: d.update(kind="Policy"), "kind is 'Policy'"),
     "another version": (lambda d: d.update(apiVersion="auditor/v2"), "apiVersion is"),
     "default allow": (lambda d: d.update(default="allow"), "default is 'allow'"),
@@ -236,8 +239,8 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "a floor without an order": (ruled(min_version="newest"), "no place in the order"),
     "a timestamp that is a word": (ruled(timestamp="yes"), "timestamp is 'yes'"),
     "a flag that is a word": (lambda d: d.update(bind_versions="yes"), "bind_versions is 'yes'"),
-    "an unsigned file elsewhere": (ruled(allow_unsigned=["../x"]), "no plain path"),
-    "an unsigned pattern": (ruled(allow_unsigned=["*"]), "no plain path"),
+    "an unsigned file elsewhere": (ruled(allow_unsigned=["../x"]), "is not a plain path"),
+    "an unsigned pattern": (ruled(allow_unsigned=["*"]), "is not a plain path"),
     "a revocation that is no digest": (revoking("keys", "ab"), "revoked.keys[0] is 'ab'"),
     "a revocation of no digest": (
         revoking("keys", {"since": "2026-01-01"}),
@@ -249,7 +252,7 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     ),
     "a revocation of another kind": (
         lambda d: d.update(revoked={"people": []}),
-        "'people' is no setting",
+        "'people' is an unknown setting",
     ),
     "a revocation at no time": (
         revoking("keys", {"sha256": named(RELEASE), "since": "once"}),

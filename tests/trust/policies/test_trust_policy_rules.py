@@ -28,8 +28,8 @@ from auditor.trust.policies.trust_policy import (
     SignerRef,
     StatementRequirement,
 )
+from auditor.trust.signatures.model_serialisations import HashAlgorithm
 from auditor.trust.signatures.model_signing import PREDICATE as MODEL
-from auditor.trust.signatures.serialisations import HashAlgorithm
 from auditor.trust.signatures.trusted_signers import (
     UNKNOWN_KIND,
     SignerIdentity,
@@ -262,7 +262,7 @@ MISTAKES: dict[str, tuple[tuple[Change, ...], str, str]] = {
     ),
     "an authority with an issuer": (
         (rooted, signed_by({**CERTIFIED, "issuer": ISSUER})),
-        "rules[0].require[0].any_of[0] has an issuer under a root that is no Sigstore one",
+        "rules[0].require[0].any_of[0] has an issuer under a root that is not a Sigstore one",
         "Remove it.",
     ),
     "Sigstore without an issuer": (
@@ -309,7 +309,7 @@ MISTAKES: dict[str, tuple[tuple[Change, ...], str, str]] = {
     **{
         f"the unsigned file {it}": (
             (ruled(allow_unsigned=["a", it]),),
-            f"rules[0].allow_unsigned[1] is {it!r}, which is no plain path",
+            f"rules[0].allow_unsigned[1] is {it!r}, which is not a plain path",
             "Name files of the model",
         )
         for it in ("../x", "/x", "*", "a?", "a//b", "*/..")

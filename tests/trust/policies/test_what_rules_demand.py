@@ -23,8 +23,8 @@ from trust_papers import (
     signature,
 )
 
-from auditor.domain.trust import ModelBinding, TrustPolicyStatus
-from auditor.trust.policies.evaluate import (
+from auditor.domain.trust_context import ModelBinding, TrustPolicyStatus
+from auditor.trust.policies.evaluate_signature import (
     apply_rule_demands,
     apply_timestamps,
     find_binding_issues,

@@ -7,8 +7,8 @@ from typing import Any
 from hostile_corpus import Made, case, register
 from signature_forge import Forge, file_digest
 
+from auditor.trust.signatures.model_serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.signatures.model_signing import ModelFileDigests
-from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
 from auditor.trust.verification_result import IssueCode
 
 SHARD = 4096

@@ -15,7 +15,7 @@ from hostile_corpus import Made, case
 from signature_forge import FILES, Forge, file_digest, key_of
 
 from auditor.trust.signatures.keys import KeySigner, read_public_key
-from auditor.trust.signatures.serialisations import HashAlgorithm
+from auditor.trust.signatures.model_serialisations import HashAlgorithm
 from auditor.trust.signatures.trusted_signers import SignerIdentity, TrustedKey, TrustedSigners
 from auditor.trust.verification_result import IssueCode
 

@@ -24,7 +24,7 @@ from auditor.trust.signatures.decisions import (
     verify_waiver,
 )
 from auditor.trust.signatures.sigstore_bundle import sign_bundle
-from auditor.workflows.decisions import read_signed_approval
+from auditor.workflows.human_decisions import read_signed_approval
 
 APPROVAL = Approval(
     record="sha256:" + "d" * 64,
@@ -135,7 +135,7 @@ def test_what_a_key_signed_and_no_decision_may_be_is_refused_in_its_own_words(ca
 
 
 def test_what_only_looks_like_an_envelope_is_no_waiver() -> None:
-    with pytest.raises(WaiverError, match=r"w\.json is no signed waiver: "):
+    with pytest.raises(WaiverError, match=r"w\.json is not a signed waiver: "):
         open_waiver(b'{"dsseEnvelope": {}}', "w.json")
 
 
@@ -156,7 +156,7 @@ def test_another_key_a_change_and_a_draft_are_refused_each_in_its_own_words() ->
         verify_waiver(changed(bundle, b"2026-05-01", b"2026-06-01"), pem, "w.json")
     with pytest.raises(WaiverError, match=r"w\.json is not signed"):
         verify_waiver(encode_canonical(read().to_json()), pem, "w.json")
-    with pytest.raises(WaiverError, match="is no signed waiver: the predicate is"):
+    with pytest.raises(WaiverError, match="is not a signed waiver: the predicate is"):
         verify_waiver(sign_approval(APPROVAL, SIGNER), pem, "w.json")
     with pytest.raises(WaiverError, match="the predicate is"):
         verify_approval(bundle, pem, "a.json")

@@ -14,8 +14,8 @@ from trust_papers import PREDICATE, Document, judged, policy, ruled
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.json import JsonObject
-from auditor.domain.trust import TrustContext, TrustPolicyStatus
-from auditor.trust.policies.evaluate import evaluate_signature, find_claim_issues
+from auditor.domain.trust_context import TrustContext, TrustPolicyStatus
+from auditor.trust.policies.evaluate_signature import evaluate_signature, find_claim_issues
 from auditor.trust.policies.evidence import read_model_attestations, read_trust_query
 from auditor.trust.policies.query import ModelAttestations, QueryTime, TrustQuery
 from auditor.trust.policies.trust_policy import ModelClaim, TrustPolicy

@@ -34,12 +34,12 @@ from unopened_subjects import unopened
 
 from auditor.checks.provenance.signature import CHECK as SIGNATURE
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
+from auditor.domain.check_subject import CheckShard
 from auditor.domain.evidence import decode_evidence, encode_evidence
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import CheckShard
-from auditor.domain.trust import TrustContext, TrustPolicyStatus
+from auditor.domain.trust_context import TrustContext, TrustPolicyStatus
 from auditor.errors import TrustPolicyError
-from auditor.trust.policies.evaluate import evaluate_signature
+from auditor.trust.policies.evaluate_signature import evaluate_signature
 from auditor.trust.policies.query import ModelAttestations, QueryTime, TrustQuery
 from auditor.trust.policies.read import find_policy_warnings
 from auditor.trust.policies.trust_policy import TrustPolicy
@@ -269,12 +269,12 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no roots": (lambda d: d.update(clocks={}), "clocks names no authority"),
     "an unknown root": (lambda d: d["clocks"].update(roots=["x"]), r"clocks.roots\[0\] names 'x'"),
     "Sigstore's": (
-        lambda d: d.update(roots={"tsa": {"trusted_root": "{}"}}), "is no pem under roots",
+        lambda d: d.update(roots={"tsa": {"trusted_root": "{}"}}), "is not a pem under roots",
     ),
     "no policies": (lambda d: d["clocks"].update(policies=[]), "clocks.policies lists no policy"),
-    "no OID": (lambda d: d["clocks"].update(policies=["1.02"]), "is '1.02', which is no OID"),
-    "a number": (lambda d: d["clocks"].update(policies=[1.2]), "is no text of one line"),
-    "misspelt": (lambda d: d["clocks"].update(policy=["1.2.3"]), "'policy' is no setting"),
+    "no OID": (lambda d: d["clocks"].update(policies=["1.02"]), "is '1.02', which is not an OID"),
+    "a number": (lambda d: d["clocks"].update(policies=[1.2]), "is not a single line of text"),
+    "misspelt": (lambda d: d["clocks"].update(policy=["1.2.3"]), "'policy' is an unknown setting"),
 }  # fmt: skip
 
 

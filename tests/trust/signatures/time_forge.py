@@ -22,7 +22,8 @@ from auditor.trust.encoding.der import (
     write_integer,
     write_oid,
 )
-from auditor.trust.timestamps import OF_HASH, TimestampAuthorities
+from auditor.trust.encoding.hash_oids import OF_HASH
+from auditor.trust.timestamps import TimestampAuthorities
 
 POLICY = "1.3.6.1.4.1.99999.1"
 STAMPING = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])

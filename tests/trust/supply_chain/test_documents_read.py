@@ -22,7 +22,7 @@ from supply_papers import (
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.supply_chain import DATASETS, SupplyPart
 from auditor.trust.signatures.model_signing import sign_files
-from auditor.trust.supply_chain.formats import SHA256, DocumentKind
+from auditor.trust.supply_chain.document_parsers import SHA256, DocumentKind
 from auditor.trust.supply_chain.verify import (
     DocumentSignatureStatus,
     KeyDocumentVerifier,

@@ -4,7 +4,11 @@ import pytest
 from supply_papers import BASE, CODE, EVALUATION, GIVEN, MODEL, TRAINING, hexed
 
 from auditor.domain.supply_chain import SupplyItem, SupplyPart
-from auditor.trust.supply_chain.formats import DeclaredInput, DocumentDeclaration, DocumentKind
+from auditor.trust.supply_chain.document_parsers import (
+    DeclaredInput,
+    DocumentDeclaration,
+    DocumentKind,
+)
 from auditor.trust.supply_chain.verify import (
     InputMatch,
     MatchOutcome,

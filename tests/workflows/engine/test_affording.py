@@ -11,13 +11,13 @@ from watching import Nobody
 
 from auditor.checks.quality.accuracy import AccuracyCheck
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.check_subject import Subject
 from auditor.domain.checks import Need
 from auditor.domain.evidence import Blob
-from auditor.domain.model_bench import ModelBench
+from auditor.domain.model_instrumentation import ModelBench
 from auditor.domain.models import Twin
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.workflows.engine.local import observe_checks
 from auditor.workflows.engine.time_allowance import TimeAllowance
@@ -52,7 +52,7 @@ def test_a_check_beyond_the_limit_is_left_out_with_its_figures() -> None:
     assert isinstance(gap, Gap)
     assert gap.reason is GapReason.OVER_BUDGET
     assert "1,000 queries at 10 ms a row would take 10 s" in gap.detail
-    assert "9 s are left" in gap.detail
+    assert "9.0 s are left" in gap.detail
 
 
 @pytest.mark.parametrize(("asked", "fits"), [(900, True), (901, False), (0, True)])
@@ -77,11 +77,19 @@ def seen(spec: TargetSpec) -> Subject:
 def test_an_audit_of_a_limited_target_measures_what_it_can_and_says_what_it_left_out() -> None:
     kept: list[Blob] = []
     checks = [Dear(asked=5000), AccuracyCheck()]
-    left, done = observe_checks(checks, seen(LIMITED), kept.append, Nobody(), SIZE)
+    left, done = observe_checks(
+        checks, seen(LIMITED), kept.append, Nobody(), TimeAllowance(LIMITED, SIZE)
+    )
     assert isinstance(left, Gap)
     assert (left.reason, left.check, left.target) == (GapReason.OVER_BUDGET, "quality.dear", "slow")
     assert isinstance(done, ObservedCheck)
-    both = observe_checks(checks, seen(TargetSpec("cpu")), kept.append, Nobody(), SIZE)
+    both = observe_checks(
+        checks,
+        seen(TargetSpec("cpu")),
+        kept.append,
+        Nobody(),
+        TimeAllowance(TargetSpec("cpu"), SIZE),
+    )
     assert all(isinstance(item, ObservedCheck) for item in both)
 
 
@@ -106,15 +114,26 @@ def test_a_smoke_audit_takes_two_minutes_of_target_time(asked: int, *, fits: boo
     assert (gap is None) is fits
     if gap is not None:
         assert gap.reason is GapReason.OVER_BUDGET
-        assert "2,901 rows at most, which take 116 s at 40 ms a row" in gap.detail
-        assert "of the 120 s that an audit at budget smoke may take on cpu, 116 s" in gap.detail
+        assert "2,901 queries at 40 ms a row would take 2 min at most" in gap.detail
+        assert "of the 2 min that this audit may take on cpu, 2 min are left" in gap.detail
 
 
-@pytest.mark.parametrize("budget", [Budget.CI, Budget.FULL, None])
-def test_no_other_budget_has_a_bound_of_its_own(budget: Budget | None) -> None:
-    allowance = TimeAllowance(TargetSpec("cpu"), SIZE, budget)
-    assert allowance.over(Dear(asked=10**9), paced(1.0, queries=1)) is None
-    assert allowance.in_order([Dear(asked=9), AccuracyCheck()])[0].id == "quality.dear"
+@pytest.mark.parametrize(
+    ("allowance", "most"),
+    [
+        (TimeAllowance(TargetSpec("cpu"), SIZE, Budget.CI), 900),
+        (TimeAllowance(TargetSpec("cpu"), SIZE, Budget.FULL), 14_400),
+        (TimeAllowance(TargetSpec("cpu"), SIZE, Budget.CI, seconds=60.0), 60),
+        (TimeAllowance(TargetSpec("cpu"), SIZE, Budget.SMOKE, seconds=3600.0), 3600),
+        (TimeAllowance(TargetSpec("cpu"), SIZE), 10**9),
+    ],
+)
+def test_each_budget_has_its_minutes_unless_the_audit_asks_for_others(
+    allowance: TimeAllowance, most: int
+) -> None:
+    assert allowance.over(Dear(asked=most - 1), paced(1.0, queries=1)) is None
+    if most < 10**9:
+        assert allowance.over(Dear(asked=most), paced(1.0, queries=1)) is not None
 
 
 def test_a_busy_machine_leaves_nothing_out_of_a_smoke_audit() -> None:
@@ -151,11 +170,11 @@ def test_a_smoke_audit_measures_what_fits_and_says_what_it_left_out() -> None:
     kept: list[Blob] = []
     checks = [Dear(asked=5000), AccuracyCheck()]
     slow = replace(seen(TargetSpec("cpu")), model=paced(0.04), budget=Budget.SMOKE)
-    left, done = observe_checks(checks, slow, kept.append, Nobody(), SIZE)
+    left, done = observe_checks(checks, slow, kept.append, Nobody(), SMOKE)
     assert isinstance(left, Gap)
     assert (left.reason, left.check, left.target) == (GapReason.OVER_BUDGET, "quality.dear", "cpu")
     assert isinstance(done, ObservedCheck)
-    both = observe_checks(checks, replace(slow, budget=Budget.CI), kept.append, Nobody(), SIZE)
+    both = observe_checks(checks, slow, kept.append, Nobody(), replace(SMOKE, budget=Budget.CI))
     assert all(isinstance(item, ObservedCheck) for item in both)
 
 

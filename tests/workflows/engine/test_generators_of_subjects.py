@@ -18,7 +18,7 @@ from auditor.domain.row_generators import NO_GENERATOR, OwnerGenerator
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import ArtifactError, AuditorError, ModelCrashedError
-from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.engine.audit_subject import open_subject
 from auditor.workflows.engine.target_factory import AuditInputs, StagedArtifact, TargetFactory
 
 HELD = StagedArtifact(Artifact("g", "0", (FileDigest("g.onnx", 1, "0" * 64),)), Path("making"))

@@ -9,19 +9,18 @@ import pytest
 
 from auditor.checks.measure import compute_readings
 from auditor.domain.artifacts import SignatureMaterial
+from auditor.domain.audit_checkpoint import AuditCheckpoint
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
-from auditor.domain.checkpoint import AuditCheckpoint
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Blob, Evidence
-from auditor.domain.json import Json
 from auditor.domain.observed_checks import ObservedCheck, Result
-from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
-from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import ClassificationTask
 from auditor.errors import AuditorError, CancelledError, ModelCrashedError, ModelTimeoutError
 from auditor.workflows.engine.local import observe_checks
+from auditor.workflows.engine.time_allowance import TimeAllowance
 
 ABSENT = Gap(reason=GapReason.NEEDS_MODEL, detail="no model", cure="bring one")
 SIZE = AuditSize(rows=0, classes=2)
@@ -42,18 +41,14 @@ SUBJECT = Subject(
 
 
 @dataclass(frozen=True)
-class Dice:
+class Dice(Check):
     """Throws dice; what it measures is known on paper."""
 
     id: ClassVar[str] = "quality.dice"
     version: ClassVar[int] = 3
     title: ClassVar[str] = "Dice"
     needs: ClassVar[frozenset[Need]] = frozenset()
-    uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {"mean": Metric("Mean", Unit.COUNT)}
-    controls: ClassVar[tuple[FrameworkControl, ...]] = ()
-    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
-    grid: ClassVar[Mapping[str, str]] = {}
     throws: int = 10
 
     def cost(self, size: AuditSize) -> CheckCost:
@@ -118,7 +113,9 @@ def run(
 ) -> tuple[Result, list[Blob]]:
     blobs: list[Blob] = []
     subject = SUBJECT if memory is None else replace(SUBJECT, memory=memory)
-    (result,) = observe_checks([check], subject, blobs.append, note or Note(), SIZE)
+    (result,) = observe_checks(
+        [check], subject, blobs.append, note or Note(), TimeAllowance(TargetSpec("cpu"), SIZE)
+    )
     return result, blobs
 
 

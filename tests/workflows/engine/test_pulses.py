@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from test_local import SIZE, SUBJECT, Dice, Note
 
+from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.evidence import Evidence
-from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import CancelledError
 from auditor.workflows.engine.local import ProgressHeartbeat, observe_checks
+from auditor.workflows.engine.time_allowance import TimeAllowance
 
 
 class Slow:
@@ -43,7 +45,13 @@ class Trains(Dice):
 
 def test_a_training_says_again_and_again_how_far_the_check_is() -> None:
     note = Note()
-    observe_checks([Trains()], replace(SUBJECT, recipe=Slow()), lambda _: None, note, SIZE)
+    observe_checks(
+        [Trains()],
+        replace(SUBJECT, recipe=Slow()),
+        lambda _: None,
+        note,
+        TimeAllowance(TargetSpec("cpu"), SIZE),
+    )
     assert note.said[1:-1] == ["1/2 throwing"] * 4
 
 
@@ -59,7 +67,13 @@ class Stopping(Note):
 def test_who_stops_during_a_training_stops_the_audit() -> None:
     note = Stopping()
     with pytest.raises(CancelledError):
-        observe_checks([Trains()], replace(SUBJECT, recipe=Slow()), lambda _: None, note, SIZE)
+        observe_checks(
+            [Trains()],
+            replace(SUBJECT, recipe=Slow()),
+            lambda _: None,
+            note,
+            TimeAllowance(TargetSpec("cpu"), SIZE),
+        )
     assert note.said[-1] == "1/2 throwing"
 
 

@@ -24,7 +24,7 @@ from auditor.domain.targets import (
 )
 from auditor.domain.tasks import Array, Task
 from auditor.errors import ModelCrashedError, ShadowsError
-from auditor.workflows.engine.subject import StagedShadowModels, open_subject
+from auditor.workflows.engine.audit_subject import StagedShadowModels, open_subject
 from auditor.workflows.engine.target_factory import (
     AuditInputs,
     ShadowModelSource,

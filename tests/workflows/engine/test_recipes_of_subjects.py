@@ -14,7 +14,7 @@ from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Task
 from auditor.domain.training_recipes import NO_RECIPE, RecipeRef, RecipeSource, TrainingRecipe
-from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.engine.audit_subject import open_subject
 from auditor.workflows.engine.target_factory import AuditInputs, TargetFactory
 
 CPU = TargetSpec("cpu")

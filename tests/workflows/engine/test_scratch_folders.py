@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from auditor._scratch import PREFIX, remove_stale_folders, scratch_folder
+from auditor._resources import PREFIX, remove_stale_folders, scratch_folder
 
 PACKAGE = Path(__file__).parents[3] / "auditor"
 KILLED = """
 import os, signal
-from auditor._scratch import scratch_folder
+from auditor._resources import scratch_folder
 with scratch_folder() as place:
     (place / "artifact").mkdir()
     (place / "artifact" / "model.onnx").write_bytes(b"a trade secret")

@@ -20,7 +20,7 @@ from auditor.domain.targets import CascadeSpec, EndpointSpec, TargetSpec
 from auditor.domain.tasks import InputFeature, InputSpace
 from auditor.errors import RowShapeError, RuntimeMissingError
 from auditor.targets.cascade import join_cascade
-from auditor.workflows.engine.subject import REFERENCE, TargetSession
+from auditor.workflows.engine.audit_subject import REFERENCE, TargetSession
 from auditor.workflows.engine.target_factory import AuditInputs, StagedArtifact, TargetFactory
 
 ARTIFACT = Artifact("model", "1", (FileDigest("model.onnx", 1, "0" * 64),))

@@ -72,7 +72,7 @@ def test_a_golden_record_verifies_for_ever(laid: Path, at: datetime | None) -> N
     assert all_hold(steps), steps
     # Only what shows the record may look otherwise in another version; it is signed all the same.
     others = {step.name: step for step in steps if step.result is not StepResult.HOLDS}
-    assert others.keys() <= {"renderings", "verdict", "properties", "test result"}, others
+    assert others.keys() <= {"renderings", "texts", "verdict", "properties", "test result"}, others
     assert {"signature", "figures", "inclusion proof", "timestamp", "key's life"} <= {
         step.name for step in steps
     }

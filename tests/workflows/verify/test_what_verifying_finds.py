@@ -21,7 +21,7 @@ from auditor.domain.disclosure import DisclosureMode
 from auditor.domain.findings import Outcome
 from auditor.domain.json import compute_digest
 from auditor.domain.observed_checks import ObservedCheck
-from auditor.domain.policies import AssuranceLevel, Policy
+from auditor.domain.policies import AssuranceLevel, Policy, RuleEffect
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import AuditRecord
 from auditor.domain.report_blocks import BlockParagraph, ReportBlock
@@ -40,8 +40,8 @@ from auditor.reports.folder import (
     RecordFolder,
     add_approval,
 )
-from auditor.reports.formats.render_all import render_all
 from auditor.reports.publish import build_rendering_inputs
+from auditor.reports.report_formats import render_all
 from auditor.trust.disclosure import DisclosureKey, commit_observation
 from auditor.trust.ledger.events import LeafOpening, build_erasure_event
 from auditor.trust.ledger.merkle import TreeHead, leaf_hash
@@ -58,6 +58,12 @@ HOLDS, FAILED = StepResult.HOLDS, StepResult.FAILED
 NOT_CHECKED, WITHHELD = StepResult.NOT_CHECKED, StepResult.WITHHELD
 LOG = MemoryNoteSigner("log.example/1", Ed25519PrivateKey.from_private_bytes(b"l" * 32))
 OTHER_VERSION = "another version of auditor drew it in its own way, and signed that"
+OTHER_TEXTS = "another version of auditor worded rule accuracy on cpu, and signed that"
+TODAY = (
+    "Required: accuracy of at least 60 %. Found: 92.5 % (95 % interval 79.6\u201398.4 %, n = 40). "
+    "The requirement is met."
+)
+"""What the golden record's finding says where this version judges it."""
 Told = dict[str, tuple[StepResult, str]]
 
 
@@ -94,9 +100,15 @@ def look(out: Path, known: RecordVerifier) -> Told:
     return {step.name: (step.result, step.detail) for step in found}
 
 
+def worded_today(record: AuditRecord) -> AuditRecord:
+    """Return the record with the texts that findings have today, as if this version wrote it."""
+    (finding,) = record.findings
+    return replace(record, findings=(replace(finding, message=TODAY),))
+
+
 def change(out: Path, act: Callable[[AuditRecord], AuditRecord]) -> AuditRecord:
     """Forge a record that is consistent in itself, and return it."""
-    forged = act(RecordFolder(out).record)
+    forged = act(worded_today(RecordFolder(out).record))
     (out / RECORD).write_bytes(forged.canonical())
     return forged
 
@@ -117,6 +129,7 @@ def test_each_step_of_a_sound_record_says_what_it_saw(out: Path, other: RecordVe
     found = look(out, other)
     assert {name: result for name, (result, _) in found.items() if result is not HOLDS} == {
         "renderings": NOT_CHECKED,
+        "texts": NOT_CHECKED,
         "inclusion proof": NOT_CHECKED,
         "timestamp": NOT_CHECKED,
         "key's life": NOT_CHECKED,
@@ -132,6 +145,7 @@ def test_each_step_of_a_sound_record_says_what_it_saw(out: Path, other: RecordVe
     assert said["figures"] == "6 readings recomputed"
     assert said["parameters"] == "the checks ran as policy and budget ask"
     assert said["judgement"] == "the policy gives these findings"
+    assert said["texts"] == OTHER_TEXTS
     assert said["lineage"] == "14 edges name what the record rests on"
 
 
@@ -143,7 +157,7 @@ def test_files_that_were_not_signed_are_named(out: Path, other: RecordVerifier) 
     result, said = look(out, other)["files"]
     assert result is FAILED
     assert said.split("; ") == [
-        "stranger is no file of a record",
+        "stranger is not a file of a record",
         "report.html is not the file that was signed",
         "annex-iv.md is not signed",
         "signer.pub is not the key given",
@@ -214,7 +228,7 @@ def test_what_a_record_lists_twice_is_named(out: Path, known: RecordVerifier) ->
 
 def test_a_record_that_does_not_follow_its_schema_fails(out: Path, known: RecordVerifier) -> None:
     found = forged(out, known, lambda record: replace(record, finished="late"))
-    assert found["record"][1].startswith("$.finished: 'late' does not match")
+    assert found["record"][1].startswith('$.finished: "late" does not match')
 
 
 def test_what_was_signed_with_another_record_shows_none_of_its_files(
@@ -319,6 +333,47 @@ def test_findings_are_those_of_the_policy(
     out: Path, known: RecordVerifier, act: Callable[[AuditRecord], AuditRecord], said: str
 ) -> None:
     assert forged(out, known, act) == {"judgement": (FAILED, said)}
+
+
+def reworded(record: AuditRecord) -> AuditRecord:
+    (finding,) = record.findings
+    return replace(record, findings=(replace(finding, message="It went well."),))
+
+
+def test_texts_are_compared_by_the_version_that_wrote_them(
+    out: Path, known: RecordVerifier, other: RecordVerifier
+) -> None:
+    wrong = {"judgement": (FAILED, "rule accuracy on cpu comes out otherwise")}
+    assert forged(out, known, reworded) == wrong
+    assert look(out, other)["judgement"] == (HOLDS, "the policy gives these findings")
+    assert look(out, other)["texts"] == (NOT_CHECKED, OTHER_TEXTS)
+    assert "texts" not in look(out, known)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outcome": Outcome.FAILED},
+        {"title": "Other"},
+        {"limits": "at least 0"},
+        {"readings": (0,)},
+        {"effect": RuleEffect.WARN},
+        {"would_decide": {"rows": 7}},
+        {"remediation": "None is needed."},
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_another_version_may_word_a_finding_otherwise_and_change_nothing_else_of_it(
+    out: Path, other: RecordVerifier, changes: dict[str, Any]
+) -> None:
+    def act(record: AuditRecord) -> AuditRecord:
+        (finding,) = record.findings
+        return replace(record, findings=(replace(finding, message="Words.", **changes),))
+
+    assert forged(out, other, act)["judgement"] == (
+        FAILED,
+        "rule accuracy on cpu comes out otherwise",
+    )
 
 
 def test_a_policy_is_named_by_the_digest_of_what_it_says(out: Path, known: RecordVerifier) -> None:

@@ -1,4 +1,4 @@
-"""Making a counterexample minimal: nothing that was moved could have stayed where it was."""
+"""Minimal changes of a tabular counterexample: no moved unit could be restored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -159,7 +159,13 @@ class _MinimalChangeSearch:
             near, far = np.zeros(len(found)), np.ones(len(found))
             for _ in range(HALVINGS):
                 middle = (near + far) / 2
-                trial = self._moved_to(found, region, column, clean + middle * (start - clean))
+                proposed = found.astype(np.float64)
+                proposed[:, column] = clean + middle * (start - clean)
+                changed = find_moved_units(self.constraints, region.clean, found)
+                narrow = region.pinned(units_to_columns(self.constraints, ~changed))
+                trial = repair_rows(
+                    self.constraints, narrow, proposed, effort=RepairEffort.FAST
+                ).points
                 less = self._total(region, trial) < self._total(region, found)
                 accepted = self._accept(found, trial, due & less, rows)
                 near, far = np.where(accepted, near, middle), np.where(accepted, middle, far)
@@ -167,11 +173,3 @@ class _MinimalChangeSearch:
 
     def _total(self, region: ReachableBox, points: Array) -> Floats:
         return np.asarray(price_moves(self.constraints, region.clean, points).sum(axis=1))
-
-    def _moved_to(self, points: Array, region: ReachableBox, column: int, value: Floats) -> Array:
-        """Return rows with one column at ``value``, settled and with no other unit moved anew."""
-        proposed = points.astype(np.float64)
-        proposed[:, column] = value
-        changed = find_moved_units(self.constraints, region.clean, points)
-        narrow = region.pinned(units_to_columns(self.constraints, ~changed))
-        return repair_rows(self.constraints, narrow, proposed, effort=RepairEffort.FAST).points

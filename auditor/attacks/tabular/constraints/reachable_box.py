@@ -1,4 +1,4 @@
-"""How far an attacker may take each row of a table, before any relation is asked."""
+"""The box of values that an attacker can reach from a row, before any relation is checked."""
 
 from dataclasses import dataclass, replace
 

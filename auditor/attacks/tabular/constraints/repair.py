@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
-from auditor.attacks.tabular.constraints.linear import (
+from auditor.attacks.tabular.constraints.linear_forms import (
     differentiate,
     expand_kinks,
     find_nonlinear_columns,
@@ -178,12 +178,7 @@ class _MixedIntegerProgram:
         for name, weight in gap.weights.items():
             for variable, share in self.columns[name].items():
                 weights[variable] = weights.get(variable, 0.0) + weight * share
-        self._demand(weights, gap.constant, comparison, switch)
-        return True
-
-    def _demand(
-        self, weights: Weights, constant: float, comparison: FormulaComparison, switch: int | None
-    ) -> None:
+        constant = gap.constant
         ends = [(weight * self.low[v], weight * self.high[v]) for v, weight in weights.items()]
         least = constant + sum(min(pair) for pair in ends)
         most = constant + sum(max(pair) for pair in ends)
@@ -195,6 +190,7 @@ class _MixedIntegerProgram:
         if comparison.order is ComparisonOrder.EQUAL:
             mirrored = {variable: -weight for variable, weight in weights.items()}
             self._below(mirrored, limit + constant, -least - limit, switch)
+        return True
 
     def _below(self, weights: Weights, limit: float, excess: float, switch: int | None) -> None:
         """Demand ``weights * x <= limit``; without the demand it exceeds that by ``excess``."""
@@ -241,7 +237,14 @@ def snap_rows(constraints: RowConstraints, region: ReachableBox, points: Array) 
     found = points.astype(np.float64)
     found = np.where(np.isnan(found), region.exact, found)
     found = _chosen(constraints, region, found)
-    found = _coded(constraints, region, found)
+    coded = found.copy()
+    for index, feature in enumerate(constraints.features):
+        if feature.kind is FeatureKind.CATEGORICAL:
+            codes = np.array(feature.categories)
+            nearest = codes[np.abs(coded[:, index, None] - codes).argmin(axis=1)]
+            free = region.movable[:, index]
+            coded[:, index] = np.where(free, nearest, region.exact[:, index])
+    found = coded
     found = _bounded(constraints, region, found)
     for definition in constraints.definitions:
         columns = constraints.columns(found)
@@ -254,7 +257,14 @@ def snap_rows(constraints: RowConstraints, region: ReachableBox, points: Array) 
             usable = np.logical_and(broken & region.movable[:, column], np.isfinite(value))
             found[:, column] = np.where(usable, value, found[:, column])
             found = _bounded(constraints, region, found)
-    return _typed(region, found)
+    typed = found.astype(region.clean.dtype)
+    wide = typed.astype(np.float64)
+    # A narrower type may round across a limit: step back towards the clean value.
+    slack = SLACK * (region.upper - region.lower)
+    across = (wide > region.upper + slack) | (wide < region.lower - slack)
+    if across.any() and np.issubdtype(typed.dtype, np.floating):
+        typed = np.where(across, np.nextafter(typed, region.clean), typed)
+    return typed
 
 
 def _chosen(constraints: RowConstraints, region: ReachableBox, points: Floats) -> Floats:
@@ -268,33 +278,11 @@ def _chosen(constraints: RowConstraints, region: ReachableBox, points: Floats) -
     return found
 
 
-def _coded(constraints: RowConstraints, region: ReachableBox, points: Floats) -> Floats:
-    found = points.copy()
-    for index, feature in enumerate(constraints.features):
-        if feature.kind is FeatureKind.CATEGORICAL:
-            codes = np.array(feature.categories)
-            nearest = codes[np.abs(found[:, index, None] - codes).argmin(axis=1)]
-            free = region.movable[:, index]
-            found[:, index] = np.where(free, nearest, region.exact[:, index])
-    return found
-
-
 def _bounded(constraints: RowConstraints, region: ReachableBox, points: Floats) -> Floats:
     whole = integer_columns(constraints, region.clean)
     found = np.where(whole, np.rint(points), points)
     # A clean value that is not whole, or that lies outside, is its own lower or upper limit.
     return np.asarray(np.clip(found, region.lower, region.upper))
-
-
-def _typed(region: ReachableBox, points: Floats) -> Array:
-    typed = points.astype(region.clean.dtype)
-    wide = typed.astype(np.float64)
-    # A narrower type may round across a limit: step back towards the clean value.
-    slack = SLACK * (region.upper - region.lower)
-    across = (wide > region.upper + slack) | (wide < region.lower - slack)
-    if across.any() and np.issubdtype(typed.dtype, np.floating):
-        typed = np.where(across, np.nextafter(typed, region.clean), typed)
-    return typed
 
 
 SWEEPS = 30
@@ -333,9 +321,24 @@ def _step(
     broken = ~evaluate_formula(formula, constraints.columns(points))
     if not broken.any():
         return points
-    weight = _freedom(constraints, region)
+    steps = np.array([feature.kind in MOVED_BY_STEPS for feature in constraints.features])
+    weight = np.square(constraints.width) / constraints.cost
+    weight = np.asarray(np.where(region.movable & steps, weight, 0.0))
     short = formula_violation(constraints, formula, points, weight)
-    slope = _through(constraints, region, points, short.gradient, formula)
+    # The slope by what defines the defined columns, which follow by themselves
+    total = short.gradient.copy()
+    places = {feature.name: index for index, feature in enumerate(constraints.features)}
+    columns = constraints.columns(points)
+    for definition in reversed(constraints.definitions):
+        if definition.conditional or definition.formula is formula:
+            continue
+        column = definition.column
+        handed = np.where(region.movable[:, column], total[:, column], 0.0)
+        for name, by in differentiate(definition.expression, columns).slopes.items():
+            share = handed * by
+            total[:, places[name]] += np.where(np.isfinite(share), share, 0.0)
+        total[:, column] -= handed
+    slope = total
     # A value at its limit cannot go further that way.
     stuck = ((slope > 0) & (points <= region.lower)) | ((slope < 0) & (points >= region.upper))
     push = np.where(stuck, 0.0, weight * slope)
@@ -348,35 +351,6 @@ def _step(
     outward = np.where(step > 0, np.ceil(target - SLACK), np.floor(target + SLACK))
     target = np.where(whole & (step != 0), outward, target)
     return np.asarray(np.clip(target, region.lower, region.upper))
-
-
-def _freedom(constraints: RowConstraints, region: ReachableBox) -> Floats:
-    steps = np.array([feature.kind in MOVED_BY_STEPS for feature in constraints.features])
-    weight = np.square(constraints.width) / constraints.cost
-    return np.asarray(np.where(region.movable & steps, weight, 0.0))
-
-
-def _through(
-    constraints: RowConstraints,
-    region: ReachableBox,
-    points: Floats,
-    slope: Floats,
-    formula: Formula,
-) -> Floats:
-    """Return the slope by what defines the defined columns, which follow by themselves."""
-    total = slope.copy()
-    places = {feature.name: index for index, feature in enumerate(constraints.features)}
-    columns = constraints.columns(points)
-    for definition in reversed(constraints.definitions):
-        if definition.conditional or definition.formula is formula:
-            continue
-        column = definition.column
-        handed = np.where(region.movable[:, column], total[:, column], 0.0)
-        for name, by in differentiate(definition.expression, columns).slopes.items():
-            share = handed * by
-            total[:, places[name]] += np.where(np.isfinite(share), share, 0.0)
-        total[:, column] -= handed
-    return total
 
 
 HALVINGS = 10

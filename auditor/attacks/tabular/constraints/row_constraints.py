@@ -1,4 +1,4 @@
-"""What a schema asks of a row, prepared once: relations, choices, and what defines what."""
+"""The constraints that a schema sets on a row: relations, choices and defined columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

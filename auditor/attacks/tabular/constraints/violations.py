@@ -1,11 +1,11 @@
-"""By how much rows break relations, and which way leads back."""
+"""How far rows violate relations, and the gradient of that violation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.attacks.tabular.constraints.linear import differentiate
+from auditor.attacks.tabular.constraints.linear_forms import differentiate
 from auditor.attacks.tabular.constraints.reachable_box import Mask
 from auditor.attacks.tabular.constraints.row_constraints import RowConstraints
 from auditor.domain.feature_relations import (
@@ -126,7 +126,12 @@ def _comparison(
     if strict:
         amount = np.where(usable, amount - MARGIN * slack + LEAST, 0.0)
     gradient = np.where(usable[:, None], _slope(constraints, comparison, columns, shape), 0.0)
-    scale = _scale(constraints, comparison)
+    # How much a comparison's gap changes over the ranges, by its slope at their middle
+    middle = ((constraints.space.low + constraints.space.high) / 2)[None]
+    plain = FormulaComparison(comparison.left, ComparisonOrder.AT_MOST, comparison.right)
+    slope = _slope(constraints, plain, constraints.columns(middle), middle.shape)
+    span = float((np.abs(slope) * constraints.width).sum())
+    scale = span if np.isfinite(span) and span > 0 else 1.0
     amount = np.where(broken & ~usable, 1.0, amount / scale)
     return ConstraintViolation(amount, gradient / scale)
 
@@ -148,12 +153,3 @@ def _slope(
             sign = np.sign(left.value - right.value)
         gradient *= np.broadcast_to(sign, shape[:1])[:, None]
     return np.where(np.isfinite(gradient), gradient, 0.0)
-
-
-def _scale(constraints: RowConstraints, comparison: FormulaComparison) -> float:
-    """Return how much a comparison's gap changes over the ranges, by its slope at their middle."""
-    middle = ((constraints.space.low + constraints.space.high) / 2)[None]
-    plain = FormulaComparison(comparison.left, ComparisonOrder.AT_MOST, comparison.right)
-    slope = _slope(constraints, plain, constraints.columns(middle), middle.shape)
-    span = float((np.abs(slope) * constraints.width).sum())
-    return span if np.isfinite(span) and span > 0 else 1.0

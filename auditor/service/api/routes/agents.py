@@ -1,4 +1,4 @@
-"""Agents: enrolled by an admin, listed, and greeted when they start."""
+"""Routes for agents: enrolment by an admin, listing, and reports at their start."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -39,10 +39,12 @@ router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
 @router.post("", status_code=201, openapi_extra=build_openapi_extra(EnrolmentRequestBody))
 async def create_agent(request: Request, caller: Admin, service: Served) -> EnrolmentResponse:
-    """Enrol an agent. The text of the key that it calls with is in this answer alone."""
+    """Enrol an agent. Only this answer contains the text of its API key."""
     asked = await parse_json_body(request, EnrolmentRequestBody)
     if not all(it.isprintable() for it in (asked.name, *asked.targets)):
-        raise MalformedRequestError("a name is not one line", cure="Name it in printable signs.")
+        raise MalformedRequestError(
+            "a name is not a single line of text", cure="Use printable characters only."
+        )
     wanted = AgentEnrolment(
         name=asked.name,
         targets=tuple(dict.fromkeys(asked.targets)),
@@ -56,7 +58,7 @@ async def create_agent(request: Request, caller: Admin, service: Served) -> Enro
 
 @router.get("")
 def list_agents(caller: Viewer, service: Served) -> AgentList:
-    """List the project's agents, the oldest first. `POST /v1/keys/ID/end` ends one."""
+    """List the agents of the project, oldest first. `POST /v1/keys/ID/end` revokes one."""
     keys = {key.id: key for key in service.kept.keys(caller.project)}
     found = service.agents.agents.agents(caller.project)
     return AgentList(agents=_shown(service, found, keys))
@@ -66,7 +68,7 @@ def list_agents(caller: Viewer, service: Served) -> AgentList:
 async def report_agent_start(
     agent: AgentId, request: Request, caller: AgentKey, service: Served
 ) -> AgentHelloResponse:
-    """Say that an agent starts, by which code, for which targets, and what these are."""
+    """Report the start of an agent: its code, its targets and their probes."""
     who = await run_in_threadpool(find_calling_agent, service.agents, caller, agent)
     asked = await parse_json_body(request, AgentHelloRequestBody)
     if len(encode_canonical(asked.probes)) > MOST_PROBES:

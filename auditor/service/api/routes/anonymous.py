@@ -1,4 +1,4 @@
-"""What anybody may read: health, public keys, and the ledger; counts, on this machine alone."""
+"""Routes without a key: health, public keys and the ledger; metrics for this machine alone."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -29,13 +29,13 @@ BYTES: dict[int | str, dict[str, Any]] = {
 
 @router.get("/healthz")
 async def get_health() -> HealthResponse:
-    """Say that the service answers."""
+    """Check that the service answers."""
     return HealthResponse(status="ok")
 
 
 @router.get("/readyz", responses={UNREADY: {"model": HealthResponse}})
 def get_readiness(response: Response, service: Served) -> HealthResponse:
-    """Say whether the service can work now; 503 where it cannot."""
+    """Check that the service can work; 503 if it cannot."""
     lacking = list(service.ready())
     response.status_code = UNREADY if lacking else 200
     return HealthResponse(status="lacking" if lacking else "ok", lacking=lacking)
@@ -43,9 +43,9 @@ def get_readiness(response: Response, service: Served) -> HealthResponse:
 
 @router.get("/.well-known/auditor-keys")
 def get_service_keys(service: Served) -> ServiceKeysResponse:
-    """Show the public keys of the service: of its records, and of its ledger.
+    """Return the public keys of the service, for its records and its ledger.
 
-    Whoever believes them because they stand here believes the connection.
+    This answer is only as trustworthy as the connection: compare the keys over another channel.
     """
     signer = service.store.signer
     return ServiceKeysResponse(
@@ -57,7 +57,7 @@ def get_service_keys(service: Served) -> ServiceKeysResponse:
 
 @router.get("/v1/ledger/checkpoint", response_class=Response, responses=TEXT)
 def get_checkpoint(service: Served) -> Response:
-    """Fetch the ledger's last checkpoint, with all its cosignatures (C2SP tlog-checkpoint)."""
+    """Return the latest checkpoint of the ledger, with all cosignatures (C2SP tlog-checkpoint)."""
     with service.store.ledger() as ledger:
         raw = ledger.served("checkpoint")
     return Response(raw, headers={"Cache-Control": SHORTLY}, media_type=NOTE)
@@ -65,7 +65,7 @@ def get_checkpoint(service: Served) -> Response:
 
 @router.get("/v1/ledger/tile/{path:path}", response_class=Response, responses=BYTES)
 def get_tile(path: str, service: Served) -> Response:
-    """Fetch a tile of hashes or of entries (C2SP tlog-tiles)."""
+    """Return a tile of hashes or entries (C2SP tlog-tiles)."""
     with service.store.ledger() as ledger:
         raw = ledger.served(f"tile/{path}")
     return Response(raw, headers={"Cache-Control": FOREVER}, media_type=TILE)
@@ -73,9 +73,12 @@ def get_tile(path: str, service: Served) -> Response:
 
 @router.get("/metrics", response_class=Response, responses=TEXT)
 async def get_metrics(request: Request, service: Served) -> Response:
-    """Count calls and audits, for a Prometheus on this machine; others find nothing here."""
+    """Return metrics for Prometheus, on this machine only."""
     if not _local(request):
-        raise NotFoundError("GET /metrics is not served", cure="Ask on the service's own machine.")
+        raise NotFoundError(
+            "GET /metrics is not available here",
+            cure="Send the request from the service's own machine.",
+        )
     gauges = await run_in_threadpool(_gauges, service)
     return Response(service.meter.text(gauges), media_type=METRICS)
 

@@ -1,19 +1,13 @@
-"""Audits: handed in, listed, looked at, and cancelled."""
+"""Routes for audits: submit, list, show and cancel."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from auditor.domain.artifacts import FileDigest
-from auditor.domain.json import JsonPart
-from auditor.domain.requests import InputFile
-from auditor.domain.source_locations import SourceLocations, read_source_locations
 from auditor.domain.verification_steps import StepResult
-from auditor.errors import RecordError, SubmissionError
 from auditor.service.api.access_log import ABOUT
 from auditor.service.api.auth import Submitter, Viewer
-from auditor.service.api.cache import CachedRoute, cache_response
 from auditor.service.api.context import Served, ServiceContext
 from auditor.service.api.requests import (
     AUDIT,
@@ -24,36 +18,36 @@ from auditor.service.api.requests import (
     parse_json_body,
     read_idempotency_key,
 )
+from auditor.service.api.response_cache import CachedRoute, cache_response
 from auditor.service.api.routes.decisions import build_later_record
-from auditor.service.api.schemas import AuditPage, AuditRequestBody, AuditResponse, FailureResponse
+from auditor.service.api.schemas import AuditPage, AuditResponse, FailureResponse
 from auditor.service.approvals.status import (
     AuditApprovalStatus,
     find_approval_status,
     find_approval_statuses,
 )
-from auditor.service.domain.submissions import Submission, SubmissionState
-from auditor.service.jobs.submit import AuditOrder, cancel_submission, submit_audit
-from auditor.service.store.attempts import AttemptStore
+from auditor.service.domain.submissions import AuditOrder, Submission, SubmissionState
+from auditor.service.jobs.submit import cancel_submission, submit_audit
+from auditor.service.store.audit_attempts import AttemptStore
 from auditor.service.store.audit_queries import AuditListQueries, AuditQuery, AuditSummary
-from auditor.service.store.submissions import ServiceStore, build_missing_submission_error
+from auditor.service.store.submission_history import ServiceStore, build_missing_submission_error
 
 SEEN, NEW = 200, 201
 ONCE = {"name": "Idempotency-Key", "in": "header", "required": False,
         "schema": {"type": "string", "maxLength": 200},
-        "description": "Calls with one key make one audit."}  # fmt: skip
+        "description": "Requests with the same key create one audit."}  # fmt: skip
 router = APIRouter(prefix="/v1/audits", tags=["audits"], route_class=CachedRoute)
 
 
 @router.post("", status_code=NEW, responses={SEEN: {"model": AuditResponse}},
-             openapi_extra=build_openapi_extra(AuditRequestBody, ONCE))  # fmt: skip
+             openapi_extra=build_openapi_extra(AuditOrder, ONCE))  # fmt: skip
 async def create_audit(
     request: Request, response: Response, caller: Submitter, service: Served
 ) -> AuditResponse:
-    """Ask for an audit. 201: it is new; 200: the same call with the same key was made before."""
-    once, asked = (
-        read_idempotency_key(request),
-        parse_audit_body(await parse_json_body(request, AuditRequestBody)),
-    )
+    """Submit an audit. 201: a new audit; 200: the same request with the same idempotency key was
+    sent before.
+    """
+    once, asked = read_idempotency_key(request), await parse_json_body(request, AuditOrder)
     kept, new = await run_in_threadpool(submit_audit, service.desk, caller, asked, once)
     request.scope[ABOUT] = kept.id
     response.status_code = NEW if new else SEEN
@@ -62,13 +56,13 @@ async def create_audit(
 
 
 @router.get("")
-@cache_response(progress=False)
+@cache_response()
 def list_audits(
     caller: Viewer, service: Served, limit: Limit = 50, state: SubmissionState | None = None,
-    model: Annotated[str | None, Query(max_length=200, description="A model's name.")] = None,
+    model: Annotated[str | None, Query(max_length=200, description="Name of a model.")] = None,
     cursor: Annotated[str | None, Query(pattern=AUDIT)] = None,
 ) -> AuditPage:  # fmt: skip
-    """List the project's audits, the newest first."""
+    """List the audits of the project, newest first."""
     name = None if model is None else model.replace("\0", "")
     states = () if state is None else (state,)
     sought = AuditQuery(
@@ -90,9 +84,9 @@ def list_audits(
 
 
 @router.get("/{audit}")
-@cache_response(progress=False)
+@cache_response()
 def get_audit(audit: AuditId, caller: Viewer, service: Served) -> AuditResponse:
-    """Look at an audit: how far it is, what it came to, and where it stands with people."""
+    """Return an audit: its state, its result, and its approvals."""
     with service.store.at_once():
         found = find_audit(service, caller, audit)
         number = AttemptStore(service.kept.store).number(found.id)
@@ -102,7 +96,7 @@ def get_audit(audit: AuditId, caller: Viewer, service: Served) -> AuditResponse:
 
 @router.post("/{audit}/cancel")
 def cancel_audit(audit: AuditId, caller: Submitter, service: Served) -> AuditResponse:
-    """Stop an audit before its next check. What was registered stays registered."""
+    """Cancel an audit before its next check. Its registration stays."""
     found = find_audit(service, caller, audit)
     cancel_submission(service.desk, caller, found)
     return load_audit_response(service.kept, found)
@@ -157,31 +151,3 @@ def build_approval_fields(stands: AuditApprovalStatus | None) -> dict[str, Any]:
         or None,
         "records": [build_later_record(it) for it in stands.records[1:]],
     }
-
-
-def parse_audit_body(body: AuditRequestBody) -> AuditOrder:
-    """Return what a body asks for. Raises ``SubmissionError`` for places that are none."""
-    files = [InputFile(it.path, FileDigest(it.name, it.size, it.sha256)) for it in body.inputs]
-    return AuditOrder(
-        audit_file=body.audit_file,
-        source=body.source,
-        inputs=tuple(files),
-        policy=body.policy,
-        targets=tuple(body.targets),
-        budget=body.budget,
-        only=tuple(body.only),
-        places=_places(body),
-        sealed=body.sealed,
-        sets=tuple(dict.fromkeys(body.sealed_sets)),
-        wait=body.wait_for_target,
-        baseline=body.baseline,
-    )
-
-
-def _places(body: AuditRequestBody) -> SourceLocations | None:
-    try:
-        return (
-            None if body.places is None else read_source_locations(JsonPart(body.places, "places"))
-        )
-    except RecordError as error:
-        raise SubmissionError(error.problem, cure="Send places as the client does.") from None

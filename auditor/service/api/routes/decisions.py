@@ -1,4 +1,4 @@
-"""What people sign: waivers, approvals and human findings, taken in, listed, and looked at."""
+"""Routes for signed decisions: waivers, approvals and human findings, submitted and listed."""
 
 import base64
 import binascii
@@ -12,7 +12,13 @@ from auditor.domain.json import Json, parse_json
 from auditor.errors import MalformedRequestError
 from auditor.service.api.auth import Approver, Viewer
 from auditor.service.api.context import Served, ServiceContext
-from auditor.service.api.requests import SUM, Digest, Limit, build_openapi_extra, parse_json_body
+from auditor.service.api.requests import (
+    SUM,
+    DigestPath,
+    Limit,
+    build_openapi_extra,
+    parse_json_body,
+)
 from auditor.service.api.schemas import LaterRecord
 from auditor.service.api.schemas_people import (
     DecisionPage,
@@ -78,13 +84,13 @@ def list_decisions(
     kind: Kind, caller: Viewer, service: Served, limit: Limit = 50,
     record: Sum = None, artifact: Sum = None, cursor: Sum = None,
 ) -> DecisionPage:  # fmt: skip
-    """List the project's decisions of a kind, the newest first."""
+    """List the decisions of the project of one kind, newest first."""
     people = service.people.people
     last = None if cursor is None else people.decision(caller.project, kind, cursor)
     if cursor is not None and last is None:
         raise MalformedRequestError(
-            f"{cursor} is no cursor of this list",
-            cure="Give the one that the last page ended with.",
+            f"{cursor} is not a cursor of this list",
+            cure="Use the `next` value of the last page.",
         )
     sought = DecisionQuery(
         kind=kind, record=record, artifact=artifact, limit=limit + 1,
@@ -96,7 +102,9 @@ def list_decisions(
     return DecisionPage(decisions=shown, next=shown[-1].digest if len(found) > limit else "")
 
 
-def get_decision(kind: Kind, digest: Digest, caller: Viewer, service: Served) -> DecisionResponse:
+def get_decision(
+    kind: Kind, digest: DigestPath, caller: Viewer, service: Served
+) -> DecisionResponse:
     """Look at a decision, with the bundle that is signed and the key that signed it."""
     return _one(service, service.people.decision(caller.project, kind, digest))
 
@@ -115,8 +123,8 @@ def parse_signed_decision(caller: ApiKey, asked: DecisionRequestBody) -> Submitt
         bundle = assemble_signed_bundle(_bytes(asked.payload), _bytes(asked.signature), key)
     else:
         raise MalformedRequestError(
-            "there is neither a bundle alone, nor a payload with its signature",
-            cure="Send one of the two.",
+            "the body needs either a bundle, or a payload with its signature",
+            cure="Send exactly one of the two.",
         )
     return SubmittedDecision(project=caller.project, by=caller.id, bundle=bundle, key=key)
 
@@ -126,7 +134,7 @@ def _bytes(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise MalformedRequestError(
-            "the payload or the signature is no base64", cure="Encode it so."
+            "the payload or the signature is not base64", cure="Encode it as base64."
         ) from None
 
 
@@ -201,3 +209,6 @@ def add_decision_routes() -> APIRouter:
         add(f"/{word}", list_decisions, methods=["GET"], operation_id=f"list_{word}")
         add(f"/{word}/{{digest}}", get_decision, methods=["GET"], operation_id=f"get_{word}")
     return router
+
+
+router = add_decision_routes()

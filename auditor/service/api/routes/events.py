@@ -1,8 +1,8 @@
-"""The history of an audit, as a list or as it happens."""
+"""Routes for the events of an audit, as a list or as a stream."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Annotated
 
@@ -11,12 +11,12 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from auditor.service.api.auth import Viewer
-from auditor.service.api.cache import CachedRoute, cache_response
 from auditor.service.api.context import Served, ServiceContext
 from auditor.service.api.requests import AuditId, Limit, find_audit, read_whole_number
+from auditor.service.api.response_cache import CachedRoute, cache_response
 from auditor.service.api.schemas import EventList, EventResponse
-from auditor.service.domain.submissions import ENDED, Submission, SubmissionEvent
-from auditor.service.store.submissions import ServiceStore
+from auditor.service.domain.submissions import ENDED, Submission
+from auditor.service.store.submission_history import ServiceStore
 
 PAGE = 500
 PAUSE = 0.3
@@ -25,22 +25,22 @@ QUIET = 15.0
 """Seconds after which a comment keeps a silent line open."""
 NOTHING_MORE = 204
 LAST = {"name": "Last-Event-ID", "in": "header", "required": False,
-        "schema": {"type": "integer"}, "description": "The number last seen."}  # fmt: skip
+        "schema": {"type": "integer"}, "description": "Last event received."}  # fmt: skip
 MEDIA = "text/event-stream"
 router = APIRouter(prefix="/v1/audits", tags=["audits"], route_class=CachedRoute)
 
 
 @router.get("/{audit}/events", response_model=EventList, openapi_extra={"parameters": [LAST]},
             responses={200: {"content": {MEDIA: {"schema": {"type": "string"}}}},
-                       NOTHING_MORE: {"description": "It has ended; all was seen."}})  # fmt: skip
+                       NOTHING_MORE: {"description": "The audit has ended."}})  # fmt: skip
 @cache_response("Accept", "Last-Event-ID")
 async def follow_audit(
     request: Request, audit: AuditId, caller: Viewer, service: Served, limit: Limit = 200,
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
 ) -> EventList | Response:  # fmt: skip
-    """Follow an audit as server-sent events; under ``Accept: application/json`` list its events.
+    """Follow an audit as server-sent events; with ``Accept: application/json``, list its events.
 
-    Both begin after ``Last-Event-ID``, or ``after``. A stream ends with the audit.
+    Both start after ``Last-Event-ID``, or ``after``. A stream ends with the audit.
     """
     last = max(read_whole_number(request, "Last-Event-ID") or 0, after)
     if "application/json" in request.headers.get("accept", ""):
@@ -73,8 +73,10 @@ async def _lines(service: ServiceContext, name: str, after: int) -> AsyncIterato
     while not service.stopping():
         found = await run_in_threadpool(service.kept.events, name, after, PAGE)
         for event in found:
-            yield _frame(event)
-        if _ends(found):
+            # JSON on one line: a line end in a text is escaped, and cannot begin another field.
+            body = json.dumps(event.to_json(), ensure_ascii=True)
+            yield f"id: {event.number}\nevent: {event.kind}\ndata: {body}\n\n"
+        if any(event.kind in ENDED for event in found):
             return
         after = found[-1].number if found else after
         silent = 0.0 if found else silent + PAUSE
@@ -82,13 +84,3 @@ async def _lines(service: ServiceContext, name: str, after: int) -> AsyncIterato
             silent = 0.0
             yield ": still here\n\n"
         await asyncio.sleep(PAUSE)
-
-
-def _ends(found: Sequence[SubmissionEvent]) -> bool:
-    return any(event.kind in ENDED for event in found)
-
-
-def _frame(event: SubmissionEvent) -> str:
-    # JSON on one line: a line end in a text is escaped, and cannot begin a field of its own.
-    body = json.dumps(event.to_json(), ensure_ascii=True)
-    return f"id: {event.number}\nevent: {event.kind}\ndata: {body}\n\n"

@@ -1,4 +1,4 @@
-"""Keys of callers: made, listed, and ended by an admin of their project."""
+"""Routes for API keys: created, listed and revoked by an admin of their project."""
 
 from typing import Annotated
 
@@ -16,9 +16,8 @@ from auditor.service.api.schemas import (
     KeySecretResponse,
     ReasonRequestBody,
 )
-from auditor.service.audit_log import build_log_entry
 from auditor.service.auth.api_keys import NewApiKey, create_api_key, resolve_key_expiry
-from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction
+from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction, build_log_entry
 
 KeyId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", examples=["0123456789abcdef"])]
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
@@ -26,7 +25,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 @router.post("", status_code=201, openapi_extra=build_openapi_extra(KeyRequestBody))
 async def create_key(request: Request, caller: Admin, service: Served) -> KeySecretResponse:
-    """Make a key. Its text is in this answer, and nowhere else."""
+    """Create an API key. Only this answer contains its text."""
     asked = await parse_json_body(request, KeyRequestBody)
     made = await run_in_threadpool(create_caller_key, service, caller, asked)
     return KeySecretResponse(key=_shown(made.key), text=made.text)
@@ -35,10 +34,13 @@ async def create_key(request: Request, caller: Admin, service: Served) -> KeySec
 def create_caller_key(service: ServiceContext, caller: ApiKey, asked: KeyRequestBody) -> NewApiKey:
     """Make and keep a key in the caller's project. Raises ``MalformedRequestError``."""
     if asked.role is AccessRole.AGENT:
-        raise MalformedRequestError("an agent's key comes with the agent", cure="POST /v1/agents.")
+        raise MalformedRequestError(
+            "the role agent cannot be chosen for an API key", cure="POST /v1/agents."
+        )
     if not asked.name.isprintable():
         raise MalformedRequestError(
-            "the key's name is not one line", cure="Name it in printable signs."
+            "the name of the key is not a single line of text",
+            cure="Use printable characters only.",
         )
     now = service.clock()
     ends = resolve_key_expiry(asked.expires, now, service.rationing.keys)
@@ -50,13 +52,13 @@ def create_caller_key(service: ServiceContext, caller: ApiKey, asked: KeyRequest
 
 @router.get("")
 def list_keys(caller: Admin, service: Served) -> KeyList:
-    """List the project's keys, the oldest first, those that have ended too."""
+    """List the API keys of the project, oldest first, including revoked ones."""
     return KeyList(keys=[_shown(key) for key in service.kept.keys(caller.project)])
 
 
 @router.post("/{key}/end", openapi_extra=build_openapi_extra(ReasonRequestBody))
 async def revoke_key(key: KeyId, request: Request, caller: Admin, service: Served) -> KeyResponse:
-    """End a key for good. A caller cannot end the key that it calls with."""
+    """Revoke an API key permanently. You cannot revoke the key that you send."""
     asked = await parse_json_body(request, ReasonRequestBody)
     return _shown(await run_in_threadpool(revoke_caller_key, service, caller, key, asked.reason))
 
@@ -65,14 +67,17 @@ def revoke_caller_key(service: ServiceContext, caller: ApiKey, key: str, reason:
     """End a key of the caller's project. Raises ``NotFoundError`` and ``StateConflictError``."""
     if not reason.isprintable():
         raise MalformedRequestError(
-            "the reason is not one line", cure="Give it in printable signs."
+            "the reason is not a single line of text", cure="Use printable characters only."
         )
     found = service.kept.key(key)
     if found is None or found.project != caller.project:
-        raise NotFoundError(f"there is no key {key}", cure="GET /v1/keys lists them.")
+        raise NotFoundError(
+            f"there is no API key {key}", cure="List the API keys with GET /v1/keys."
+        )
     if found.id == caller.id:
         raise StateConflictError(
-            "a key does not end itself", cure="Make another admin's key, and end this one with it."
+            "an API key cannot revoke itself",
+            cure=("Create another admin API key, and revoke this one with it."),
         )
     now = service.clock()
     kind = (

@@ -1,4 +1,4 @@
-"""What an agent calls while it works: for a lease, blobs, and to say what came of it."""
+"""Routes for agents at work: take a lease, fetch blobs, report progress, and submit results."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from auditor.errors import MalformedRequestError
 from auditor.service.api.auth import AgentKey
 from auditor.service.api.context import Served, ServiceContext
 from auditor.service.api.requests import (
-    Digest,
+    DigestPath,
     build_etag_headers,
     build_openapi_extra,
     parse_json_body,
     read_whole_number,
 )
 from auditor.service.api.routes.agents import AgentId
-from auditor.service.api.routes.files import ANY, BINARY
+from auditor.service.api.routes.result_files import ANY, BINARY
 from auditor.service.api.routes.uploads import BODY
 from auditor.service.api.schemas_agents import (
     AssignmentResponse,
@@ -54,11 +54,13 @@ router = APIRouter(prefix="/v1/agents/{agent}", tags=["agents"])
 
 @router.post("/lease", response_model=AssignmentResponse,
              openapi_extra=build_openapi_extra(LeaseRequestBody),
-             responses={NOTHING: {"description": "Nothing to do for now; ask again."}})  # fmt: skip
+             responses={NOTHING: {"description": "No work at the moment; ask again."}})  # fmt: skip
 async def request_lease(
     agent: AgentId, request: Request, caller: AgentKey, service: Served
 ) -> AssignmentResponse | Response:
-    """Take one shard, as soon as there is one; an agent that asks anew is given what it has."""
+    """Lease one shard as soon as one is available; an agent that repeats the request gets its
+    current lease.
+    """
     who = await run_in_threadpool(find_calling_agent, service.agents, caller, agent)
     asked = await parse_json_body(request, LeaseRequestBody)
     ends = time.monotonic() + asked.wait
@@ -75,8 +77,10 @@ async def request_lease(
 
 
 @router.get("/blobs/{digest}", response_class=Response, responses=BINARY)
-def get_lease_blob(agent: AgentId, digest: Digest, caller: AgentKey, service: Served) -> Response:
-    """Fetch a file that a lease in the agent's hands needs, or a `Range` of it."""
+def get_lease_blob(
+    agent: AgentId, digest: DigestPath, caller: AgentKey, service: Served
+) -> Response:
+    """Return a file that a lease of the agent needs, or a `Range` of it."""
     require_leased_blob(service.agents, find_calling_agent(service.agents, caller, agent), digest)
     path = service.store.blobs.path(digest)
     return FileResponse(path, media_type=ANY, headers=build_etag_headers(digest))
@@ -84,14 +88,14 @@ def get_lease_blob(agent: AgentId, digest: Digest, caller: AgentKey, service: Se
 
 @router.put("/evidence/{digest}", openapi_extra=BODY)
 async def upload_evidence(
-    agent: AgentId, digest: Digest, request: Request, caller: AgentKey, service: Served
+    agent: AgentId, digest: DigestPath, request: Request, caller: AgentKey, service: Served
 ) -> ReceiptResponse:
-    """Send a blob of evidence, whole. Nothing is kept that has not the digest in the path."""
+    """Upload a blob of evidence in one request. Its digest must match the path."""
     who = await run_in_threadpool(find_calling_agent, service.agents, caller, agent)
     length = read_whole_number(request, "Content-Length")
     if length is None:
         raise MalformedRequestError(
-            "nothing says how long the blob is", cure="Send Content-Length."
+            "the length of the blob is missing", cure="Send Content-Length."
         )
     arrives = receive_evidence(service.agents, who, digest, length)
     async with contextmanager_in_threadpool(arrives) as arriving:
@@ -105,7 +109,7 @@ async def upload_evidence(
 async def report_progress(
     agent: AgentId, lease: LeaseId, request: Request, caller: AgentKey, service: Served
 ) -> LeaseStatusResponse:
-    """Say that the agent is at work, and how far; hear whether there is a reason to go on."""
+    """Report progress, renew the lease, and learn whether to continue."""
     who, taken = await run_in_threadpool(_lease, service, caller, agent, lease)
     asked = await parse_json_body(request, ProgressRequestBody)
     told = None if asked.total is None else LeaseProgress(asked.done, asked.total, asked.note)
@@ -117,7 +121,7 @@ async def report_progress(
 async def submit_result(
     agent: AgentId, lease: LeaseId, request: Request, caller: AgentKey, service: Served
 ) -> ReceiptResponse:
-    """Hand in what the check saw, signed. The first result of a shard is kept, and no other."""
+    """Submit the signed result of a check. Only the first result of a shard is kept."""
     who, taken = await run_in_threadpool(_lease, service, caller, agent, lease)
     asked = await parse_json_body(request, ResultRequestBody)
     shard, bundle = _bytes(asked.shard), _bytes(asked.bundle)
@@ -129,7 +133,7 @@ async def submit_result(
 async def return_lease(
     agent: AgentId, lease: LeaseId, request: Request, caller: AgentKey, service: Served
 ) -> ReceiptResponse:
-    """Give a lease back. The shard is offered again; the third time the audit fails."""
+    """Return a lease. The shard is offered again; after the third time the audit fails."""
     _who, taken = await run_in_threadpool(_lease, service, caller, agent, lease)
     asked = await parse_json_body(request, FailureRequestBody)
     failure = SubmissionFailure(problem=_line(asked.problem), cure=_line(asked.cure))

@@ -1,13 +1,13 @@
-"""What there is to audit by and on, and whether a gate opens."""
+"""Look-up routes: policies, targets, and the deployment gate."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
 from auditor.service.api.auth import Viewer
-from auditor.service.api.cache import CachedRoute, cache_response
 from auditor.service.api.context import Served
 from auditor.service.api.requests import SUM
+from auditor.service.api.response_cache import CachedRoute, cache_response
 from auditor.service.api.schemas import (
     GateResponse,
     GateStepResponse,
@@ -22,16 +22,22 @@ from auditor.workflows.gate import parse_age
 
 NAMED = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Pack = Annotated[str, Path(pattern=NAMED, examples=["baseline"])]
-ARTIFACT = """The artifact's digest, over the list of its files, and no file's own: `artifact` in
-GET /v1/models, `request.artifact.digest` in a record."""
-POLICY = """A pack's name, or the digest of a policy as it is judged by, with what it extends put
-in: `policy` in GET /v1/models, `request.policy.digest` in a record. A file's name or own digest is
-neither."""
-TARGET = """A target's name, as in GET /v1/targets. Without one all have to open on which these
-bytes were ever audited under this policy."""
-PROBE = "`identity` of what `auditor targets probe NAME --out FILE` wrote on the target."
-BASELINE = "Digest of the record that limits must have been taken from."
-AGE = "How old the measurements may be: 12h, 30d, 4w."
+ARTIFACT = (
+    "Digest of the artifact, over the list of its files (not of a single file): "
+    "`artifact` in GET /v1/models, `request.artifact.digest` in a record."
+)
+POLICY = (
+    "Name of a pack, or digest of a resolved policy: `policy` in GET /v1/models, "
+    "`request.policy.digest` in a record. It is not the name or the digest of a "
+    "file."
+)
+TARGET = (
+    "Name of a target, as in GET /v1/targets. Without it, the gate must be open "
+    "on every target on which these bytes were audited under this policy."
+)
+PROBE = "`identity` in the file that `auditor targets probe NAME --out FILE` wrote on the target."
+BASELINE = "Digest of the record that limits must use as baseline."
+AGE = "Maximum age of the measurements: 12h, 30d, 4w."
 Artifact = Annotated[
     str, Query(pattern=SUM, description=ARTIFACT, examples=["sha256:" + "ab" * 32])
 ]
@@ -42,7 +48,7 @@ router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=CachedRoute)
 
 
 @router.get("/policies")
-@cache_response(progress=False)
+@cache_response()
 def list_policies(caller: Viewer, service: Served) -> PolicyList:
     """List the policies that come with auditor."""
     found = [PolicyPackResponse.model_validate(pack.to_json()) for pack in service.packs()]
@@ -50,9 +56,9 @@ def list_policies(caller: Viewer, service: Served) -> PolicyList:
 
 
 @router.get("/policies/{name}")
-@cache_response(progress=False)
+@cache_response()
 def get_policy(name: Pack, caller: Viewer, service: Served) -> PolicyResponse:
-    """Show a policy as it is judged by: with what it extends put in."""
+    """Return a resolved policy, with everything that it extends."""
     found = service.pack(name)
     return PolicyResponse(
         name=found.name, version=found.version, digest=found.digest, document=dict(found.document)
@@ -60,9 +66,9 @@ def get_policy(name: Pack, caller: Viewer, service: Served) -> PolicyResponse:
 
 
 @router.get("/targets")
-@cache_response(progress=False)
+@cache_response()
 def list_targets(caller: Viewer, service: Served) -> TargetList:
-    """List the targets of the service, and whether somebody works for each now."""
+    """List the targets of the service, and whether each has a worker online."""
     live = service.desk.live(caller.project)
     shown = [
         TargetResponse(
@@ -85,9 +91,9 @@ def query_gate(
     max_age: Annotated[str | None, Query(max_length=8, description=AGE, examples=["30d"])] = None,
     baseline: Annotated[str | None, Query(pattern=SUM, description=BASELINE)] = None,
 ) -> GateResponse:  # fmt: skip
-    """Ask whether a valid, fresh, signed, passing record exists for exactly these bytes.
+    """Check that a valid, recent, signed, passing record exists for exactly these bytes.
 
-    A gate that is shut is an answer, not an error: read ``open``.
+    A closed gate is a normal answer, not an error: read ``open``.
     """
     age = None if max_age is None else parse_age(max_age)
     name = None if target is None else target.replace("\0", "")

@@ -1,6 +1,6 @@
-"""Models: what the gate says of their versions on each target, and how a metric moved."""
+"""Routes for models: gate status of each version on each target, and trends of metrics."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Annotated
 
@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path, Query
 from auditor.domain.json import JsonPart, parse_json
 from auditor.errors import NotFoundError
 from auditor.service.api.auth import Viewer
-from auditor.service.api.cache import CachedRoute, cache_response
 from auditor.service.api.context import Served
 from auditor.service.api.requests import Limit
+from auditor.service.api.response_cache import CachedRoute, cache_response
 from auditor.service.api.schemas import (
     ModelPage,
     ModelResponse,
@@ -20,7 +20,7 @@ from auditor.service.api.schemas import (
     TrendResponse,
     VersionStatusResponse,
 )
-from auditor.service.gate import GateState, Version, list_gate_states
+from auditor.service.gate import GateState, list_gate_states
 from auditor.service.store.tables import TrendPointRow
 from auditor.service.store.trends import TrendPointStore, TrendQuery, TrendStore, VersionStatus
 from auditor.store.record_scope_cache import Scopes
@@ -34,22 +34,37 @@ router = APIRouter(prefix="/v1/models", tags=["models"], route_class=CachedRoute
 
 
 @router.get("")
-@cache_response(progress=False)
+@cache_response()
 def list_models(
     caller: Viewer, service: Served, limit: Limit = 50,
-    cursor: Annotated[str | None, Query(max_length=200, description="A model's name.")] = None,
+    cursor: Annotated[str | None, Query(max_length=200, description="Name of a model.")] = None,
 ) -> ModelPage:  # fmt: skip
-    """List the project's models that were audited, with their 5 newest versions."""
+    """List the audited models of the project, with their 5 newest versions."""
     kept = TrendStore(service.store)
     after = None if cursor is None else cursor.replace("\0", "")
     names, following = kept.models(caller.project, after, limit)
     every = kept.versions(caller.project, names, VERSIONS)
     scopes = kept.scopes(every)
-    told = list_gate_states(service.gatekeeper, caller.project, _audited(every))
-    found = {
-        name: _versions(list(standings), scopes, told)
-        for name, standings in groupby(every, key=lambda item: item.model)
-    }
+    audited = [*dict.fromkeys((it.artifact, it.target) for it in every if it.artifact)]
+    told = list_gate_states(service.gatekeeper, caller.project, audited)
+    found = {}
+    for name, standings in groupby(every, key=lambda item: item.model):
+        # Versions in the order of their standings, on each target as the gate sees them
+        by: dict[str, dict[str, VersionStatus]] = {}
+        for item in list(standings):
+            by.setdefault(item.artifact, {}).setdefault(item.target, item)
+        found[name] = [
+            ModelVersionResponse(
+                version=max(targets.values(), key=lambda item: item.finished).version,
+                artifact=artifact or None,
+                targets=[
+                    shown
+                    for it in targets.values()
+                    for shown in _shown(it, scopes, told.get((artifact, it.target), ()))
+                ],
+            )
+            for artifact, targets in by.items()
+        ]
     models = [ModelResponse(name=name, versions=found.get(name, [])) for name in names]
     return ModelPage(models=models, next=following)
 
@@ -61,11 +76,11 @@ def get_trend(
     check: Text = None, target: Text = None, limit: Limit = 50,
     cursor: Annotated[str | None, Query(pattern=POINT)] = None,
 ) -> TrendResponse:  # fmt: skip
-    """Follow a metric of the whole sample over the audits of a model, the newest first."""
+    """Return the trend of a metric over the audits of a model, newest first."""
     name = model.replace("\0", "")
     if not TrendStore(service.store).knows(caller.project, name):
         raise NotFoundError(
-            f"there is no audited model {name[:80]!r}", cure="GET /v1/models lists them."
+            f"there is no audited model {name[:80]!r}", cure="List the models with GET /v1/models."
         )
     sought = TrendQuery(
         project=caller.project,
@@ -80,34 +95,6 @@ def get_trend(
     return TrendResponse(
         model=name, metric=sought.metric, points=[_point(row) for row in rows], next=following
     )
-
-
-def _audited(standings: Iterable[VersionStatus]) -> list[Version]:
-    """Return the artifacts with the targets on which they were audited, each once."""
-    return [*dict.fromkeys((it.artifact, it.target) for it in standings if it.artifact)]
-
-
-def _versions(
-    standings: list[VersionStatus],
-    scopes: Mapping[str, Scopes],
-    told: Mapping[Version, Sequence[GateState]],
-) -> list[ModelVersionResponse]:
-    """Return versions in the order of their standings, on each target as the gate sees them."""
-    by: dict[str, dict[str, VersionStatus]] = {}
-    for item in standings:
-        by.setdefault(item.artifact, {}).setdefault(item.target, item)
-    return [
-        ModelVersionResponse(
-            version=max(targets.values(), key=lambda item: item.finished).version,
-            artifact=artifact or None,
-            targets=[
-                shown
-                for it in targets.values()
-                for shown in _shown(it, scopes, told.get((artifact, it.target), ()))
-            ],
-        )
-        for artifact, targets in by.items()
-    ]
 
 
 def _shown(

@@ -1,4 +1,4 @@
-"""People who decide in a project: named, listed, and ended by an admin."""
+"""Routes for the people who decide in a project: created, listed and revoked by an admin."""
 
 from typing import Annotated
 
@@ -28,14 +28,14 @@ router = APIRouter(prefix="/v1/people", tags=["people"])
 
 @router.post("", status_code=201, openapi_extra=build_openapi_extra(PersonRequestBody))
 async def create_person(request: Request, caller: Admin, service: Served) -> PersonResponse:
-    """Let a person decide in the project, by a key of their own that signs nothing else."""
+    """Register a person who can decide in the project, with a signing key of their own."""
     asked = await parse_json_body(request, PersonRequestBody)
     return build_person_response(await run_in_threadpool(_named, service, caller, asked))
 
 
 @router.get("")
 def list_people(caller: Admin, service: Served) -> PersonList:
-    """List the project's people, the oldest first, those who decide no more too."""
+    """List the people of the project, oldest first, including those whose permission ended."""
     return PersonList(
         people=[build_person_response(it) for it in service.people.people.all(caller.project)]
     )
@@ -45,11 +45,13 @@ def list_people(caller: Admin, service: Served) -> PersonList:
 async def revoke_person(
     person: PersonId, request: Request, caller: Admin, service: Served
 ) -> PersonResponse:
-    """End a person's leave for good: their waivers and their yes count no more, a no still does."""
+    """Revoke the signing permission of a person permanently. Their waivers and approvals no longer
+    count; their rejections still do.
+    """
     asked = await parse_json_body(request, ReasonRequestBody)
     if not asked.reason.isprintable():
         raise MalformedRequestError(
-            "the reason is not one line", cure="Give it in printable signs."
+            "the reason is not a single line of text", cure="Use printable characters only."
         )
     return build_person_response(
         await run_in_threadpool(end_person, service.people, caller, person, asked.reason)

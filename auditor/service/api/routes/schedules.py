@@ -1,4 +1,4 @@
-"""Schedules: made, looked at, let rest and go on; and what is pushed for them to audit."""
+"""Routes for schedules: create, show, pause, resume and end; and batches pushed to them."""
 
 from typing import Annotated
 
@@ -10,7 +10,6 @@ from auditor.errors import MalformedRequestError
 from auditor.service.api.auth import Submitter, Viewer
 from auditor.service.api.context import Served, ServiceContext
 from auditor.service.api.requests import Limit, build_openapi_extra, parse_json_body
-from auditor.service.api.routes.audits import parse_audit_body
 from auditor.service.api.schemas_schedules import (
     BatchRequestBody,
     RollbackResponse,
@@ -41,15 +40,16 @@ router = APIRouter(prefix="/v1/schedules", tags=["schedules"])
 
 @router.post("", status_code=NEW, openapi_extra=build_openapi_extra(ScheduleRequestBody))
 async def add_schedule(request: Request, caller: Submitter, service: Served) -> ScheduleResponse:
-    """Audit again and again: what is asked is looked at as any audit that is handed in."""
+    """Create a schedule that audits regularly. The request is checked like an audit."""
     body = await parse_json_body(request, ScheduleRequestBody)
     if not body.name.isprintable():
         raise MalformedRequestError(
-            "the schedule's name is not one line", cure="Name it in printable signs."
+            "the name of the schedule is not a single line of text",
+            cure="Use printable characters only.",
         )
     wish = ScheduleOrder(
         name=body.name,
-        asked=None if body.audit is None else parse_audit_body(body.audit),
+        asked=body.audit,
         same=body.same_as,
         cron=body.cron,
         on=tuple(body.on),
@@ -64,7 +64,7 @@ async def add_schedule(request: Request, caller: Submitter, service: Served) -> 
 def list_schedules(
     caller: Viewer, service: Served, limit: Limit = 50, cursor: Cursor = None
 ) -> SchedulePage:
-    """List the project's schedules, the newest first, those that have ended too."""
+    """List the schedules of the project, newest first, including ended ones."""
     page, following = service.schedules.kept.of_project(caller.project, cursor, limit)
     return SchedulePage(
         schedules=[build_schedule_response(service, item) for item in page], next=following
@@ -73,7 +73,7 @@ def list_schedules(
 
 @router.get("/{schedule}")
 def get_schedule(schedule: ScheduleId, caller: Viewer, service: Served) -> ScheduleResponse:
-    """Look at a schedule."""
+    """Return a schedule."""
     return build_schedule_response(
         service, find_schedule(service.schedules, caller.project, schedule)
     )
@@ -81,19 +81,19 @@ def get_schedule(schedule: ScheduleId, caller: Viewer, service: Served) -> Sched
 
 @router.post("/{schedule}/pause")
 def pause_schedule(schedule: ScheduleId, caller: Submitter, service: Served) -> ScheduleResponse:
-    """Let a schedule rest: it makes no run, and what comes meanwhile is not made up."""
+    """Pause a schedule. Audits that are due meanwhile are skipped."""
     return _changed(service, caller, schedule, ScheduleState.PAUSED)
 
 
 @router.post("/{schedule}/resume")
 def resume_schedule(schedule: ScheduleId, caller: Submitter, service: Served) -> ScheduleResponse:
-    """Let a schedule that rests go on."""
+    """Resume a paused schedule."""
     return _changed(service, caller, schedule, ScheduleState.ACTIVE)
 
 
 @router.post("/{schedule}/end")
 def end_schedule(schedule: ScheduleId, caller: Submitter, service: Served) -> ScheduleResponse:
-    """End a schedule for good. Audits that it made go on."""
+    """End a schedule permanently. Audits that it started continue."""
     return _changed(service, caller, schedule, ScheduleState.ENDED)
 
 
@@ -102,7 +102,7 @@ def list_runs(
     schedule: ScheduleId, caller: Viewer, service: Served, limit: Limit = 50,
     cursor: Annotated[str | None, Query(pattern=RUN_FORM)] = None,
 ) -> RunPage:  # fmt: skip
-    """List a schedule's runs, the newest first, with what each came to."""
+    """List the runs of a schedule, newest first, with the result of each."""
     of = find_schedule(service.schedules, caller.project, schedule)
     page, following = service.schedules.runs.of_schedule(of.id, cursor, limit)
     return RunPage(runs=[build_run_response(item) for item in page], next=following)
@@ -113,7 +113,9 @@ def list_runs(
 async def submit_batch(
     schedule: ScheduleId, request: Request, response: Response, caller: Submitter, service: Served
 ) -> RunResponse:
-    """Audit with a batch in the place of its data. 200: the same batch was pushed before."""
+    """Submit a batch that replaces the data of the schedule, and audit with it. 200: the same batch
+    was submitted before.
+    """
     body = await parse_json_body(request, BatchRequestBody)
     run, new = await run_in_threadpool(
         push_batch, service.schedules, caller, schedule, body.dataset
@@ -127,11 +129,11 @@ async def submit_batch(
 async def submit_version(
     schedule: ScheduleId, request: Request, response: Response, caller: Submitter, service: Served
 ) -> RunResponse:
-    """Audit a new version of the model. 200: the same version was handed in before."""
+    """Submit a new version of the model, and audit it. 200: it was submitted before."""
     body = await parse_json_body(request, VersionRequestBody)
     if not body.version.isprintable() or not body.version.strip():
         raise MalformedRequestError(
-            "the version is not one line", cure="Name it in printable signs."
+            "the version is not a single line of text", cure="Use printable characters only."
         )
     pushed = VersionPush(body.artifact, body.version, body.name)
     run, new = await run_in_threadpool(push_version, service.schedules, caller, schedule, pushed)

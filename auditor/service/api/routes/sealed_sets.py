@@ -1,4 +1,4 @@
-"""Sealed sets: data that the auditor holds, kept by people who approve and named by orders."""
+"""Routes for sealed datasets: kept by approvers, and named by audit orders."""
 
 from typing import Annotated
 
@@ -10,15 +10,15 @@ from auditor.service.api.auth import Admin, Approver, Viewer
 from auditor.service.api.context import Served
 from auditor.service.api.requests import Limit, build_openapi_extra, parse_json_body
 from auditor.service.api.schemas import (
-    SET,
     ReasonRequestBody,
     SealedSetPage,
     SealedSetRequestBody,
     SealedSetResponse,
 )
 from auditor.service.domain.schedules import SealedSet
+from auditor.service.domain.submissions import SET
 from auditor.service.sealed_sets import SealedSetOrder, hold_sealed_set, release_sealed_set
-from auditor.service.store.attempts import SealedSetStore
+from auditor.service.store.audit_attempts import SealedSetStore
 
 router = APIRouter(prefix="/v1/sealed-sets", tags=["sealed sets"])
 
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1/sealed-sets", tags=["sealed sets"])
 async def create_sealed_set(
     request: Request, caller: Approver, service: Served
 ) -> SealedSetResponse:
-    """Hold a file that the project uploaded: orders name it by this name alone, for its role."""
+    """Create a sealed set from an uploaded file. Audits name it only by its name, for its role."""
     body = await parse_json_body(request, SealedSetRequestBody)
     wish = SealedSetOrder(
         name=body.name, role=body.role, digest=body.digest, file=body.file,
@@ -44,11 +44,11 @@ async def release_set(
     name: Annotated[str, Path(pattern=SET, examples=["loans-2026"])], request: Request,
     caller: Admin, service: Served,
 ) -> Response:  # fmt: skip
-    """Hold a set no more that no audit has used yet, for a reason. There is no way back."""
+    """Release a sealed set that no audit has used. You cannot undo this."""
     asked = await parse_json_body(request, ReasonRequestBody)
     if not asked.reason.isprintable():
         raise MalformedRequestError(
-            "the reason is not one line", cure="Give it in printable signs."
+            "the reason is not a single line of text", cure="Use printable characters only."
         )
     await run_in_threadpool(
         release_sealed_set, service.kept, caller, name, asked.reason, service.clock
@@ -61,7 +61,7 @@ def list_sealed_sets(
     caller: Viewer, service: Served, limit: Limit = 50,
     cursor: Annotated[str | None, Query(pattern=SET)] = None,
 ) -> SealedSetPage:  # fmt: skip
-    """List the project's sealed sets by their names."""
+    """List the sealed sets of the project by name."""
     found, following = SealedSetStore(service.store).of_project(caller.project, cursor, limit)
     return SealedSetPage(sealed_sets=[_shown(item) for item in found], next=following)
 

@@ -1,4 +1,4 @@
-"""Files that callers bring: sent in parts, looked up, and listed."""
+"""Routes for uploads: files sent in parts, looked up, and listed."""
 
 from typing import Annotated, Any
 
@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 
+from auditor.domain.digests import Digest
 from auditor.errors import MalformedRequestError, NotFoundError
 from auditor.service.api.auth import Submitter, Viewer
 from auditor.service.api.context import Served, ServiceContext
-from auditor.service.api.requests import SUM, Digest, Limit, read_file_name, read_whole_number
+from auditor.service.api.requests import SUM, DigestPath, Limit, read_file_name, read_whole_number
 from auditor.service.api.schemas import UploadPage, UploadProgressResponse, UploadResponse
 from auditor.service.domain.access import ApiKey
 from auditor.service.domain.submissions import UploadKind
@@ -27,14 +28,17 @@ HEADERS = [
         (
             "Upload-Offset",
             "integer",
-            "Where these bytes begin; default 0. HEAD says how far it is.",
+            (
+                "Offset of the first byte of this request; default 0. HEAD returns the "
+                "current offset."
+            ),
         ),
         (
             "Upload-Length",
             "integer",
-            "How long the whole file is; default: to the end of this body.",
+            "Length of the whole file; default: the end of this body.",
         ),
-        ("Upload-Name", "string", "The file's name, for people; UTF-8, percent-encoded."),
+        ("Upload-Name", "string", "Display name of the file; UTF-8, percent-encoded."),
     )
 ]
 
@@ -48,7 +52,7 @@ Kind = Annotated[UploadKind, Depends(parse_upload_kind)]
 
 
 async def upload_file(
-    request: Request, response: Response, kind: Kind, digest: Digest, caller: Submitter,
+    request: Request, response: Response, kind: Kind, digest: DigestPath, caller: Submitter,
     service: Served,
 ) -> UploadProgressResponse:  # fmt: skip
     """Send a file, or the rest of one. Nothing is kept that does not have the digest in the path.
@@ -68,7 +72,7 @@ async def upload_file(
     return _reached(digest, UploadProgress(parcel.length - left, parcel.length, not left))
 
 
-def check_upload(kind: Kind, digest: Digest, caller: Viewer, service: Served) -> Response:
+def check_upload(kind: Kind, digest: DigestPath, caller: Viewer, service: Served) -> Response:
     """Say how much of a file is there: 200 when it is kept, 204 when a part is, else 404."""
     held = _held(service, caller, kind, digest)
     answer = Response(status_code=DONE if held.complete else 204)
@@ -77,7 +81,7 @@ def check_upload(kind: Kind, digest: Digest, caller: Viewer, service: Served) ->
 
 
 def get_upload(
-    kind: Kind, digest: Digest, caller: Viewer, service: Served
+    kind: Kind, digest: DigestPath, caller: Viewer, service: Served
 ) -> UploadProgressResponse:
     """Say how much of a file is there. The file itself is not handed out again."""
     return _reached(digest, _held(service, caller, kind, digest))
@@ -122,14 +126,14 @@ def _parcel(request: Request, caller: ApiKey, kind: UploadKind, digest: str) -> 
         body = read_whole_number(request, "Content-Length")
         if body is None:
             raise MalformedRequestError(
-                "nothing says how long the file is", cure="Send Upload-Length."
+                "the length of the file is missing", cure="Send Upload-Length."
             )
         length = offset + body
     if offset > length:
         raise MalformedRequestError(
-            "Upload-Offset lies beyond Upload-Length", cure="Mend one of the two."
+            "Upload-Offset is greater than Upload-Length", cure="Correct one of the two."
         )
-    name = read_file_name(request, digest.removeprefix("sha256:"))
+    name = read_file_name(request, Digest(digest).hex)
     return UploadSpec(
         project=caller.project, kind=kind, digest=digest, name=name, length=length, offset=offset
     )
@@ -138,7 +142,7 @@ def _parcel(request: Request, caller: ApiKey, kind: UploadKind, digest: str) -> 
 def _held(service: ServiceContext, caller: ApiKey, kind: UploadKind, digest: str) -> UploadProgress:
     held = service.intake.held(caller.project, kind, digest)
     if held is None:
-        raise NotFoundError(f"nothing of {digest} was uploaded", cure="PUT it here.")
+        raise NotFoundError(f"{digest} was not uploaded", cure="Upload it with PUT to this path.")
     return held
 
 
@@ -161,7 +165,9 @@ def add_upload_routes() -> APIRouter:
         DONE: {"model": UploadProgressResponse},
         PART: {"model": UploadProgressResponse},
     }
-    some: dict[int | str, dict[str, Any]] = {204: {"description": "So much of it is there."}}
+    some: dict[int | str, dict[str, Any]] = {
+        204: {"description": "The current offset is in Upload-Offset."}
+    }
     for word in KINDS:
         one, add = f"/{word}/{{digest}}", router.add_api_route
         extra = {**BODY, "parameters": HEADERS}
@@ -172,3 +178,6 @@ def add_upload_routes() -> APIRouter:
         add(one, get_upload, methods=["GET"], operation_id=f"get_{word}")
         add(f"/{word}", list_uploads, methods=["GET"], operation_id=f"list_{word}")
     return router
+
+
+router = add_upload_routes()

@@ -1,4 +1,4 @@
-"""Web hooks: made, listed and ended by an admin, and what came of every message."""
+"""Routes for webhooks: created, listed and ended by an admin, and their deliveries."""
 
 from typing import Annotated
 
@@ -28,12 +28,12 @@ from auditor.service.webhooks.manage import (
 FORM, MESSAGE_FORM = "^hook-[0-9a-f]{24}$", "^msg_[0-9a-f]{32}$"
 HookId = Annotated[str, Path(pattern=FORM, examples=["hook-" + "0a" * 12])]
 MessageId = Annotated[str, Path(pattern=MESSAGE_FORM, examples=["msg_" + "0a" * 16])]
-router = APIRouter(prefix="/v1/webhooks", tags=["web hooks"])
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
 @router.post("", status_code=201, openapi_extra=build_openapi_extra(WebhookRequestBody))
 async def add_webhook(request: Request, caller: Admin, service: Served) -> WebhookSecretResponse:
-    """Make a web hook. Its secret is in this answer, and nowhere else."""
+    """Create a webhook. Only this answer contains its secret."""
     body = await parse_json_body(request, WebhookRequestBody)
     made, secret = await run_in_threadpool(
         create_webhook, service.hooks, caller, body.url, body.events
@@ -43,7 +43,7 @@ async def add_webhook(request: Request, caller: Admin, service: Served) -> Webho
 
 @router.get("")
 def list_webhooks(caller: Admin, service: Served) -> WebhookList:
-    """List the project's web hooks, the newest first, those that have ended too."""
+    """List the webhooks of the project, newest first, including ended ones."""
     return WebhookList(
         webhooks=[_shown(it) for it in service.hooks.kept.of_project(caller.project)]
     )
@@ -51,13 +51,13 @@ def list_webhooks(caller: Admin, service: Served) -> WebhookList:
 
 @router.get("/{webhook}")
 def get_webhook(webhook: HookId, caller: Admin, service: Served) -> WebhookSettingsResponse:
-    """Look at a web hook."""
+    """Return a webhook."""
     return _shown(find_webhook(service.hooks, caller.project, webhook))
 
 
 @router.post("/{webhook}/end")
 def stop_webhook(webhook: HookId, caller: Admin, service: Served) -> WebhookSettingsResponse:
-    """End a web hook for good: nothing is sent there any more."""
+    """End a webhook permanently."""
     return _shown(end_webhook(service.hooks, caller, webhook))
 
 
@@ -66,7 +66,7 @@ def list_deliveries(
     webhook: HookId, caller: Admin, service: Served, limit: Limit = 50,
     cursor: Annotated[str | None, Query(pattern=MESSAGE_FORM)] = None,
 ) -> DeliveryPage:  # fmt: skip
-    """List a web hook's messages, the newest first, with every attempt; dead ones say so."""
+    """List the messages of a webhook, newest first, with all attempts."""
     hook = find_webhook(service.hooks, caller.project, webhook)
     page, following = service.hooks.deliveries.of_hook(hook.id, cursor, limit)
     now = service.clock()
@@ -77,7 +77,7 @@ def list_deliveries(
 def resend_delivery(
     webhook: HookId, message: MessageId, caller: Admin, service: Served
 ) -> DeliveryResponse:
-    """Send a message that is dead once more, with all its pauses."""
+    """Send a dead message again, with all its retries."""
     delivery = retry_delivery(service.hooks, caller.project, webhook, message)
     return _delivery(delivery, service.clock())
 

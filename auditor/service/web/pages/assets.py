@@ -1,4 +1,4 @@
-"""The stylesheet and scripts of the pages, under addresses that change with their bytes."""
+"""Static assets of the pages: stylesheet and scripts, under addresses by digest."""
 
 from fastapi import Response
 
@@ -19,7 +19,7 @@ router = create_page_router()
 def send_asset(version: str, name: str) -> Response:
     """Send a file that pages load."""
     if name not in ASSET_MEDIA_TYPES or build_asset_url(name) != f"/static/{version}/{name}":
-        raise NotFoundError("there is no such file", cure="Load the page again.")
+        raise NotFoundError("this file does not exist", cure="Reload the page.")
     return Response(
         read_asset(name), media_type=ASSET_MEDIA_TYPES[name], headers={"Cache-Control": FOREVER}
     )

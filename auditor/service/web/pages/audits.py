@@ -1,4 +1,4 @@
-"""Audits: all of them, and each as it runs and as it ended."""
+"""Pages of audits: the list, and each while it runs and after it ended."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from auditor.domain.findings import Verdict
 from auditor.reports.folder import EVIDENCE
 from auditor.service.api.auth import Submitter, Viewer
 from auditor.service.api.requests import AUDIT, AuditId, find_audit
-from auditor.service.api.routes.files import REPORT, File, find_audit_files, send_audit_file
+from auditor.service.api.routes.result_files import REPORT, File, find_audit_files, send_audit_file
 from auditor.service.domain.submissions import ENDED, SubmissionState
 from auditor.service.jobs.submit import cancel_submission
 from auditor.service.store.audit_queries import AuditQuery, find_last_event_number

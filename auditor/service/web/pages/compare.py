@@ -1,4 +1,4 @@
-"""Two audits side by side: their figures are recomputed from the evidence that is kept."""
+"""Page that compares two audits; their figures are recomputed from the stored evidence."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Decide on an audit: waive a rule, say yes or no, find fault, and label cases before."""
+"""Pages to decide on an audit: waive a rule, approve or reject, report a finding, label cases."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -26,7 +26,7 @@ INVALID, SEE_OTHER = 422, 303
 TITLES: Mapping[DecisionKind, str] = {
     DecisionKind.WAIVER: "Waive a rule",
     DecisionKind.APPROVAL: "Approve or reject",
-    DecisionKind.FINDING: "Find fault",
+    DecisionKind.FINDING: "Report a problem",
 }
 router = create_page_router()
 Place = Annotated[str, Query(max_length=4)]

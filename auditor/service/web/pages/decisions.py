@@ -1,4 +1,4 @@
-"""What people decided: all of it, each decision, and what somebody just signed."""
+"""Pages of signed decisions: the list, each decision, and submission."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 
 from auditor.errors import MalformedRequestError
 from auditor.service.api.auth import Approver, Viewer
-from auditor.service.api.requests import AUDIT, SUM, Digest
+from auditor.service.api.requests import AUDIT, SUM, DigestPath
 from auditor.service.api.routes.decisions import TAKES, parse_signed_decision, read_signed_statement
 from auditor.service.api.schemas_people import DecisionRequestBody
 from auditor.service.domain.people import DecisionKind
@@ -46,7 +46,7 @@ def show_decisions(
 
 @router.get("/decisions/{kind}/{digest}")
 def show_decision(
-    request: Request, kind: DecisionKind, digest: Digest, caller: Viewer, site: Shown
+    request: Request, kind: DecisionKind, digest: DigestPath, caller: Viewer, site: Shown
 ) -> Response:
     """Show a decision, with what was signed and the key that signed it."""
     panel = site.service.people
@@ -74,7 +74,7 @@ def submit_decision(
         )
     except ValidationError:
         raise MalformedRequestError(
-            "nothing was signed", cure="Sign it in a browser with a script."
+            "the decision is not signed", cure="Sign it in a browser with JavaScript enabled."
         ) from None
     taken = TAKES[kind](site.service.people, parse_signed_decision(caller, asked))
     audit = form.get("audit", "")

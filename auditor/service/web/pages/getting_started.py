@@ -1,4 +1,4 @@
-"""How to hand an audit in: from a pipeline, or by hand, with this service's own address."""
+"""Page of instructions to submit an audit, with this service's own address."""
 
 from fastapi import Request, Response
 
@@ -12,7 +12,7 @@ router = create_page_router()
 @router.get("/start")
 def show_instructions(request: Request, caller: Viewer, visit: Visit) -> Response:
     """Show how to hand an audit in."""
-    return render_page(request, "start", title="Hand in an audit", origin=visit.origin)
+    return render_page(request, "start", title="Submit an audit", origin=visit.origin)
 
 
-ENTRY = PageEntry("/start", router, title="Hand in", order=80)
+ENTRY = PageEntry("/start", router, title="Submit", order=80)

@@ -1,4 +1,4 @@
-"""Keys of callers, for admins: made, shown once, listed, and ended; and the service's own."""
+"""Page of API keys, for admins: create, show once, list and revoke; and the service's own keys."""
 
 from fastapi import Request, Response
 from pydantic import ValidationError
@@ -36,7 +36,7 @@ def create_key(request: Request, caller: Admin, site: Shown) -> Response:
         )
         made = create_caller_key(site.service, caller, asked)
     except (ValidationError, ValueError):
-        return _shown(request, caller, site, INVALID, problem="Give it a name and a role.")
+        return _shown(request, caller, site, INVALID, problem="Enter a name and choose a role.")
     except InvalidInputError as error:
         return _shown(request, caller, site, INVALID, problem=f"{error.problem}. {error.cure}")
     return _shown(request, caller, site, made=made)
@@ -47,8 +47,8 @@ def confirm_revocation(request: Request, key: KeyId, caller: Admin, site: Shown)
     """Ask why a key is to be ended."""
     found = site.service.kept.key(key)
     if found is None or found.project != caller.project:
-        raise NotFoundError(f"there is no key {key}", cure="Choose one from the list.")
-    return render_page(request, "end_key", title="End a key", key=found)
+        raise NotFoundError(f"there is no API key {key}", cure="Choose one from the list.")
+    return render_page(request, "end_key", title="Revoke an API key", key=found)
 
 
 @router.post("/keys/{key}/end")
@@ -58,7 +58,7 @@ def revoke_key(request: Request, key: KeyId, caller: Admin, site: Shown) -> Resp
         asked = ReasonRequestBody(reason=get_form(request).get("reason", "").strip())
     except ValidationError:
         raise MalformedRequestError(
-            "a key is ended for a reason", cure="Go back, and write why."
+            "the reason is empty or too long", cure="Go back and enter a reason."
         ) from None
     revoke_caller_key(site.service, caller, key, asked.reason)
     return RedirectResponse("/keys", SEE_OTHER)
@@ -70,9 +70,11 @@ def _shown(
     about = {"made": None, "problem": "", **told}
     kept = site.service.kept.keys(caller.project)
     now, public = site.service.clock(), get_service_keys(site.service)
-    return render_page(request, "keys", about, status=status, title="Keys", public=public,
+    return render_page(request, "keys", about, status=status, title="API keys", public=public,
                        roles=list(AccessRole), holding=[key for key in kept if key.holds(now)],
                        over=[key for key in kept if not key.holds(now)])  # fmt: skip
 
 
-ENTRY = PageEntry("/keys", router, title="Keys", order=91, least=AccessRole.ADMIN, group="Admin")
+ENTRY = PageEntry(
+    "/keys", router, title="API keys", order=91, least=AccessRole.ADMIN, group="Admin"
+)

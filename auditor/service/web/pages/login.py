@@ -1,4 +1,4 @@
-"""Log in with a key, which begins a session, and out again, which ends it."""
+"""Login page: begins a session by an API key."""
 
 from typing import Annotated
 
@@ -44,7 +44,7 @@ def begin_session(request: Request, site: Shown) -> Response:
     try:
         key = authenticate_key(form.get("key", "").strip(), service.kept.key, service.clock())
     except UnauthorizedError as error:
-        cure = "Take the whole key, `auk_…`, as it was shown when it was made."
+        cure = "Enter the complete key, `auk_…`, as shown when it was created."
         try:
             service.rationing.failure(build_peer_key(request.scope))
         except RateLimitError as many:

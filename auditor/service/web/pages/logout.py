@@ -1,4 +1,4 @@
-"""End a session."""
+"""Logout: ends a session."""
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response

@@ -1,6 +1,5 @@
-"""Models: what the gate says of each version on each target, and how figures moved."""
+"""Pages of models: gate status of each version on each target, and trends."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Path as InPath
@@ -10,7 +9,7 @@ from auditor.errors import NotFoundError
 from auditor.service.api.auth import Viewer
 from auditor.service.gate import list_gate_states
 from auditor.service.store.audit_queries import LatestRecord
-from auditor.service.web.records import MOST, build_rule_trends
+from auditor.service.web.record_facts import MOST, build_rule_trends
 from auditor.service.web.routing import PageEntry, create_page_router, render_page
 from auditor.service.web.site import Shown
 
@@ -44,21 +43,16 @@ def show_model(
     clean = name.replace("\0", "")
     told = site.latest.of_model(caller.project, clean, MOST_RECORDS)
     if not told and clean not in site.overviews.models(caller.project):
-        raise NotFoundError("there is no such model", cure="Choose one from the list.")
-    records = _by_record(told)
+        raise NotFoundError("this model does not exist", cure="Choose one from the list.")
+    records: dict[str, list[LatestRecord]] = {}
+    for one in told:
+        records.setdefault(one.record, []).append(one)
     newest = list(records)[:MOST]
     facts = site.facts.of(newest, site.latest.bodies)
     drawn = build_rule_trends([facts[digest] for digest in reversed(newest)])
     return render_page(request, "model", title=clean, name=clean, records=records, facts=facts,
                        trends=drawn,
                        several_targets=len({one.target for one in told}) > 1)  # fmt: skip
-
-
-def _by_record(told: tuple[LatestRecord, ...]) -> Mapping[str, list[LatestRecord]]:
-    records: dict[str, list[LatestRecord]] = {}
-    for one in told:
-        records.setdefault(one.record, []).append(one)
-    return records
 
 
 ENTRY = PageEntry("/models", router, title="Models", order=30)

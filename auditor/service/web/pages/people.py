@@ -1,4 +1,4 @@
-"""People who decide, for admins: named with a key of their own, listed, and ended."""
+"""Page of people who decide, for admins: create with their key, list and revoke."""
 
 from fastapi import Request, Response
 from pydantic import ValidationError
@@ -29,9 +29,18 @@ def show_people(request: Request, caller: Admin, site: Shown) -> Response:
 def create_person(request: Request, caller: Admin, site: Shown) -> Response:
     """Let a person decide in the project, by a key of their own."""
     try:
-        made = _named(request, caller, site)
+        form = get_form(request)
+        asked = PersonRequestBody(
+            name=form.get("name", "").strip(),
+            key=form.get("key", "").replace("\r\n", "\n").strip() + "\n",
+            may=[kind for kind in DecisionKind if f"may-{kind}" in form],
+            caller=form.get("caller") or None,
+        )
+        made = register_person(
+            site.service.people, caller, asked.name, asked.key, asked.may, caller=asked.caller
+        )  # fmt: skip
     except ValidationError:
-        problem = "Give a name, a public key, and something that it may sign."
+        problem = "Enter a name and a public key, and choose at least one kind of decision."
         return _shown(request, caller, site, INVALID, problem)
     except InvalidInputError as error:
         return _shown(request, caller, site, INVALID, f"{error.problem}. {error.cure}")
@@ -42,7 +51,7 @@ def create_person(request: Request, caller: Admin, site: Shown) -> Response:
 def confirm_revocation(request: Request, person: PersonId, caller: Admin, site: Shown) -> Response:
     """Ask why somebody is to decide no more."""
     found = site.service.people.person(caller.project, person)
-    return render_page(request, "end_person", title="End somebody's leave", person=found)
+    return render_page(request, "end_person", title="Revoke signing permission", person=found)
 
 
 @router.post("/people/{person}/end")
@@ -54,27 +63,14 @@ def revoke_person(request: Request, person: PersonId, caller: Admin, site: Shown
         asked = ReasonRequestBody(reason=reason)
     except ValidationError:
         raise MalformedRequestError(
-            "leave is ended for a reason", cure="Go back, and write why."
+            "the reason is empty", cure="Go back and enter a reason."
         ) from None
     if not asked.reason.isprintable():
         raise MalformedRequestError(
-            "the reason is not one line", cure="Give it in printable signs."
+            "the reason is not a single line of text", cure="Use printable characters only."
         )
     end_person(panel, caller, person, asked.reason)
     return RedirectResponse("/people", SEE_OTHER)
-
-
-def _named(request: Request, caller: ApiKey, site: WebContext) -> Person:
-    form = get_form(request)
-    asked = PersonRequestBody(
-        name=form.get("name", "").strip(),
-        key=form.get("key", "").replace("\r\n", "\n").strip() + "\n",
-        may=[kind for kind in DecisionKind if f"may-{kind}" in form],
-        caller=form.get("caller") or None,
-    )
-    return register_person(
-        site.service.people, caller, asked.name, asked.key, asked.may, caller=asked.caller
-    )  # fmt: skip
 
 
 def _shown(

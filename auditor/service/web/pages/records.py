@@ -1,4 +1,4 @@
-"""Records by their digests: each leads to its audit, and has its own report and files."""
+"""Pages of records by their digests: links to the audit, the report and the files."""
 
 from fastapi import Request, Response
 from starlette.responses import RedirectResponse
@@ -6,9 +6,9 @@ from starlette.responses import RedirectResponse
 from auditor.reports.folder import EVIDENCE
 from auditor.reports.manifest import build_manifest
 from auditor.service.api.auth import Viewer
-from auditor.service.api.requests import Digest
-from auditor.service.api.routes.files import REPORT, File
+from auditor.service.api.requests import DigestPath
 from auditor.service.api.routes.records import get_record_file
+from auditor.service.api.routes.result_files import REPORT, File
 from auditor.service.web.routing import PageEntry, create_page_router, render_page
 from auditor.service.web.site import Shown
 
@@ -17,14 +17,14 @@ router = create_page_router()
 
 
 @router.get("/records/{digest}")
-def redirect_to_audit(digest: Digest, caller: Viewer, site: Shown) -> Response:
+def redirect_to_audit(digest: DigestPath, caller: Viewer, site: Shown) -> Response:
     """Lead to the audit of a record."""
     kept = site.service.people.record(caller.project, digest)
     return RedirectResponse(f"/audits/{kept.submission}", SEE_OTHER)
 
 
 @router.get("/records/{digest}/files")
-def show_files(request: Request, digest: Digest, caller: Viewer, site: Shown) -> Response:
+def show_files(request: Request, digest: DigestPath, caller: Viewer, site: Shown) -> Response:
     """List every file of a record's folder."""
     kept = site.service.people.record(caller.project, digest)
     found = build_manifest(site.service.store.blobs, kept.files)
@@ -37,14 +37,14 @@ def show_files(request: Request, digest: Digest, caller: Viewer, site: Shown) ->
 
 @router.get("/records/{digest}/files/{name:path}")
 def send_file(
-    request: Request, digest: Digest, name: File, caller: Viewer, site: Shown
+    request: Request, digest: DigestPath, name: File, caller: Viewer, site: Shown
 ) -> Response:
     """Send a file of a record's folder, as the API does."""
     return get_record_file(request, digest, name, caller, site.service)
 
 
 @router.get("/records/{digest}/report")
-def show_report(request: Request, digest: Digest, caller: Viewer, site: Shown) -> Response:
+def show_report(request: Request, digest: DigestPath, caller: Viewer, site: Shown) -> Response:
     """Open the report of a record, sealed off from these pages."""
     return get_record_file(request, digest, REPORT, caller, site.service)
 

@@ -1,6 +1,6 @@
-"""Schedules: what is audited again, when, and what the last run of each came to."""
+"""Pages of schedules: their audits, their times, and the result of the last run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from fastapi import Query, Request, Response
@@ -13,8 +13,9 @@ from auditor.service.api.routes.schedules import FORM as SCHEDULE
 from auditor.service.api.routes.schedules import RUN_FORM, ScheduleId, build_schedule_response
 from auditor.service.api.schemas_schedules import ScheduleRequestBody
 from auditor.service.domain.access import ApiKey
-from auditor.service.domain.schedules import Schedule, ScheduleState, ScheduleTrigger
+from auditor.service.domain.schedules import ScheduledRun, ScheduleState
 from auditor.service.domain.submissions import SubmissionState
+from auditor.service.domain.triggers import ScheduleTrigger
 from auditor.service.schedules.manage import (
     ScheduleOrder,
     change_schedule_state,
@@ -51,9 +52,24 @@ def add_schedule(request: Request, caller: Submitter, site: Shown) -> Response:
     """Make a schedule that asks for the same as an audit, by cron or upon what happens."""
     form = get_form(request)
     try:
-        made = create_schedule(site.service.schedules, caller, _wish(form))
+        asked = ScheduleRequestBody(
+            name=form.get("name", "").strip(),
+            same_as=form.get("same_as") or None,
+            cron=form.get("cron", "").strip() or None,
+            on=[item for item in ON if f"on-{item}" in form],
+            watch=form.get("watch", "").strip() or None,
+        )
+        if not asked.name.isprintable():
+            raise MalformedRequestError(
+                "the name is not a single line of text", cure="Use printable characters only."
+            )
+        wish = ScheduleOrder(
+            name=asked.name, asked=None, same=asked.same_as, cron=asked.cron, on=tuple(asked.on),
+            batch_role=None, watch=asked.watch,
+        )  # fmt: skip
+        made = create_schedule(site.service.schedules, caller, wish)
     except ValidationError:
-        problem = "Give it a name, and choose an audit."
+        problem = "Enter a name and choose an audit."
         return _shown(request, caller, site, INVALID, problem, form)
     except InvalidInputError as error:
         return _shown(request, caller, site, INVALID, f"{error.problem}. {error.cure}", form)
@@ -70,6 +86,7 @@ def show_schedule(
     runs, following = site.service.schedules.runs.of_schedule(of.id, cursor or None, PAGE)
     return render_page(request, "schedule", title=of.name,
                        it=build_schedule_response(site.service, of), runs=runs,
+                       waived=_list_exceptions(site, runs),
                        following=following)  # fmt: skip
 
 
@@ -77,25 +94,9 @@ def show_schedule(
 def change_schedule(schedule: ScheduleId, change: str, caller: Submitter, site: Shown) -> Response:
     """Let a schedule rest, go on, or end."""
     if change not in CHANGES:
-        raise NotFoundError("there is no such change", cure="Choose one on the page.")
+        raise NotFoundError("this action does not exist", cure="Choose one on the page.")
     change_schedule_state(site.service.schedules, caller, schedule, CHANGES[change])
     return RedirectResponse(f"/schedules/{schedule}", SEE_OTHER)
-
-
-def _wish(form: Mapping[str, str]) -> ScheduleOrder:
-    asked = ScheduleRequestBody(
-        name=form.get("name", "").strip(),
-        same_as=form.get("same_as") or None,
-        cron=form.get("cron", "").strip() or None,
-        on=[item for item in ON if f"on-{item}" in form],
-        watch=form.get("watch", "").strip() or None,
-    )
-    if not asked.name.isprintable():
-        raise MalformedRequestError("the name is not one line", cure="Write it in printable signs.")
-    return ScheduleOrder(
-        name=asked.name, asked=None, same=asked.same_as, cron=asked.cron, on=tuple(asked.on),
-        batch_role=None, watch=asked.watch,
-    )  # fmt: skip
 
 
 def _shown(
@@ -109,16 +110,17 @@ def _shown(
         AuditQuery(project=caller.project, states=(SubmissionState.DONE,), limit=FEW)
     )
     rows = [
-        (build_schedule_response(site.service, item), last.get(item.id)) for item in _ordered(page)
+        (build_schedule_response(site.service, item), last.get(item.id))
+        for item in sorted(page, key=lambda item: item.state is ScheduleState.ENDED)
     ]
     return render_page(request, "schedules", status=status, title="Schedules", problem=problem,
                        on=ON, given=given or {}, rows=rows, lines=lines, following=following,
+                       waived=_list_exceptions(site, last.values()),
                        watches=scheduler.roots.allowed.get(caller.project, ()))  # fmt: skip
 
 
-def _ordered(page: tuple[Schedule, ...]) -> list[Schedule]:
-    """Return schedules with those that have ended last."""
-    return sorted(page, key=lambda item: item.state is ScheduleState.ENDED)
+def _list_exceptions(site: WebContext, runs: Iterable[ScheduledRun]) -> frozenset[str]:
+    return site.latest.exceptions([run.record for run in runs if run.record is not None])
 
 
 ENTRY = PageEntry("/schedules", router, title="Schedules", order=55)

@@ -1,4 +1,4 @@
-"""Targets: who works for each now, and what each turned out to be when it was last seen."""
+"""Page of targets: their workers, and the last fingerprint of each."""
 
 from fastapi import Request, Response
 

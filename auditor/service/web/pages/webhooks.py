@@ -1,4 +1,4 @@
-"""Web hooks, for admins: where they send what, what came of each message, and the dead ones."""
+"""Pages of webhooks, for admins: addresses, messages, and failed deliveries."""
 
 from typing import Annotated
 
@@ -42,7 +42,7 @@ def add_webhook(request: Request, caller: Admin, site: Shown) -> Response:
         )
         made, secret = create_webhook(site.service.hooks, caller, asked.url, asked.events)
     except ValidationError:
-        problem = "Give an address, and choose what it is told of."
+        problem = "Enter an address and choose at least one event."
         return _shown(request, caller, site, INVALID, problem)
     except InvalidInputError as error:
         return _shown(request, caller, site, INVALID, f"{error.problem}. {error.cure}")
@@ -60,7 +60,7 @@ def show_webhook(
     page, following = hooks.deliveries.of_hook(hook.id, cursor or None, PAGE)
     rows = [(item, item.state(now)) for item in page]
     dead = sum(state is DeliveryState.DEAD for _, state in rows)
-    return render_page(request, "webhook", title="Web hook", hook=hook, rows=rows, dead=dead,
+    return render_page(request, "webhook", title="Webhook", hook=hook, rows=rows, dead=dead,
                        following=following)  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _shown(
     made: WebhookSubscription | None = None, secret: str = "",
 ) -> Response:  # fmt: skip
     every = site.service.hooks.kept.of_project(caller.project)
-    return render_page(request, "webhooks", status=status, title="Web hooks", problem=problem,
+    return render_page(request, "webhooks", status=status, title="Webhooks", problem=problem,
                        made=made, secret=secret, events=list(WebhookEvent),
                        given=get_form(request) if problem else {},
                        hooks=[it for it in every if it.ended is None],
@@ -91,5 +91,5 @@ def _shown(
 
 
 ENTRY = PageEntry(
-    "/webhooks", router, title="Web hooks", order=93, least=AccessRole.ADMIN, group="Admin"
+    "/webhooks", router, title="Webhooks", order=93, least=AccessRole.ADMIN, group="Admin"
 )

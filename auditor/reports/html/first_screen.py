@@ -1,0 +1,190 @@
+"""First screen of the report beside the verdict: the signer's name, declarations, open questions.
+
+A name comes from the trust policy of the audit, never from the signer alone: anyone can call a key
+by any name.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from types import MappingProxyType
+
+from auditor.domain.ai_system import SystemTopic
+from auditor.domain.findings import Outcome
+from auditor.domain.json import read_json
+from auditor.domain.trust_context import TrustContext
+from auditor.domain.waivers import Waiver
+from auditor.errors import AuditorError
+from auditor.reports.declarations import (
+    ListedStatement,
+    describe_declarations,
+    list_switched_off,
+)
+from auditor.reports.html.judged_data import describe_contradiction, list_compared_groups
+from auditor.reports.html.run_details import shorten_digest
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.signer_text import shorten_key
+from auditor.reports.waiver_text import format_waiver_day, list_approvers, list_waived
+from auditor.trust.policies.evidence import read_given_policy
+from auditor.trust.policies.trust_policy import AuditorRole, TrustPolicy
+from auditor.trust.signatures.keys import read_public_key
+
+FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "quality": "accuracy and calibration",
+        "evasion": "attacks on inputs",
+        "poisoning": "poisoned training data and backdoors",
+        "privacy": "privacy of the training data",
+        "fairness": "fairness between groups",
+        "data": "the data",
+        "hardware": "the hardware",
+        "provenance": "the origin of the artifact",
+    }
+)
+"""What each family of checks is about; packages may bring others."""
+SIGNATURE = "provenance.signature"
+UNPROVEN = (
+    "A waiver's signature proves which key signed it, not the names that the waiver holds: the "
+    "signer writes them."
+)
+"""Said once of waivers, unless the trust policy of the audit names every key that signed one."""
+
+
+def find_signer_name(inputs: ReportInputs) -> str:
+    """Name the signing key as the trust policy of the audit does, or return nothing.
+
+    The audit's signature check stores the trust policy in its evidence. A key that the policy does
+    not allow to sign records has no name here.
+    """
+    return _find_trusted_name(inputs, f"key:{inputs.signer}", AuditorRole.RECORD)
+
+
+def describe_waivers(inputs: ReportInputs) -> tuple[str, ...]:
+    """Say of each waiver of required rules who signed it, who accepts the key, and its scope."""
+    titles: dict[str, dict[str, None]] = {}
+    for finding in list_waived(inputs.record.findings):
+        titles.setdefault(finding.waiver, {})[finding.title] = None
+    used = [(item, key) for item, key in inputs.signed_waivers if item.digest in titles]
+    said = [_describe_waiver(inputs, item, tuple(titles[item.digest])) for item, _ in used]
+    for key in dict.fromkeys(key for _, key in used if key):
+        names = list_approvers(used, key)
+        if len(names) > 1:
+            said.append(
+                f"Key {shorten_key(key)} signed waivers in {len(names)} different names: "
+                f"{'; '.join(f'“{name}”' for name in names)}."
+            )
+    known = (_find_trusted_name(inputs, key, AuditorRole.WAIVER) for _, key in used)
+    return (*said, *([] if all(known) else [UNPROVEN]))
+
+
+def _describe_waiver(inputs: ReportInputs, waiver: Waiver, titles: tuple[str, ...]) -> str:
+    key = inputs.waiver_key(waiver)
+    trusted = _find_trusted_name(inputs, key, AuditorRole.WAIVER)
+    accepted = (
+        f"the key is that of {trusted}"
+        if trusted
+        else "only the audit file or the command line of the audit accepts the key"
+    )
+    request = inputs.record.request
+    versions = (
+        f"every version of {request.name}"
+        if waiver.artifact is None
+        else f"{request.name} {request.version} only"
+    )
+    signed = f"key {shorten_key(key)}" if key else "a key that is not at hand"
+    return (
+        f"Waived until {format_waiver_day(waiver.expires)}: {'; '.join(titles)}. The waiver "
+        f"{waiver.ticket} covers {versions}. It is signed by {signed}; {accepted}. The signer "
+        f"names “{waiver.approver}” as the approver and “{waiver.owner}” as the owner of the risk."
+    )
+
+
+def _find_trusted_name(inputs: ReportInputs, identity: str, role: AuditorRole) -> str:
+    """Name a key as the trust policy of the audit does, where it gives the key that role."""
+    for policy in _list_trust_policies(inputs):
+        for auditor in policy.auditors:
+            if role in auditor.roles and read_public_key(auditor.key.pem).identity == identity:
+                return f"{auditor.name} (by trust policy {policy})"
+    return ""
+
+
+def _list_trust_policies(inputs: ReportInputs) -> Iterator[TrustPolicy]:
+    for seen in inputs.record.observations:
+        item = inputs.evidence(seen, "signature") if seen.check == SIGNATURE else None
+        if not isinstance(item, Mapping) or item.get("trust") is None:
+            continue
+        # Verifying the record shows what is wrong with its evidence
+        with suppress(AuditorError):
+            yield read_given_policy(read_json(TrustContext, item["trust"], "trust"))
+
+
+def describe_declared(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
+    """Say which declarations of the audit file ease the verdict and who made them, if any do."""
+    said = describe_declarations(inputs.record, inputs.policy)
+    contradicted = describe_contradiction(inputs)
+    more = (ListedStatement(contradicted),) if contradicted else ()
+    groups = tuple(_describe_group_columns(inputs))
+    everything = (*_describe_chosen_checks(inputs), *said, *more)
+    # Columns alone are told among the limits: the box is for what makes rules easier to pass
+    author = ListedStatement(_name_author(inputs))
+    return (*everything, *groups, author) if everything else ()
+
+
+def _describe_chosen_checks(inputs: ReportInputs) -> Iterator[ListedStatement]:
+    """Say which checks alone ran, how many were left out, and of which families all were."""
+    only = inputs.record.request.only
+    if not only:
+        return
+    left = len(inputs.checks.keys() - set(only))
+    ran = {check.partition(".")[0] for check in only}
+    silent = [about for family, about in FAMILIES.items() if family not in ran]
+    checks = "1 check was" if left == 1 else f"{left} checks were"
+    families = f", among them all about {', '.join(silent)}" if silent else ""
+    yield ListedStatement(f"Only these checks ran: {', '.join(only)}.")
+    yield ListedStatement(f"{checks} left out{families}.")
+
+
+def _describe_group_columns(inputs: ReportInputs) -> Iterator[ListedStatement]:
+    """Say who chose the columns by which groups were compared."""
+    columns = tuple(list_compared_groups(inputs.record))
+    if columns:
+        named = f"column {columns[0]}" if len(columns) == 1 else f"columns {', '.join(columns)}"
+        which = "it describes" if len(columns) == 1 else "they describe"
+        yield ListedStatement(
+            f"Groups: {named}, chosen by the author; the audit cannot check that {which} people."
+        )
+
+
+def _name_author(inputs: ReportInputs) -> str:
+    system = inputs.dossier.system
+    told = () if system is None else system.system.told.get(SystemTopic.PROVIDER_NAME, ())
+    owner = f" of {told[0]}" if told else ""
+    file = shorten_digest(inputs.record.request.audit_file)
+    return f"Declared in the audit file{owner} ({file}); the audit does not check it."
+
+
+def describe_unasked(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
+    """Say what the verdict does not answer: rules that do not apply, families without a rule."""
+    return tuple(_list_unasked(inputs))
+
+
+def _list_unasked(inputs: ReportInputs) -> Iterator[ListedStatement]:
+    findings = inputs.record.findings
+    declared = list_switched_off(inputs.record, inputs.policy)
+    idle = dict.fromkeys(
+        item.title
+        for item in findings
+        if item.outcome is Outcome.NOT_APPLICABLE and item.rule not in declared
+    )
+    if idle:
+        rules = "1 rule does" if len(idle) == 1 else f"{len(idle)} rules do"
+        yield ListedStatement(f"{rules} not apply to this model or its data", tuple(idle))
+    asked = {
+        item.measure.partition(".")[0]
+        for item in findings
+        if item.outcome is not Outcome.NOT_APPLICABLE
+    }
+    silent = [about for family, about in FAMILIES.items() if family not in asked]
+    if silent and findings:
+        *first, last = silent
+        about = f"{', '.join(first)} or {last}" if first else last
+        yield ListedStatement(f"No rule that applies is about {about}.")

@@ -1,0 +1,152 @@
+"""The data that a record rests on: evaluation rows, who chose them, and groups of people in them.
+
+What a record knows of columns are the names of inputs in its evidence, and the groups compared.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from auditor.domain.column_names import is_protected_name
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.number_text import format_number
+from auditor.domain.readings import Measurement, Unit
+from auditor.domain.records import AuditRecord
+from auditor.reports.declarations import TAGGED, list_switched_off
+from auditor.reports.html.run_details import RunFact, shorten_digest
+from auditor.reports.rendering_inputs import ReportInputs
+
+FAIRNESS = "fairness."
+ACCURACY = "quality.accuracy/accuracy"
+NEARLY_ALWAYS = 0.98
+"""A class that gets this share of decisions leaves little to the others."""
+COLUMN = "group_column"
+GROUPS, NO_GROUPS = "Groups compared", "none"
+MOST_GROUPS, MOST_COLUMNS = 8, 6
+
+
+def build_data_facts(inputs: ReportInputs) -> tuple[RunFact, ...]:
+    """Return facts about the rows, the groups compared, and columns that may have been groups."""
+    columns = list_uncompared_columns(inputs)
+    more = len(columns) - MOST_COLUMNS
+    names = ", ".join(columns[:MOST_COLUMNS]) + (f" and {more} more" if more > 0 else "")
+    groups = RunFact(GROUPS, describe_groups(inputs.record), wide=True)
+    rest = [RunFact("Columns that look like groups, not compared", names, wide=True)]
+    return (*_describe_rows(inputs), groups, *(rest if columns else ()))
+
+
+def _describe_rows(inputs: ReportInputs) -> Iterator[RunFact]:
+    """Say how many evaluation rows there were and who chose them."""
+    request, pins = inputs.record.request, inputs.policy.pins
+    role = DatasetRole.EVALUATION.value
+    for data in (item for item in request.datasets if item.role == role):
+        if request.attempt is not None and role in request.attempt.held:
+            who = f"held by the auditor ({', '.join(request.attempt.sets)})"
+        elif data.digest in pins.evaluation:
+            who = "pinned by the policy"
+        elif pins.evaluation or pins.sets:
+            who = "chosen by the author of the audit file; the policy pins other rows"
+        else:
+            who = "chosen by the author of the audit file; the policy does not pin them"
+        rows = "1 row" if data.rows == 1 else f"{data.rows:,} rows"
+        yield RunFact(
+            "Evaluation data", f"{rows}, {who}", digest=shorten_digest(data.digest), wide=True
+        )
+
+
+def describe_constant_decisions(inputs: ReportInputs) -> tuple[str, ...]:
+    """Say where a model decides nearly always alike, or is right no more often than one answer."""
+    found: dict[str, None] = {}
+    for reading in inputs.record.readings:
+        if not isinstance(reading, Measurement) or f"{reading.check}/{reading.metric}" != ACCURACY:
+            continue
+        always, least = reading.details.get("majority_accuracy"), reading.low
+        if not isinstance(always, int | float) or least is None:
+            continue
+        decided = _find_commonest_decision(inputs, reading)
+        often = decided is not None and decided[1] >= NEARLY_ALWAYS
+        if decided is not None and often:
+            share = format_number(decided[1], Unit.SHARE)
+            found[f"The model decides “{decided[0]}” for {share} of the rows."] = None
+        if often or least <= always:
+            share, label = format_number(always, Unit.SHARE), reading.details.get("majority_class")
+            found[f"Always deciding “{label}” would be right for {share} of the rows."] = None
+    return (" ".join(found),) if found else ()
+
+
+def _find_commonest_decision(
+    inputs: ReportInputs, reading: Measurement
+) -> tuple[str, float] | None:
+    """Return the class that the model decides most often and its share, from the evidence."""
+    for seen in inputs.record.observations:
+        if (seen.check, seen.target) != (reading.check, reading.target):
+            continue
+        decided, task = inputs.evidence(seen, "decided"), inputs.evidence(seen, "task")
+        classes = task.get("classes") if isinstance(task, Mapping) else None
+        if isinstance(decided, np.ndarray) and decided.size and isinstance(classes, list):
+            counts = np.bincount(decided, minlength=len(classes))
+            most = int(counts.argmax())
+            return str(classes[most]), float(counts[most] / decided.size)
+    return None
+
+
+def list_compared_groups(record: AuditRecord) -> Mapping[str, tuple[str, ...]]:
+    """Return the columns by which people were compared, each with the groups that had figures."""
+    found: dict[str, dict[str, None]] = {}
+    for reading in record.readings:
+        if not isinstance(reading, Measurement) or not reading.check.startswith(FAIRNESS):
+            continue
+        if COLUMN in reading.params:
+            groups = found.setdefault(str(reading.params[COLUMN]), {})
+            counts = reading.details.get("counts")
+            groups.update(dict.fromkeys(counts if isinstance(counts, Mapping) else ()))
+    return {column: tuple(groups) for column, groups in found.items()}
+
+
+def describe_groups(record: AuditRecord) -> str:
+    """Name the columns by which people were compared, and the groups."""
+    compared = list_compared_groups(record)
+    return "; ".join(map(_name_groups, compared, compared.values())) or NO_GROUPS
+
+
+def _name_groups(column: str, groups: tuple[str, ...]) -> str:
+    if not groups:
+        return column
+    shown = ", ".join(groups) if len(groups) <= MOST_GROUPS else f"{len(groups)} groups"
+    return f"{column} ({shown})"
+
+
+def list_uncompared_columns(inputs: ReportInputs) -> tuple[str, ...]:
+    """Return inputs with names of people's attributes by which no groups were compared."""
+    compared = list_compared_groups(inputs.record)
+    named = dict.fromkeys(_list_inputs(inputs))
+    return tuple(name for name in named if is_protected_name(name) and name not in compared)
+
+
+def describe_contradiction(inputs: ReportInputs) -> str:
+    """Say where the data names people although a tag switches off rules about groups of them."""
+    off = list_switched_off(inputs.record, inputs.policy)
+    asked = {item.rule for item in inputs.record.findings if item.measure.startswith(FAIRNESS)}
+    tagged = any(cause.startswith(TAGGED) for rule in asked & off.keys() for cause in off[rule])
+    unused = list_uncompared_columns(inputs)
+    names = [*list_compared_groups(inputs.record), *unused]
+    if not tagged or not names:
+        return ""
+    shown = ", ".join(names[:MOST_COLUMNS])
+    if len(unused) == len(names):
+        return f"The file has columns {shown}; they were not compared. This contradicts the tag."
+    return f"This contradicts the data, which has groups or attributes of people: {shown}."
+
+
+def _list_inputs(inputs: ReportInputs) -> Iterator[str]:
+    """Yield columns that the request, settings and evidence name; a record has no list of them."""
+    yield from inputs.record.request.uncompared
+    declared = inputs.record.request.declared or {}
+    for setting in ("input.immutable", "input.directions"):
+        names = declared.get(setting)
+        if not isinstance(names, str | int | float | None):
+            yield from map(str, names)
+    for seen in inputs.record.observations:
+        features = inputs.evidence(seen, "features")
+        if isinstance(features, list):
+            yield from map(str, features)

@@ -1,0 +1,159 @@
+"""What a verdict leaves aside: rules that decided nothing, and bad figures that no rule judges.
+
+A figure looks bad where it breaks the limit that a rule sets for the same metric of another check
+in its family, at the same or a larger budget, is of a confirmed slice with twice the mistakes, or
+is a large gap between groups that no rule asks about.
+"""
+
+from collections.abc import Iterator
+from typing import TypeGuard
+
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.number_text import format_coordinates, format_measurement
+from auditor.domain.policies import MetricLimits, Rule, RuleEffect
+from auditor.domain.readings import Gap, Measurement
+from auditor.policy.evaluate.limits import LimitComparison, build_figure_range, compare_with_limits
+from auditor.reports.declarations import ListedStatement
+from auditor.reports.html.findings import sort_worst_first
+from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.wording import (
+    EFFECTS,
+    OUTCOMES,
+    check_title,
+    describe_bound,
+    explain_bound,
+    format_limits,
+    list_limit_values,
+)
+
+MOST_NAMED = 3
+FAIRNESS = "fairness"
+FAMILIES = (FAIRNESS, "privacy", "poisoning", "evasion")
+"""Families in which figures without a rule are named, in this order."""
+DOUBLE = 2.0
+LARGE_GAP = MetricLimits(most=0.1)
+LEAST_RATIO = MetricLimits(least=0.8)
+"""Beyond these a difference between groups is large: the second is the four-fifths rule."""
+EPS = "eps"
+OPEN = (Outcome.FAILED, Outcome.UNKNOWN)
+
+
+def describe_left_aside(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
+    """Name rules that did not pass and stand nowhere beside the verdict, then unjudged figures."""
+    found = [*_list_open_rules(inputs)]
+    if figures := list_unjudged_figures(inputs):
+        found.append(_list_some("Measured, but no rule judges it", [text for _, text in figures]))
+    return tuple(found)
+
+
+def _list_some(lead: str, names: list[str]) -> ListedStatement:
+    more = len(names) - MOST_NAMED
+    return ListedStatement(lead, (*names[:MOST_NAMED], *([f"{more} more"] if more > 0 else [])))
+
+
+def _list_open_rules(inputs: ReportInputs) -> Iterator[ListedStatement]:
+    verdict = inputs.record.verdict
+    alike: dict[tuple[RuleEffect, Outcome], dict[str, None]] = {}
+    for finding in sort_worst_first(inputs.record.findings):
+        required = finding.effect is RuleEffect.DENY
+        beside = finding.outcome is Outcome.FAILED or verdict is not Verdict.FAIL
+        if finding.outcome in OPEN and not (required and beside):
+            said = alike.setdefault((finding.effect, finding.outcome), {})
+            said[f"{finding.title}: {_explain(inputs, finding)}"] = None
+    for (effect, outcome), named in alike.items():
+        yield _list_some(f"{EFFECTS[effect]}, {OUTCOMES[outcome].lower()}", list(named))
+
+
+def _explain(inputs: ReportInputs, finding: Finding) -> str:
+    """Say the figure that decided nothing, or why there is none."""
+    reading = inputs.record.readings[finding.readings[0]] if finding.readings else None
+    if isinstance(reading, Gap):
+        return reading.detail.rstrip(".") or reading.reason.value.replace("_", " ")
+    if reading is None:
+        return "no figure"
+    rule = inputs.rule(finding.rule)
+    words = format_measurement(reading, list_limit_values(None if rule is None else rule.limits))
+    interval = f" ({words.interval})" if words.interval else ""
+    doubt = ", doubted" if reading.doubted else ""
+    return f"{describe_bound(reading)}{words.value}{interval}{doubt}"
+
+
+def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
+    """Return the worst figure without a rule of each check where it looks bad, with its check."""
+    asked = {
+        item.measure
+        for item in inputs.record.findings
+        if item.outcome is not Outcome.NOT_APPLICABLE
+    }
+    worst: dict[str, tuple[float, str]] = {}
+    for reading in inputs.record.readings:
+        if not isinstance(reading, Measurement) or reading.doubted:
+            continue
+        found = (
+            None if f"{reading.check}/{reading.metric}" in asked else _weigh(inputs, reading, asked)
+        )
+        if found is not None and found[0] > worst.get(reading.check, (0.0, ""))[0]:
+            worst[reading.check] = found
+    order = [check for family in FAMILIES for check in worst if _family(check) == family]
+    return tuple((check, f"{worst[check][1]} ({check_title(inputs, check)})") for check in order)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number: read from canonical JSON, 3.0 is an integer."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _weigh(inputs: ReportInputs, reading: Measurement, asked: set[str]) -> tuple[float, str] | None:
+    """Say how bad a figure looks, and how; nothing where it does not."""
+    lift = reading.details.get("lift")
+    if reading.slice and reading.details.get("confirmed") is True and _is_number(lift):
+        if lift < DOUBLE or f"{reading.check}/worst_slice_error" in asked:
+            return None
+        words = format_measurement(reading)
+        place = format_coordinates({}, reading.slice)
+        wrong = f"{words.value} of the decisions are wrong ({words.interval})"
+        return lift, f"{place}: {wrong}, {lift:.1f} times the share of all other rows"
+    span, mine = build_figure_range(reading), f"{reading.check}/{reading.metric}"
+    for rule in inputs.policy.rules:
+        limits = rule.limits
+        if span is None or limits is None or not _compares(rule, reading):
+            continue
+        if compare_with_limits(span, limits) is LimitComparison.BREAKS:
+            eps = reading.params.get(EPS)
+            words = format_measurement(reading, list_limit_values(limits))
+            less = 1.0 / eps if _is_number(eps) and eps > 0 else 1.0
+            said = explain_bound(inputs, reading, words.value)
+            limit = format_limits(limits, reading.unit)
+            which = "on another check" if rule.measure != mine else "that does not apply"
+            return less, f"{said}, and a rule {which} requires {limit}"
+    return None if any(_family(it) == FAIRNESS for it in asked) else _weigh_gap(inputs, reading)
+
+
+def _weigh_gap(inputs: ReportInputs, reading: Measurement) -> tuple[float, str] | None:
+    """Say how large a difference between groups is, where the whole interval is large."""
+    span = build_figure_range(reading)
+    gap, ratio = (reading.metric.endswith(it) for it in ("_gap", "_ratio"))
+    if _family(reading.check) != FAIRNESS or span is None or not (gap or ratio):
+        return None
+    limits = LARGE_GAP if gap else LEAST_RATIO
+    if compare_with_limits(span, limits) is not LimitComparison.BREAKS:
+        return None
+    words = format_measurement(reading, list_limit_values(limits))
+    interval = f" ({words.interval})" if words.interval else ""
+    said = explain_bound(inputs, reading, f"{words.value}{interval}")
+    size = abs(reading.value) if _is_number(reading.value) else 0.0
+    return (size if gap else 1.0 - size), f"{said}, and no rule compares groups"
+
+
+def _compares(rule: Rule, reading: Measurement) -> bool:
+    """Whether a rule's limit says how good a figure of another check ought to be."""
+    if rule.metric != reading.metric or _family(rule.check) != _family(reading.check):
+        return False
+    most, eps = rule.where.get(EPS), reading.params.get(EPS)
+    if isinstance(most, float | int) and isinstance(eps, float | int):
+        return eps <= most
+    return most is None and eps is None
+
+
+def _family(check: str) -> str:
+    return check.partition(".")[0]

@@ -1,0 +1,199 @@
+"""`auditor init` tells labels, inputs, ids and people apart in tables as newcomers have them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_audits import POLICY, linear_model
+
+Command = Callable[..., Any]
+ROWS = 120
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def table(path: Path, header: str, row: Callable[[int], str], rows: int = ROWS) -> None:
+    path.write_text("\n".join([header, *(row(at) for at in range(rows))]) + "\n")
+
+
+def drafted(folder: Path) -> Any:  # noqa: ANN401 -- what YAML holds
+    return yaml.safe_load((folder / "audit.yaml").read_text())
+
+
+def said(at: int) -> bool:
+    return at % 3 == 0
+
+
+def true(at: int) -> bool:
+    """What was said of four rows in five, and else its opposite."""
+    return said(at) != (at % 5 == 0)
+
+
+def test_labels_named_decision_are_found_by_agreement(auditor: Command, bare: Path) -> None:
+    table(
+        bare / "preds.csv",
+        "decision,score",
+        lambda at: f"{'yes' if true(at) else 'no'},{0.5 + (0.3 if said(at) else -0.3) + at / 1e4}",
+    )
+    ended = auditor("init", "--data", "preds.csv")
+    assert ended.code == 0, ended.said
+    data = drafted(bare)["data"]["evaluation"]
+    assert (data["labels"], data["scores"], data.get("predictions")) == (
+        "decision",
+        ["score"],
+        None,
+    )
+    assert "agrees with it in 80% of 120 rows" in (bare / "audit.yaml").read_text()
+
+
+def test_labels_named_decision_beside_a_prediction_are_found(auditor: Command, bare: Path) -> None:
+    words = ("denied", "approved")
+    table(
+        bare / "preds.csv",
+        "decision,prediction",
+        lambda at: f"{words[true(at)]},{words[said(at)]}",
+    )
+    assert auditor("init", "--data", "preds.csv").code == 0
+    data = drafted(bare)["data"]["evaluation"]
+    assert (data["labels"], data["predictions"]) == ("decision", "prediction")
+
+
+def test_decisions_in_other_words_than_the_outcome_are_refused(
+    auditor: Command, bare: Path
+) -> None:
+    words, outcomes = ("reject", "approve"), ("default", "repaid")
+    table(
+        bare / "preds.csv",
+        "decision,outcome",
+        lambda at: f"{words[said(at)]},{outcomes[true(at)]}",
+    )
+    ended = auditor("init", "--data", "preds.csv")
+    assert ended.code == 2
+    assert "no decision in column 'decision' (approve, reject) is among the labels" in ended.err
+    assert "rename 'approve' to 'repaid' and 'reject' to 'default'" in " ".join(ended.err.split())
+    assert not (bare / "audit.yaml").exists()
+
+
+def test_beside_a_score_decisions_in_other_words_are_left_out(auditor: Command, bare: Path) -> None:
+    words, outcomes = ("approve", "reject"), ("repaid", "default")
+    table(
+        bare / "preds.csv",
+        "prob_default,decision,outcome",
+        lambda at: f"{0.7 if said(at) else 0.2},{words[said(at)]},{outcomes[true(at)]}",
+    )
+    ended = auditor("init", "--data", "preds.csv")
+    assert ended.code == 0, ended.said
+    assert "Warning: Column 'decision' is left out, and the scores decide" in ended.out
+    written = drafted(bare)
+    assert written["task"]["positive"] == "default"
+    assert written["task"]["classes"] == ["default", "repaid"]
+    data = written["data"]["evaluation"]
+    assert (data["scores"], data.get("predictions")) == (["prob_default"], None)
+    assert data["slices"] == []
+    assert "decisions in 'decision' are left out" in (bare / "audit.yaml").read_text()
+
+
+def test_a_decision_that_is_a_class_too_many_is_named_with_the_cure(
+    auditor: Command, bare: Path
+) -> None:
+    table(
+        bare / "preds.csv",
+        "prob_default,decision,outcome",
+        lambda at: (
+            f"{0.7 if said(at) else 0.2},{('default', 'review')[at % 2]},"
+            f"{('repaid', 'default')[true(at)]}"
+        ),
+    )
+    ended = auditor("init", "--data", "preds.csv")
+    assert ended.code == 2
+    assert "has 1 column of scores" in ended.err
+    assert "drop or rename column 'decision'" in " ".join(ended.err.split())
+
+
+def test_dates_are_the_time_and_names_of_files_the_ids_and_neither_is_a_slice(
+    auditor: Command, bare: Path
+) -> None:
+    table(
+        bare / "preds.csv",
+        "file,taken,site,age,score,outcome",
+        lambda at: (
+            f"img/{at}.png,2026-0{at % 9 + 1}-11,{'ab'[at % 2]},{20 + at % 50},"
+            f"{0.7 if said(at) else 0.2},{('no', 'yes')[true(at)]}"
+        ),
+    )
+    ended = auditor("init", "--data", "preds.csv")
+    assert ended.code == 0, ended.said
+    data = drafted(bare)["data"]["evaluation"]
+    assert (data["time"], data["id"], data["slices"]) == ("taken", "file", ["site"])
+    text = (bare / "audit.yaml").read_text()
+    assert '    time: "taken"   # found: ISO dates in every row\n' in text
+    assert '    id: "file"   # guess: no value stands twice\n' in text
+    assert (
+        "    groups: []   # guess: 'age': too many values to compare; add a column of bands" in text
+    )
+    (bare / "policy.yaml").write_text(POLICY)
+    only = ("--only", "quality.accuracy", "--policy", "policy.yaml", "--out", "out")
+    assert auditor("audit", "audit.yaml", *only).code == 0
+
+
+def test_a_decision_that_repeats_the_scores_is_no_label(auditor: Command, bare: Path) -> None:
+    table(
+        bare / "preds.csv",
+        "decision,score",
+        lambda at: f"{'yes' if said(at) else 'no'},{0.5 + (0.3 if said(at) else -0.3) + at / 1e4}",
+    )
+    ended = auditor("init", "--data", "preds.csv")
+    assert ended.code == 2
+    assert "Name the column of true labels with --labels COLUMN" in ended.said
+    assert auditor("init", "--data", "preds.csv", "--labels", "verdict").code == 2
+    assert not (bare / "audit.yaml").exists()
+    assert auditor("init", "--data", "preds.csv", "--labels", "decision").code == 0
+    assert drafted(bare)["data"]["evaluation"]["labels"] == "decision"
+
+
+def inputs(at: int) -> tuple[float, float, float]:
+    return (at * 37 % 100) / 100, (at * 61 % 100) / 100, (at * 17 % 100) / 100
+
+
+def test_columns_that_the_model_does_not_take_are_left_out(auditor: Command, bare: Path) -> None:
+    linear_model(bare / "loan.onnx", [6.0, 4.0, 0.0], -5.0)
+
+    def row(at: int) -> str:
+        a, b, c = inputs(at)
+        right = (6 * a + 4 * b > 5) != (at % 10 == 0)
+        return f"{at // 2},{20 + at % 50},{a},{b},{c},{'yes' if right else 'no'}"
+
+    table(bare / "loans.csv", "customer_id,age,income,debt,years,outcome", row)
+    ended = auditor("init", "loan.onnx", "--data", "loans.csv")
+    assert ended.code == 0, ended.said
+    assert drafted(bare)["input"] == {"features": "schema.yaml"}
+    schema = yaml.safe_load((bare / "schema.yaml").read_text())
+    assert [it["name"] for it in schema["features"]] == ["income", "debt", "years"]
+    left = "the model takes 3 numbers, and customer_id, age are left out"
+    assert left in (bare / "audit.yaml").read_text()
+    assert drafted(bare)["data"]["evaluation"]["labels"] == "outcome"
+    planned = auditor("plan", "audit.yaml")
+    assert planned.code == 0, planned.said
+
+
+def test_a_column_of_other_values_than_the_models_classes_is_no_label(
+    auditor: Command, bare: Path
+) -> None:
+    linear_model(bare / "loan.onnx", [6.0, 4.0, 0.0], -5.0)
+
+    def row(at: int) -> str:
+        a, b, c = inputs(at)
+        return f"{a},{b},{c},{('car', 'house', 'study')[at * at % 7 % 3]}"
+
+    table(bare / "loans.csv", "income,debt,years,purpose", row)
+    ended = auditor("init", "loan.onnx", "--data", "loans.csv")
+    assert ended.code == 2, ended.said
+    assert "the last column, 'purpose', holds car, house, study" in ended.said
+    assert "--labels COLUMN" in ended.said
+    assert not (bare / "audit.yaml").exists()

@@ -1,0 +1,80 @@
+"""A model file of another framework is refused by its ending or first bytes, and never loaded."""
+
+import os
+import pickle
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from auditor.errors import ArtifactError
+from auditor.inputs.model_exports import refuse_foreign_model
+
+LINES = {
+    "m.pkl": "skl2onnx.to_onnx(",
+    "m.joblib": "skl2onnx.to_onnx(",
+    "m.pt": 'torch.load("m.pt", weights_only=True)',
+    "m.pth": "torch.onnx.export(",
+    "m.h5": 'keras.models.load_model("m.h5")',
+    "m.keras": 'model.export("m.onnx", format="onnx")',
+    "m.safetensors": 'load_file("m.safetensors")',
+}
+
+
+class Bomb:
+    """An object that leaves a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (os.mkdir, (str(self.path),))
+
+
+@pytest.mark.parametrize(("name", "line"), LINES.items())
+def test_it_is_refused_with_the_three_lines_that_export_it(
+    tmp_path: Path, name: str, line: str
+) -> None:
+    (tmp_path / name).write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
+    with pytest.raises(ArtifactError) as error:
+        refuse_foreign_model(tmp_path / name)
+    shown = [it for it in error.value.cure.splitlines() if it.startswith("    ")]
+    assert len(shown) == 3
+    assert line in error.value.cure
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model", "model.bin"])
+def test_a_pickle_of_any_name_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
+    with pytest.raises(ArtifactError, match="is a pickle"):
+        refuse_foreign_model(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_folder_is_refused_with_the_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x08")
+    with pytest.raises(ArtifactError) as error:
+        refuse_foreign_model(tmp_path)
+    assert error.value.cure == f"Name the file: {tmp_path / 'net.onnx'}."
+    refuse_foreign_model(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("begins", "line"),
+    [
+        (b"\x80\x02ccollections\nOrderedDict\n", "weights_only=True"),
+        (b"\x80\x02}q\x00X\x05\x00\x00\x00model", "weights_only=True"),
+        (b"\x80\x02c__main__\nNet\n", 'model = torch.load("m.pt", weights_only=False).eval()'),
+        (b"\x80\x02ctorch.nn.modules.container\nSequential\n", "weights_only=False"),
+    ],
+)
+def test_a_torch_file_of_a_whole_module_gets_other_lines_than_one_of_weights(
+    tmp_path: Path, begins: bytes, line: str
+) -> None:
+    with ZipFile(tmp_path / "m.pt", "w") as archive:
+        archive.writestr("m/data.pkl", begins)
+    with pytest.raises(ArtifactError) as error:
+        refuse_foreign_model(tmp_path / "m.pt")
+    assert line in error.value.cure
+    assert len([it for it in error.value.cure.splitlines() if it.startswith("    ")]) == 3

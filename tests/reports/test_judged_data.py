@@ -1,0 +1,161 @@
+"""The first screen says which rows were judged, who chose them, and which groups were compared."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pages import Page
+from rendering_records import BLOBS, FAILING, OBSERVATION, PASSING, POLICY, inputs_of
+
+from auditor.domain.evidence import encode_evidence
+from auditor.domain.findings import Outcome
+from auditor.domain.json import Json
+from auditor.domain.pinned_settings import AuditPins
+from auditor.domain.readings import Measurement
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditAttempt
+from auditor.reports.formats.html import render_html
+from auditor.reports.formats.markdown import render_markdown
+from auditor.reports.html.judged_data import (
+    build_data_facts,
+    describe_constant_decisions,
+    describe_contradiction,
+)
+from auditor.reports.rendering_inputs import ReportInputs
+
+DIGEST = PASSING.request.datasets[0].digest
+AUTHOR = "450 rows, chosen by the author of the audit file; the policy "
+
+
+def facts(inputs: ReportInputs) -> dict[str, str]:
+    return {fact.name: fact.text for fact in build_data_facts(inputs)}
+
+
+def with_columns(names: list[Json], declared: dict[str, Json] | None = None) -> ReportInputs:
+    """A record with evidence that names the inputs of the model."""
+    blob = encode_evidence(names)
+    evidence = {**OBSERVATION.evidence, "features": blob.digest}
+    record = replace(
+        PASSING,
+        observations=(replace(OBSERVATION, evidence=evidence),),
+        request=replace(PASSING.request, declared=declared),
+    )
+    return inputs_of(record, blob={**BLOBS, blob.digest: blob.raw}.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("pins", "said"),
+    [
+        (AuditPins(), f"{AUTHOR}does not pin them"),
+        (AuditPins(evaluation=(DIGEST,)), "450 rows, pinned by the policy"),
+        (AuditPins(evaluation=("sha256:" + "0" * 64,)), f"{AUTHOR}pins other rows"),
+        (AuditPins(sets=("holdout",)), f"{AUTHOR}pins other rows"),
+    ],
+)
+def test_the_rows_and_who_chose_them_stand_first_among_the_limits_of_the_verdict(
+    pins: AuditPins, said: str
+) -> None:
+    inputs = inputs_of(PASSING, policy=replace(POLICY, pins=pins))
+    assert facts(inputs)["Evaluation data"] == said
+    lines = Page(render_html(inputs)).lines
+    place = lines.index("Limits of this verdict")
+    first = [line.removeprefix("Evaluation data: ") for line in lines[place : place + 4]]
+    assert any(line.startswith(said) for line in first)
+    assert said in render_markdown(inputs).replace("\\", "")
+
+
+def test_rows_that_the_auditor_holds_are_named_as_such() -> None:
+    attempt = AuditAttempt(number=2, sets=("holdout",), held=("evaluation",))
+    record = replace(PASSING, request=replace(PASSING.request, attempt=attempt))
+    assert facts(inputs_of(record))["Evaluation data"] == "450 rows, held by the auditor (holdout)"
+
+
+def test_a_record_without_evaluation_rows_says_nothing_of_them() -> None:
+    record = replace(PASSING, request=replace(PASSING.request, datasets=()))
+    assert "Evaluation data" not in facts(inputs_of(record))
+
+
+def compared(counts: dict[str, Json]) -> AuditRecord:
+    readings = tuple(
+        replace(item, details={"counts": counts})
+        if isinstance(item, Measurement) and item.metric == "selection_rate_gap"
+        else item
+        for item in FAILING.readings
+    )
+    return replace(FAILING, readings=readings)
+
+
+def test_the_groups_that_were_compared_are_named() -> None:
+    assert facts(inputs_of(FAILING))["Groups compared"] == "race"
+    two: dict[str, Json] = {"black": {"k": 1, "n": 2}, "white": {"k": 1, "n": 2}}
+    assert facts(inputs_of(compared(two)))["Groups compared"] == "race (black, white)"
+    many: dict[str, Json] = {str(number): None for number in range(9)}
+    assert facts(inputs_of(compared(many)))["Groups compared"] == "race (9 groups)"
+    none = replace(
+        PASSING,
+        findings=(),
+        readings=tuple(item for item in PASSING.readings if item.check != "fairness.groups"),
+    )
+    assert facts(inputs_of(none))["Groups compared"] == "none"
+
+
+def test_columns_named_like_attributes_of_people_are_named_where_none_compared_them() -> None:
+    name = "Columns that look like groups, not compared"
+    assert name not in facts(with_columns(["income", "race"]))
+    assert facts(with_columns(["income", "race", "ageYears"]))[name] == "ageYears"
+    many: list[Json] = [f"sex_{letter}" for letter in "abcdefgh"]
+    assert facts(with_columns(many))[name].endswith("sex_f and 2 more")
+    declared: dict[str, Json] = {"input.immutable": ["gender", "income"]}
+    assert facts(with_columns(["income"], declared))[name] == "gender"
+
+
+def test_columns_that_the_request_names_contradict_a_tag_that_denies_people() -> None:
+    tag = "not-about-people"
+    rules = tuple(
+        replace(it, when=f"!model.tags.exists(t, t == '{tag}')")
+        if it.id == "fair-selection"
+        else it
+        for it in POLICY.rules
+    )
+    findings = tuple(
+        replace(it, outcome=Outcome.NOT_APPLICABLE) if it.rule == "fair-selection" else it
+        for it in PASSING.findings
+    )
+    readings = tuple(
+        replace(it, check="quality.other") if it.check.startswith("fairness.") else it
+        for it in PASSING.readings
+    )
+    request = replace(PASSING.request, tags=(tag,), uncompared=("race", "sex"))
+    record = replace(PASSING, request=request, findings=findings, readings=readings)
+    inputs = inputs_of(record, policy=replace(POLICY, rules=rules))
+    assert describe_contradiction(inputs) == (
+        "The file has columns race, sex; they were not compared. This contradicts the tag."
+    )
+
+
+@pytest.mark.parametrize(
+    ("decided", "low", "said"),
+    [
+        ([1] * 99 + [0], 0.9, ("The model decides “yes” for 99", "would be right for 85")),
+        ([1] * 60 + [0] * 40, 0.84, ("would be right for 85",)),
+        ([1] * 60 + [0] * 40, 0.9, ()),
+    ],
+)
+def test_a_model_that_gives_one_answer_is_named_beside_the_verdict(
+    decided: list[int], low: float, said: tuple[str, ...]
+) -> None:
+    blobs = [encode_evidence(np.array(decided)), encode_evidence({"classes": ["no", "yes"]})]
+    evidence = {name: it.digest for name, it in zip(("decided", "task"), blobs, strict=True)}
+    seen = replace(OBSERVATION, check="quality.accuracy", evidence=evidence)
+    details: dict[str, Json] = {"majority_accuracy": 0.85, "majority_class": "yes"}
+    readings = tuple(
+        replace(it, low=low, details=details)
+        if isinstance(it, Measurement) and it.metric == "accuracy"
+        else it
+        for it in PASSING.readings
+    )
+    record = replace(PASSING, observations=(seen,), readings=readings)
+    known = {**BLOBS, **{it.digest: it.raw for it in blobs}}
+    told = describe_constant_decisions(inputs_of(record, blob=known.__getitem__))
+    assert len(told) == bool(said)
+    assert all(text in told[0] for text in said)

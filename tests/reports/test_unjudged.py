@@ -1,0 +1,174 @@
+"""The first screen names rules that a verdict leaves open and bad figures that no rule judges."""
+
+from dataclasses import replace
+
+import pytest
+from dossier_records import told
+from pages import Page
+from rendering_records import FAILING, PASSING, POLICY, RULES, finding, inputs_of, measured
+
+from auditor.domain.findings import Outcome
+from auditor.domain.readings import Gap, Measurement, Unit
+from auditor.domain.records import AuditRecord
+from auditor.reports.formats.html import render_html
+from auditor.reports.html.findings import build_cards, build_finding_references
+from auditor.reports.html.risks import build_risk_rows
+from auditor.reports.html.unjudged import describe_left_aside, list_unjudged_figures
+
+
+def left_aside(record: AuditRecord) -> list[str]:
+    return [item.text for item in describe_left_aside(inputs_of(record))]
+
+
+def with_readings(*readings: Measurement) -> AuditRecord:
+    return replace(PASSING, readings=(*PASSING.readings, *readings))
+
+
+def error_slice(lift: float, *, confirmed: bool = True) -> Measurement:
+    return replace(
+        measured("fairness.groups", "selection_rate", 0.24, 0.14, 0.37),
+        check="fairness.slices",
+        metric="error",
+        slice={"race": "black"},
+        details={"confirmed": confirmed, "lift": lift},
+    )
+
+
+def tabular(value: float, eps: float, *, doubted: bool = False) -> Measurement:
+    low, high = value - 0.05, value + 0.06
+    return measured(
+        "evasion.tabular", "robust_accuracy", value, low, high, params={"eps": eps}, doubted=doubted
+    )
+
+
+def test_a_pass_names_advisory_rules_that_are_open_and_why() -> None:
+    place = next(i for i, item in enumerate(PASSING.readings) if isinstance(item, Gap))
+    advisory = (
+        finding("calibrated", Outcome.UNKNOWN, "Open."),
+        finding("private", Outcome.UNKNOWN, "Open.", readings=(place,)),
+    )
+    record = replace(PASSING, findings=(*PASSING.findings, *advisory))
+    said = (
+        "Advisory, undecided: Stated confidence can be believed: 3 % (1\N{EN DASH}7 %); Members of "
+        "the training data cannot be told: Membership inference is not built yet."
+    )
+    assert left_aside(record) == [said]
+    lines = Page(render_html(inputs_of(record))).lines
+    assert lines.index("Limits of this verdict") < lines.index("Advisory, undecided:")
+    assert left_aside(PASSING) == []
+
+
+def test_advisory_rules_that_failed_are_named_and_more_than_three_are_counted() -> None:
+    failed = finding("calibrated", Outcome.FAILED, "Broken.")
+    more = tuple(replace(failed, rule=name, title=name) for name in "abcd")
+    (said,) = left_aside(replace(PASSING, findings=(*PASSING.findings, *more)))
+    assert said.startswith("Advisory, failed: a: 3 %")
+    assert said.endswith("; 1 more.")
+
+
+def test_a_fail_names_its_undecided_required_rules() -> None:
+    said = left_aside(FAILING)
+    rate = "16 % (4\N{EN DASH}27 %)"
+    assert said[0] == f"Required, undecided: Groups are selected at similar rates: {rate}."
+    assert said[1].startswith("Advisory, undecided: Stated confidence can be believed: 3 %")
+
+
+def test_a_figure_that_breaks_the_limit_of_a_rule_on_another_check_is_named() -> None:
+    record = with_readings(tabular(0.18, 0.02), tabular(0.045, 0.05))
+    (said,) = left_aside(record)
+    assert said == (
+        "Measured, but no rule judges it: Accuracy under attack (eps = 0.02) is at most 18 %, "
+        "and a rule on another check requires at least 50 % (Accuracy under attacks with "
+        "realistic table rows)."
+    )
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        tabular(0.47, 0.02),
+        tabular(0.8, 0.02),
+        tabular(0.01, 0.2),
+        tabular(0.18, 0.02, doubted=True),
+        error_slice(1.4),
+        error_slice(3.0, confirmed=False),
+    ],
+)
+def test_a_figure_that_shows_nothing_worse_is_not_named(reading: Measurement) -> None:
+    assert list_unjudged_figures(inputs_of(with_readings(reading))) == ()
+
+
+def test_a_figure_that_a_rule_judges_is_not_named_again() -> None:
+    record = with_readings(tabular(0.18, 0.02), error_slice(2.9))
+    rules = [
+        replace(RULES[0], id="tabular", check="evasion.tabular", where={"eps": 0.02}),
+        replace(RULES[0], id="slices", check="fairness.slices", metric="worst_slice_error"),
+    ]
+    judged = tuple(
+        replace(PASSING.findings[0], rule=rule.id, measure=rule.measure) for rule in rules
+    )
+    inputs = inputs_of(
+        replace(record, findings=(*record.findings, *judged)),
+        policy=replace(POLICY, rules=(*RULES, *rules)),
+    )
+    assert list_unjudged_figures(inputs) == ()
+
+
+def test_a_rule_that_a_declaration_switches_off_judges_nothing() -> None:
+    gap = measured(
+        "fairness.groups", "selection_rate_gap", 0.4, 0.3, 0.5, params={"group_column": "race"}
+    )
+    off = tuple(
+        replace(item, outcome=Outcome.NOT_APPLICABLE) if item.rule == "fair-selection" else item
+        for item in PASSING.findings
+    )
+    assert list_unjudged_figures(inputs_of(with_readings(gap))) == ()
+    record = replace(with_readings(gap), findings=off)
+    ((check, said),) = list_unjudged_figures(inputs_of(record))
+    assert check == "fairness.groups"
+    assert "is 40 %, and a rule that does not apply requires at most 10 %" in said
+
+
+def test_large_differences_between_groups_are_named_where_no_rule_compares_groups() -> None:
+    def named(metric: str, *figure: float) -> str:
+        gap = measured(
+            "fairness.groups", "selection_rate_gap", *figure, params={"group_column": "race"}
+        )
+        if metric.endswith("_ratio"):
+            gap = replace(gap, metric=metric, unit=Unit.NONE)
+        silent = [item for item in PASSING.findings if item.rule != "fair-selection"]
+        record = replace(with_readings(gap), findings=tuple(silent))
+        bare = tuple(rule for rule in RULES if rule.id != "fair-selection")
+        found = list_unjudged_figures(inputs_of(record, policy=replace(POLICY, rules=bare)))
+        return found[0][1] if found else ""
+
+    assert "is 40 % (30\N{EN DASH}50 %), and no rule compares groups" in named(
+        "selection_rate_gap", 0.4, 0.3, 0.5
+    )
+    assert named("selection_rate_gap", 0.12, 0.05, 0.2) == ""
+    assert "0.5 (0.4\N{EN DASH}0.6), and no rule compares groups" in named(
+        "impact_ratio", 0.5, 0.4, 0.6
+    )
+    assert named("impact_ratio", 0.9, 0.7, 1.0) == ""
+
+
+def test_a_confirmed_slice_with_twice_the_mistakes_is_named() -> None:
+    (said,) = left_aside(with_readings(error_slice(2.88)))
+    assert said == (
+        "Measured, but no rule judges it: race = black: 24 % of the decisions are wrong "
+        "(14\N{EN DASH}37 %), 2.9 times the share of all other rows (Slices on which the "
+        "model is worse)."
+    )
+
+
+def test_a_risk_is_not_said_to_be_held_down_beside_a_bad_figure_that_no_rule_judges() -> None:
+    def standing(record: AuditRecord) -> str:
+        inputs = told(record)
+        rows = build_risk_rows(inputs, build_finding_references(inputs, build_cards(inputs)))
+        return next(row.said for row in rows if row.risk.id == "R-open")
+
+    kept = "Every rule about it is kept, as far as these attacks can tell"
+    assert standing(PASSING).startswith(f"{kept};")
+    assert standing(with_readings(tabular(0.18, 0.02))).startswith(
+        f"{kept}, but figures that no rule judges are worse"
+    )
