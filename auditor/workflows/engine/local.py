@@ -192,7 +192,7 @@ def go_on_with_check(  # noqa: PLR0913 -- as above, and what goes on
     that answers at random: clean rows read otherwise each time. A check that fails now is a Gap, as
     if it had had the time at once; but what a server's limit ends keeps what was seen.
     """
-    if isinstance(subject.model, Gap) or not subject.model.deterministic:
+    if not subject.remembers:
         return turn.seen
     target, counted = subject.target.name, CountedCheckpoint(subject)
     own = _own(check, subject, counted)

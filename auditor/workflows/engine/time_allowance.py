@@ -203,6 +203,17 @@ class TimeAllowance:
             return self.seconds
         return self.budget.seconds
 
+    @property
+    def _limited(self) -> bool:
+        """Whether time is limited at all."""
+        return self.spec.seconds is not None or self._seconds is not None
+
+    def extend(self, seconds: float) -> "TimeAllowance":
+        """Return the same with so many seconds more of each limit that there is."""
+        own, limit = self.spec.seconds, self._seconds
+        spec = self.spec if own is None else replace(self.spec, seconds=own + seconds)
+        return replace(self, spec=spec, seconds=None if limit is None else limit + seconds)
+
     def cost(self, check: Check) -> CheckCost:
         """Return what a check spends on this target."""
         return check.cost(replace(self.size, served=self.spec.served))
@@ -213,7 +224,7 @@ class TimeAllowance:
         First what rules ask for, then what is no matter of more or fewer rows, then attacks that
         see gradients, which decide most rules soonest, then the cheapest.
         """
-        if self.spec.seconds is None and self._seconds is None:
+        if not self._limited:
             return tuple(checks)
         return tuple(sorted(checks, key=self._turn))
 
@@ -223,7 +234,7 @@ class TimeAllowance:
         These are attacks that no rule asks for, and that can be cut short.
         """
         ordered = self.in_order(checks)
-        if self.spec.seconds is None and self._seconds is None:
+        if not self._limited:
             return ordered, ()
         late = {it.id for it in ordered if it.by_parts and it.id not in self.asked}
         return (
@@ -263,10 +274,7 @@ class TimeAllowance:
         repeated = self.repeats.get(check.id)
         if repeated is not None:
             return repeated if isinstance(repeated, Gap) else None
-        cost = self.cost(check)
-        if check.by_parts:
-            first, row = self._split(check, scored=scored)
-            cost = CheckCost(first.queries + row.queries, row.passes)
+        cost = self._spend(check, scored=scored, rows=1 if check.by_parts else None)
         found = (meter.refuse(cost) for meter in meters)
         return next((gap for gap in found if gap is not None), None)
 
@@ -280,15 +288,15 @@ class TimeAllowance:
             return repeated
         if not check.by_parts:
             return ALL_ROWS
-        waiting = self._waiting(
-            check, [it for it in self.checks if find_unmet_need(it, subject) is None]
-        )
-        first, row = self._split(check, scored=DatasetRole.EVALUATION in subject.clean)
-        meters = self._meters(subject.model, subject.bench, subject.twin, subject.counter)
-        shares = [(meter, meter.left / waiting) for meter in meters]
-        if all(meter.price(self.cost(check)) <= share for meter, share in shares):
+        running = [it for it in self.checks if find_unmet_need(it, subject) is None]
+        meters = list(self._meters(subject.model, subject.bench, subject.twin, subject.counter))
+        shares = self._share(check, running, meters)
+        scored = DatasetRole.EVALUATION in subject.clean
+        fitting = self._fit_rows(check, shares, scored=scored)
+        if fitting is None:
             return ALL_ROWS
-        return self._until(check, shares, row, _count_rows(shares, first, row))
+        _, row = self._split(check, scored=scored)
+        return self._until(check, shares, row, fitting)
 
     def may_go_on(self, check: Check, result: Result) -> bool:
         """Whether rules ask for a check of which rows are left, and no planned look ended it.
@@ -339,27 +347,55 @@ class TimeAllowance:
         """
         found: dict[str, Gap | int] = {}
         meters = list(self._meters(subject.model, subject.bench, subject.twin, subject.counter))
+        scored = DatasetRole.EVALUATION in subject.clean
         for check in self.in_order(checks):
-            cost, waiting = self.cost(check), self._waiting(check, checks)
-            shares = [(it, it.left / waiting) for it in meters]
-            if check.by_parts and any(it.price(cost) > share for it, share in shares):
-                first, row = self._split(check)
-                rows = max(1, _count_rows(shares, first, row))
-                cost = CheckCost(first.queries + rows * row.queries, rows * row.passes)
-                found[check.id] = rows
+            rows = self._fit_rows(check, self._share(check, checks, meters), scored=scored)
+            if rows is not None:
+                found[check.id] = rows = max(1, rows)
+            cost = self._spend(check, scored=scored, rows=rows)
             gap = next((gap for it in meters if (gap := it.refuse(cost)) is not None), None)
             if gap is not None:
                 found[check.id] = gap
                 continue
             meters = [it.after(cost) for it in meters]
+            scored = scored or (bool(cost.clean) and subject.remembers)
         return found
+
+    def _share(
+        self, check: Check, checks: Sequence[Check], meters: Sequence[TimeMeter]
+    ) -> list[tuple[TimeMeter, float]]:
+        """Return how many seconds of each meter a check may take, of ``checks`` that can run."""
+        waiting = self._waiting(check, checks)
+        return [(it, it.left / waiting) for it in meters]
+
+    def _fit_rows(
+        self, check: Check, shares: Sequence[tuple[TimeMeter, float]], *, scored: bool
+    ) -> int | None:
+        """Return how many rows fit into a check's share at their highest cost; none where all do.
+
+        Plans and audits ask here alike.
+        """
+        cost = self._spend(check, scored=scored)
+        if not check.by_parts or all(meter.price(cost) <= share for meter, share in shares):
+            return None
+        return _count_rows(shares, *self._split(check, scored=scored))
+
+    def _spend(self, check: Check, *, scored: bool, rows: int | None = None) -> CheckCost:
+        """Return what a check spends at most, or on so many rows of those that it looks at."""
+        if rows is None:
+            cost = self.cost(check)
+            return cost.without_clean() if scored else cost
+        first, row = self._split(check, scored=scored)
+        return CheckCost(first.queries + rows * row.queries, rows * row.passes, clean=first.clean)
 
     def _waiting(self, check: Check, checks: Sequence[Check]) -> int:
         """Return how many checks share what is left: this one and the like that come after it."""
+        if not check.by_parts:
+            return 1
         like = [
             item.id
-            for item in self.in_order(checks)
-            if item.by_parts and (item.id in self.asked) == (check.id in self.asked)
+            for item in self.in_order([it for it in checks if it.by_parts])
+            if (item.id in self.asked) == (check.id in self.asked)
         ]
         return len(like) - like.index(check.id) if check.id in like else 1
 
@@ -370,9 +406,8 @@ class TimeAllowance:
         """
         cost, rows = self.cost(check), get_check_parameters(check).get("rows")
         many = max(1, min(rows if isinstance(rows, int) else 1, self.size.rows))
-        clean = min(cost.queries, self.size.rows)
-        row = CheckCost(-(-(cost.queries - clean) // many), -(-cost.passes // many))
-        return CheckCost(0 if scored else clean), row
+        row = CheckCost(-(-cost.without_clean().queries // many), -(-cost.passes // many))
+        return CheckCost(0 if scored else cost.clean, clean=0 if scored else cost.clean), row
 
     def _meters(
         self,
