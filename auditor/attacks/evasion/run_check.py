@@ -136,4 +136,6 @@ def _describe_parts(
         "races": limit.races,
         "looks": looks,
         "decided": found.decided,
+        "queries": sum(bill.queries for bill in found.log),
+        "passes": sum(bill.passes for bill in found.log),
     }
