@@ -13,23 +13,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn import datasets
-from sklearn.ensemble import (
-    GradientBoostingClassifier,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import train_test_split
-from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
-from sklearn.tree import DecisionTreeClassifier
 
 from auditor import AuditSpec, Dataset
 from auditor.domain.checks import Check
@@ -43,32 +31,44 @@ SEED = 7
 Rows = tuple[Any, Any]
 
 
+def _call(place: str, *given: object, **settings: object) -> Any:  # noqa: ANN401 -- whatever it makes
+    """Call what scikit-learn has at a place."""
+    module, _, name = place.rpartition(".")
+    return getattr(import_module(f"sklearn.{module}"), name)(*given, **settings)
+
+
+def _scaled(place: str, **settings: object) -> Any:  # noqa: ANN401 -- a pipeline
+    scaler = _call("preprocessing.StandardScaler")
+    return _call("pipeline.make_pipeline", scaler, _call(place, **settings))
+
+
 def _made(classes: int) -> Callable[[], Rows]:
-    return lambda: datasets.make_classification(
-        n_samples=6000, n_features=12, n_informative=8, n_classes=classes, random_state=SEED
-    )
+    shape = {"n_samples": 6000, "n_features": 12, "n_informative": 8, "n_classes": classes}
+    return lambda: _call("datasets.make_classification", **shape, random_state=SEED)
 
 
 def _load(name: str) -> Callable[[], Rows]:
-    return lambda: getattr(datasets, f"load_{name}")(return_X_y=True)
+    return lambda: _call(f"datasets.load_{name}", return_X_y=True)
 
 
+LOGISTIC, FOREST = "linear_model.LogisticRegression", "ensemble.RandomForestClassifier"
+NETWORK = "neural_network.MLPClassifier"
 MODELS: dict[str, tuple[Callable[[], Rows], Any]] = {
-    "iris": (_load("iris"), LogisticRegression(max_iter=500)),
-    "wine": (_load("wine"), make_pipeline(StandardScaler(), LogisticRegression())),
-    "cancer": (_load("breast_cancer"), make_pipeline(StandardScaler(), MLPClassifier((32,)))),
-    "cancer-forest": (_load("breast_cancer"), RandomForestClassifier(100, random_state=SEED)),
-    "digits": (_load("digits"), make_pipeline(StandardScaler(), MLPClassifier((64,)))),
-    "digits-svc": (_load("digits"), SVC(probability=False)),
-    "made-logistic": (_made(2), make_pipeline(StandardScaler(), LogisticRegression())),
-    "made-network": (_made(4), make_pipeline(StandardScaler(), MLPClassifier((128, 128)))),
-    "made-boosted": (_made(2), GradientBoostingClassifier(random_state=SEED)),
-    "made-tree": (_made(3), DecisionTreeClassifier(max_depth=8)),
-    "diabetes": (_load("diabetes"), make_pipeline(StandardScaler(), Ridge())),
-    "diabetes-forest": (_load("diabetes"), RandomForestRegressor(50, random_state=SEED)),
+    "iris": (_load("iris"), _call(LOGISTIC, max_iter=500)),
+    "wine": (_load("wine"), _scaled(LOGISTIC)),
+    "cancer": (_load("breast_cancer"), _scaled(NETWORK, hidden_layer_sizes=(32,))),
+    "cancer-forest": (_load("breast_cancer"), _call(FOREST, random_state=SEED)),
+    "digits": (_load("digits"), _scaled(NETWORK, hidden_layer_sizes=(64,))),
+    "digits-svc": (_load("digits"), _call("svm.SVC")),
+    "made-logistic": (_made(2), _scaled(LOGISTIC)),
+    "made-network": (_made(4), _scaled(NETWORK, hidden_layer_sizes=(128, 128))),
+    "made-boosted": (_made(2), _call("ensemble.GradientBoostingClassifier", random_state=SEED)),
+    "made-tree": (_made(3), _call("tree.DecisionTreeClassifier", max_depth=8)),
+    "diabetes": (_load("diabetes"), _scaled("linear_model.Ridge")),
+    "diabetes-forest": (_load("diabetes"), _call("ensemble.RandomForestRegressor", 50)),
     "diabetes-network": (
         _load("diabetes"),
-        make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(32,), max_iter=500)),
+        _scaled("neural_network.MLPRegressor", hidden_layer_sizes=(32,), max_iter=500),
     ),
 }
 FILES = {"loans": EXAMPLES / "loans", "docstrings": EXAMPLES / "docstrings"}
@@ -97,11 +97,13 @@ def build(name: str) -> AuditSpec:
         return AuditSpec.load(FILES[name] / "audit.yaml")
     rows, model = MODELS[name]
     inputs, truth = rows()
-    learnt, held, learnt_y, held_y = train_test_split(
-        inputs.astype(np.float32), truth, random_state=SEED
+    learnt, held, learnt_y, held_y = _call(
+        "model_selection.train_test_split", inputs.astype(np.float32), truth, random_state=SEED
     )
     model.fit(learnt, learnt_y)
-    task = {} if hasattr(model, "classes_") else {"task": {"kind": "regression", "tolerance": 30.0}}
+    task: dict[str, Any] = {}
+    if not hasattr(model, "classes_"):
+        task = {"task": {"kind": "regression", "tolerance": 30.0}}
     spec = AuditSpec.build(
         model, Dataset(held, held_y), training=Dataset(learnt, learnt_y), name=name,
         tags=["not-about-people"], **task,
@@ -111,7 +113,8 @@ def build(name: str) -> AuditSpec:
 
 def compare(name: str, budget: str, *, verbose: bool) -> list[float]:
     """Plan and audit a model twice, print a line each, and return real time by planned time."""
-    spec, found = build(name), []
+    spec = build(name)
+    found: list[float] = []
     for run in ("first", "again"):
         began = time.monotonic()
         plans = spec.plan(budget=budget)
