@@ -14,7 +14,7 @@ from auditor.domain.audit_checkpoint import ScopedCheckpoint
 from auditor.domain.check_subject import CheckShard, ProgressReporter, Subject, derive_seed
 from auditor.domain.checks import Check, Need, is_timing, uses_need
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.evidence import Blob, encode_observed
+from auditor.domain.evidence import Blob, Item, encode_observed
 from auditor.domain.json import Json, digest_json
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.readings import Gap, GapReason
@@ -122,7 +122,11 @@ def observe_checks(
     order of ``checks``.
     """
     ordered = allowance.in_order(checks)
-    results = {check.id: observe_check(check, subject, keep, watch, allowance) for check in ordered}
+    held: dict[str, Item] = {}
+    results: dict[str, Result] = {}
+    for check in ordered:
+        result = observe_check(check, subject, keep, watch, allowance)
+        results[check.id] = result if isinstance(result, Gap) else result.shared(held)
     return tuple(results[check.id] for check in checks)
 
 
@@ -175,8 +179,9 @@ def _observe(
         blobs, evidence = encode_observed(evidence)
         for blob in blobs.values():
             keep(blob)
-        params: dict[str, Json] = get_check_parameters(check)
         names = {name: blob.digest for name, blob in blobs.items()}
+        blobs.clear()  # of a million rows the bytes are many megabytes
+        params: dict[str, Json] = get_check_parameters(check)
         manner, copies = _manner(own), _copies(check, own)
         observation = CheckObservation(
             target, check.id, check.version, params, own.seed, names, copies=copies, **manner
