@@ -34,6 +34,8 @@ from auditor.workflows.remaining_time import CheckPlace, RemainingTime
 ProgressCallback = Callable[[int, int, str], object]
 """Called with the checks that are done, the number of checks, and what is being done."""
 REDRAW_SECONDS, PAUSE_SECONDS, MINUTE = 0.2, 5.0, 60
+MORE_ROWS = ", more rows in the time that is left"
+"""What is said of a check that ended, and goes on."""
 
 
 @runtime_checkable
@@ -85,7 +87,13 @@ class CallbackProgress:
 
     def __init__(self, tell: ProgressCallback | None = None) -> None:
         self._tell = tell
-        self._done, self._total = 0, 0
+        self._ended: dict[CheckPlace, bool] = {}
+        self._total = 0
+
+    @property
+    def _done(self) -> int:
+        """Checks that have ended, also where they go on."""
+        return len(self._ended)
 
     def __enter__(self) -> Self:
         """Start; there is nothing to draw."""
@@ -110,14 +118,18 @@ class CallbackProgress:
 
     def started(self, target: str, check: Check) -> None:
         """Pass on that a check begins."""
-        self.say(f"{check.id} on {target}")
+        self.say(self._describe_start(target, check))
+
+    def _describe_start(self, target: str, check: Check) -> str:
+        on = MORE_ROWS if (target, check.id) in self._ended else ""
+        return f"{check.id} on {target}{on}"
 
     def advanced(self, done: int, total: int, note: str = "") -> None:
         """Keep quiet about parts of a check."""
 
-    def ended(self, target: str, check: Check, result: Result) -> None:  # noqa: ARG002 -- counted
+    def ended(self, target: str, check: Check, result: Result) -> None:
         """Count a check that has ended, and pass that on."""
-        self._done += 1
+        self._ended[target, check.id] = isinstance(result, Gap)
         self.say(f"{check.id} on {target}: done")
 
 
@@ -166,7 +178,7 @@ class NotebookProgress(CallbackProgress):
         super().__init__()
         self._left = RemainingTime()
         self._said: list[str] = []
-        self._gaps, self._began, self._drawn = 0, time.monotonic(), -math.inf
+        self._began, self._drawn = time.monotonic(), -math.inf
         self._output: Any = None
 
     def __exit__(
@@ -176,7 +188,8 @@ class NotebookProgress(CallbackProgress):
         trace: TracebackType | None,
     ) -> None:
         """Leave a line that says what was done."""
-        seen = f"{self._done - self._gaps} measured, {self._gaps} gaps"
+        gaps = sum(self._ended.values())
+        seen = f"{self._done - gaps} measured, {gaps} gaps"
         ended = "Done" if error is None else "Stopped"
         took = time.monotonic() - self._began
         self._drawn = -math.inf
@@ -195,7 +208,7 @@ class NotebookProgress(CallbackProgress):
     def started(self, target: str, check: Check) -> None:
         """Show the check at hand."""
         self._left.start((target, check.id))
-        self._show(f"{check.id} on {target}")
+        self._show(self._describe_start(target, check))
 
     def advanced(self, done: int, total: int, note: str = "") -> None:
         """Keep quiet about parts of a check: a saved notebook would keep them, too."""
@@ -203,8 +216,7 @@ class NotebookProgress(CallbackProgress):
     def ended(self, target: str, check: Check, result: Result) -> None:
         """Count a check that has ended."""
         seen = any(isinstance(it, Measurement) for it in read_result(result))
-        self._done += 1
-        self._gaps += not seen
+        self._ended[target, check.id] = not seen
         self._left.end((target, check.id), seen=seen)
         self._show(f"{check.id} on {target}: done")
 
@@ -323,12 +335,13 @@ class ConsoleProgress:
 
     def begun(self, target: str, check: str) -> None:
         """Say that a check begins, by its id."""
+        on = MORE_ROWS if self._left.has_ended((target, check)) else ""
         self._left.start((target, check))
-        self._running = RunningCheck(f"{check} on {target}", self._clock())
+        self._running = RunningCheck(f"{check} on {target}{on}", self._clock())
         self._count()
         self._live.reset(
             self._one,
-            description=f"{escape_markup(check)} on {escape_markup(target)}",
+            description=f"{escape_markup(check)} on {escape_markup(target)}{on}",
             total=None,
             note="",
             visible=True,

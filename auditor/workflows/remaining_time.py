@@ -77,14 +77,19 @@ class RemainingTime:
         """Note that a check begins."""
         self._began[place] = self.clock()
 
+    def has_ended(self, place: CheckPlace) -> bool:
+        """Whether a check has ended, so that it goes on where it begins."""
+        return place in self._ended
+
     def end(self, place: CheckPlace, *, seen: bool) -> float:
         """Note that a check has ended, and return its seconds; a gap shows nothing of the pace."""
         now = self.clock()
         took = now - self._began.pop(place, now)
-        self._ended.add(place)
         if seen:
             self._taken += took
-            self._foreseen += self.expected.get(place, LEAST_SECONDS)
+            if place not in self._ended:  # or else it went on
+                self._foreseen += self.expected.get(place, LEAST_SECONDS)
+        self._ended.add(place)
         return took
 
     @property

@@ -123,6 +123,46 @@ def test_an_unknown_pace_makes_no_figure_up() -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Clean(Known):
+    """A check that looks at each evaluation row once, and at some more of its own."""
+
+    more: int = 100
+
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost(queries=size.rows + self.more, clean=size.rows)
+
+
+def test_clean_scores_are_counted_once_an_audit() -> None:
+    checks = {name: Clean() for name in ("quality.first", "quality.second", "quality.third")}
+    paced = replace(OUTLOOK, seconds_per_query=0.01)
+    found = plan_target(POLICY, checks, paced)
+    assert [it.queries for it in found.checks] == [500, 100, 100]
+    assert found.seconds == pytest.approx(7)
+    forgetful = plan_target(POLICY, checks, replace(paced, remembers=False))
+    assert forgetful.queries == 1500, "a model that says otherwise each time is asked each time"
+    gap = Gap(reason=GapReason.NEEDS_TWIN, detail="None.", cure="None.")
+    without = plan_target(POLICY, checks, replace(paced, missing={"quality.known": gap}))
+    assert without.queries == 0
+
+
+def test_rows_of_the_reference_take_time() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Compared(Known):
+        def cost(self, size: AuditSize) -> CheckCost:
+            return CheckCost(reference=1000)
+
+    checks = {"quality.known": Compared()}
+    assert plan_target(POLICY, checks, OUTLOOK).seconds is None, "nobody timed it"
+    found = plan_target(POLICY, checks, replace(OUTLOOK, seconds_per_query=0.01))
+    assert (found.queries, found.seconds) == (0, pytest.approx(10))
+
+
+def test_predictions_are_asked_of_nobody() -> None:
+    found = planned(RULE, replace(OUTLOOK, predictions_only=True))
+    assert (found.queries, found.checks[0].passes, found.seconds) == (0, 0, pytest.approx(1))
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting(Known):
     """A check of known time, whatever the pace of the model."""
 
