@@ -18,7 +18,6 @@ class ObservedCheck:
     check: Check
     evidence: Evidence
 
-
     def shared(self, held: MutableMapping[str, Item]) -> "ObservedCheck":
         """Return this with the items that ``held`` has under equal digests, and add the others.
 
