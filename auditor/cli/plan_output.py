@@ -15,11 +15,11 @@ from auditor.policy.plan import AuditPlan, CheckPlan, InputTier, RulePlan, RuleP
 from auditor.reports.html.coverage import describe_fill
 from auditor.reports.terminal_text import escape_markup
 from auditor.workflows.prepare import PreparedAudit
-from auditor.workflows.result_tables import PROSPECTS
+from auditor.workflows.result_tables import PROSPECTS, describe_more_time
 
 SIGNED = "provenance.signature/verified"
 MOST_EXPENSIVE = 5
-MOST_UNDECIDED = 4
+MOST_UNDECIDED = 3
 MOST_MISSING = 3
 COLUMNS_A_NAME = 10
 NO_ANSWER = "No reading can answer it: "
@@ -96,6 +96,7 @@ def _show_headline(console: Console, prepared: PreparedAudit, target: str, plan:
         print_plain(
             console, f"Within {limit} (--max-minutes): fewer rows for {fewer}; {none} left out."
         )
+    print_plain(console, describe_more_time(plan))
 
 
 def _show_rules(console: Console, prepared: PreparedAudit, plan: AuditPlan) -> None:

@@ -1,11 +1,14 @@
 """Budgets of an audit, costs of checks, and the size of an audit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 SECONDS_A_TRAINED_ROW = 3e-3
 """What the owner's recipe is taken to need, all passes over a row together: a guess."""
+
+LEAST_SECONDS = 0.1
+"""Every check encodes evidence and computes figures, also one that declares no cost."""
 
 
 class Budget(StrEnum):
@@ -56,6 +59,7 @@ class CheckCost:
 
     ``trained`` counts the rows that all retrainings by the owner's recipe learn from together, if
     there is a recipe; a plan takes ``SECONDS_A_TRAINED_ROW`` each, for nobody timed it.
+    ``clean`` counts the evaluation rows among the queries that are scored once for all checks.
     ``reference`` counts rows scored on the reference, which keeps the target's machine busy.
     A check that asks a slow model less often asks about ``least`` rows, and takes ``most_seconds``
     of the target beside, however slow it is.
@@ -68,6 +72,11 @@ class CheckCost:
     least: int = 0
     most_seconds: float | None = None
     reference: int = 0
+    clean: int = 0
+
+    def without_clean(self) -> "CheckCost":
+        """Return what is spent where the evaluation rows are scored already."""
+        return replace(self, queries=max(0, self.queries - self.clean), clean=0)
 
     def price(self, query: float, twin_pass: float, reference: float = 0.0) -> float:
         """Return the most seconds, where a row of the target, a pass and one of the reference take

@@ -128,6 +128,11 @@ class Subject:
         """Whether there is no model to ask: no file, no server and no function."""
         return self.artifact is None and not self.target.brings_model
 
+    @property
+    def remembers(self) -> bool:
+        """Whether scores of a dataset are taken once: the model says the same again."""
+        return isinstance(self.model, Gap) or self.model.deterministic
+
     def sample(self, role: DatasetRole, count: int) -> NDArray[np.int64]:
         """Return the first ``count`` row numbers of the audit's permutation of a dataset.
 
@@ -157,7 +162,7 @@ class Subject:
         if known is not None:
             return known, self.logits.get(role)
         found, logits = self._score(self.datasets[role])
-        if isinstance(self.model, Gap) or self.model.deterministic:
+        if self.remembers:
             self.clean[role] = found
             if logits is not None:
                 self.logits[role] = logits

@@ -26,6 +26,11 @@ class TargetSpend:
     pace: float | None = None
     twin_pace: float | None = None
 
+    @property
+    def taken(self) -> int:
+        """Rows and gradients together, which only grow."""
+        return self.queries + self.altered + self.passes
+
     @classmethod
     def of_process(
         cls, model: Model | Gap, bench: ModelBench | Gap, twin: Twin | Gap | None
@@ -47,12 +52,13 @@ class SpendCounter:
     """Counts what an audit takes of a target, through its interruptions.
 
     It stood at ``then`` when this process had spent ``since``. ``kept`` are the datasets whose
-    scores are remembered.
+    scores are remembered; ``begun`` is how much was taken before the check at hand.
     """
 
     then: TargetSpend = field(default_factory=TargetSpend)
     since: TargetSpend = field(default_factory=TargetSpend)
     kept: set[DatasetRole] = field(default_factory=set)
+    begun: int = 0
 
     def read(self, spent: TargetSpend) -> TargetSpend:
         """Return what the whole audit took, where this process ``spent`` so much.

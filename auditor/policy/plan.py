@@ -9,7 +9,7 @@ from statistics import NormalDist
 from types import MappingProxyType
 
 from auditor.checks.measure import get_check_parameters
-from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, AuditSize
+from auditor.domain.budgets import LEAST_SECONDS, SECONDS_A_TRAINED_ROW, AuditSize, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.gaps import OPEN, VERDICT
 from auditor.domain.json import Json, write_fields
@@ -17,6 +17,7 @@ from auditor.domain.number_text import format_duration
 from auditor.domain.policies import MetricLimits, Policy, Rule, RuleEffect
 from auditor.domain.readings import BoundKind, Gap, GapReason, Unit
 from auditor.errors import ConditionError
+from auditor.metrics.stats.proportions import scale_rows
 from auditor.policy.cel import ABOUT_MODEL, compile_condition
 
 FAMILIES = frozenset({"privacy", "poisoning"})
@@ -152,7 +153,9 @@ class PlanningContext:
     ``claims``, ``task`` and ``predictions_only`` are what ``when`` may ask, ``baseline`` whether
     there is one to take limits from. ``rows`` are those that a check's time allows at least, by id,
     where that is not all of them; ``left_out`` counts the checks for which there is none.
-    Paces are seconds a row, ``None`` where nobody timed it.
+    Paces are seconds a row, ``None`` where nobody timed it; ``remembers`` says whether the clean
+    scores of one check are those of all. ``earlier`` holds the seconds that checks took in earlier
+    audits, by id; an audit takes ``beside`` seconds beside its checks.
     """
 
     size: AuditSize
@@ -171,6 +174,9 @@ class PlanningContext:
     left_out: int = 0
     seconds_per_query: float | None = None
     seconds_per_pass: float | None = None
+    remembers: bool = True
+    earlier: Mapping[str, float] = field(default_factory=dict)
+    beside: float = 0.0
     price_per_hour: float | None = None
     price_per_query: float | None = None
 
@@ -260,11 +266,21 @@ class MissingInput:
 
 
 @dataclass(frozen=True, slots=True)
+class MoreTime:
+    """Rules that so many more minutes would decide, and fewer would not."""
+
+    minutes: int
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPlan:
     """What an audit of one target costs and can decide; totals leave out what cannot run.
 
     ``tiers`` says what each input unlocks of privacy and poisoning; ``shortened`` counts the checks
     whose time does not suffice for all their rows, ``left_out`` those for which there is none.
+    ``more_time`` is what each further stretch of time would decide. An audit takes ``beside``
+    seconds beside its checks; the times of ``timed_before`` checks are those of earlier audits.
     """
 
     checks: tuple[CheckPlan, ...]
@@ -272,6 +288,9 @@ class AuditPlan:
     tiers: tuple[InputTier, ...] = ()
     shortened: int = 0
     left_out: int = 0
+    more_time: tuple[MoreTime, ...] = ()
+    beside: float = 0.0
+    timed_before: int = 0
 
     @property
     def queries(self) -> int:
@@ -280,13 +299,15 @@ class AuditPlan:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of all checks, or nothing where the pace is not known."""
-        return sum_if_known([item.seconds for item in self.checks if item.missing is None])
+        """Seconds of the audit, or nothing where the pace is not known."""
+        checks = [item.seconds for item in self.checks if item.missing is None]
+        return sum_if_known([*checks, self.beside])
 
     @property
     def duration(self) -> str:
-        """How long the checks take in words: of those of known time alone, at least so long."""
-        least = sum(item.seconds or 0.0 for item in self.checks if item.missing is None)
+        """How long the audit takes in words: by checks of known time alone, at least so long."""
+        known = [item.seconds or 0.0 for item in self.checks if item.missing is None]
+        least = sum(known) + self.beside
         if self.seconds is None:
             return f"at least {format_duration(least)}" if least else "time unknown"
         return f"about {format_duration(self.seconds)}"
@@ -344,7 +365,6 @@ def sum_if_known(parts: Sequence[float | None]) -> float | None:
 
 
 GOOD_CHANCE = 0.8
-MOST_ROWS = 10**9
 NORMAL = NormalDist()
 
 
@@ -477,13 +497,8 @@ def _quantile(outlook: PlanningContext) -> float:
 
 
 def _rows(rows: int, width: float, room: float) -> int | None:
-    """Return how many rows make ``width`` fit into ``room``, to two digits; none where none do."""
-    ratio = width / room if room > 0 else math.inf
-    exact = rows * (ratio * ratio)
-    if not 1 <= exact <= MOST_ROWS:
-        return None
-    step: int = 10 ** max(0, math.floor(math.log10(exact)) - 1)
-    return math.ceil(exact / step) * step
+    """Return how many rows make ``width`` fit into ``room``; none where none do."""
+    return scale_rows(rows, width / room if room > 0 else math.inf)
 
 
 SECONDS_AN_HOUR = 3600.0
@@ -495,7 +510,12 @@ def plan_target(policy: Policy, checks: Mapping[str, Check], outlook: PlanningCo
     Chances take estimates as normal, with the standard error that the check's own half width
     implies, and half widths to shrink with the root of the sample.
     """
-    costs = tuple(_check(check, outlook) for check in checks.values())
+    costs = []
+    scored = False
+    for check in checks.values():
+        cost = _cost(check, outlook, scored=scored)
+        costs.append(_check(check, cost, outlook))
+        scored |= bool(cost.clean) and outlook.remembers and check.id not in outlook.missing
     found = []
     for rule in policy.rules:
         settled = rule.under(outlook.claims)
@@ -507,21 +527,32 @@ def plan_target(policy: Policy, checks: Mapping[str, Check], outlook: PlanningCo
         found.append(RulePlan(rule.id, rule.title, rule.measure, rule.effect, foreseen))
     rules = tuple(found)
     return AuditPlan(
-        costs,
+        tuple(costs),
         rules,
         list_input_tiers(checks.values(), outlook.lacking, outlook.absent, outlook.missing.keys()),
         len(outlook.rows),
         outlook.left_out,
+        beside=outlook.beside,
+        timed_before=len(outlook.earlier.keys() & checks.keys() - outlook.missing.keys()),
     )
 
 
-def _check(check: Check, outlook: PlanningContext) -> CheckPlan:
+def _cost(check: Check, outlook: PlanningContext, *, scored: bool) -> CheckCost:
+    """Return what a check asks of the target; predictions are there without asking anybody."""
     cost = check.cost(outlook.size)
+    if outlook.predictions_only:
+        return replace(cost, queries=0, passes=0, reference=0, clean=0, least=0)
+    return cost.without_clean() if scored else cost
+
+
+def _check(check: Check, cost: CheckCost, outlook: PlanningContext) -> CheckPlan:
     query, twin_pass = outlook.seconds_per_query, outlook.seconds_per_pass
-    unknown = (cost.queries and query is None) or (cost.passes and twin_pass is None)
-    asking = None if unknown else cost.price(query or 0.0, twin_pass or 0.0)
+    rows = cost.queries + cost.reference  # the artifact runs on the machine that times the target
+    unknown = (rows and query is None) or (cost.passes and twin_pass is None)
+    asking = None if unknown else cost.price(query or 0.0, twin_pass or 0.0, query or 0.0)
     trained = 0 if Need.RECIPE in outlook.lacking.get(check.id, ()) else cost.trained
-    seconds = sum_if_known([asking, cost.seconds, trained * SECONDS_A_TRAINED_ROW])
+    own = [LEAST_SECONDS, cost.seconds, trained * SECONDS_A_TRAINED_ROW]
+    seconds = outlook.earlier.get(check.id, sum_if_known([asking, *own]))
     hourly, each = outlook.price_per_hour, outlook.price_per_query
     if (hourly is None and each is None) or (hourly is not None and seconds is None):
         price = None

@@ -34,6 +34,7 @@ from auditor.workflows.result_tables import (
     RULE_PLANS,
     STEPS,
     ResultTable,
+    describe_more_time,
 )
 from auditor.workflows.verify.verifiers import build_own_verifier
 
@@ -218,7 +219,10 @@ class PlanReport(Mapping[str, AuditPlan]):
     def _summarize(self, target: str) -> str:
         found = self._plans[target]
         price = "" if found.price is None else f", money: {found.price:.4f}"
-        return f"Plan for {target}: at most {found.queries:,} queries, {found.duration}{price}"
+        return (
+            f"Plan for {target}: at most {found.queries:,} queries, {found.duration}{price}. "
+            f"{describe_more_time(found)}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

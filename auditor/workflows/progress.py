@@ -34,6 +34,8 @@ from auditor.workflows.remaining_time import CheckPlace, RemainingTime
 ProgressCallback = Callable[[int, int, str], object]
 """Called with the checks that are done, the number of checks, and what is being done."""
 REDRAW_SECONDS, PAUSE_SECONDS, MINUTE = 0.2, 5.0, 60
+MORE_ROWS = ", more rows in the time that is left"
+"""What is said of a check that ended, and goes on."""
 
 
 @runtime_checkable
@@ -85,7 +87,13 @@ class CallbackProgress:
 
     def __init__(self, tell: ProgressCallback | None = None) -> None:
         self._tell = tell
-        self._done, self._total = 0, 0
+        self._ended: dict[CheckPlace, bool] = {}
+        self._total = 0
+
+    @property
+    def _done(self) -> int:
+        """Checks that have ended, also where they go on."""
+        return len(self._ended)
 
     def __enter__(self) -> Self:
         """Start; there is nothing to draw."""
@@ -110,14 +118,18 @@ class CallbackProgress:
 
     def started(self, target: str, check: Check) -> None:
         """Pass on that a check begins."""
-        self.say(f"{check.id} on {target}")
+        self.say(self._describe_start(target, check))
+
+    def _describe_start(self, target: str, check: Check) -> str:
+        on = MORE_ROWS if (target, check.id) in self._ended else ""
+        return f"{check.id} on {target}{on}"
 
     def advanced(self, done: int, total: int, note: str = "") -> None:
         """Keep quiet about parts of a check."""
 
-    def ended(self, target: str, check: Check, result: Result) -> None:  # noqa: ARG002 -- counted
+    def ended(self, target: str, check: Check, result: Result) -> None:
         """Count a check that has ended, and pass that on."""
-        self._done += 1
+        self._ended[target, check.id] = isinstance(result, Gap)
         self.say(f"{check.id} on {target}: done")
 
 
@@ -166,7 +178,7 @@ class NotebookProgress(CallbackProgress):
         super().__init__()
         self._left = RemainingTime()
         self._said: list[str] = []
-        self._gaps, self._began, self._drawn = 0, time.monotonic(), -math.inf
+        self._began, self._drawn = time.monotonic(), -math.inf
         self._output: Any = None
 
     def __exit__(
@@ -176,7 +188,8 @@ class NotebookProgress(CallbackProgress):
         trace: TracebackType | None,
     ) -> None:
         """Leave a line that says what was done."""
-        seen = f"{self._done - self._gaps} measured, {self._gaps} gaps"
+        gaps = sum(self._ended.values())
+        seen = f"{self._done - gaps} measured, {gaps} gaps"
         ended = "Done" if error is None else "Stopped"
         took = time.monotonic() - self._began
         self._drawn = -math.inf
@@ -195,7 +208,7 @@ class NotebookProgress(CallbackProgress):
     def started(self, target: str, check: Check) -> None:
         """Show the check at hand."""
         self._left.start((target, check.id))
-        self._show(f"{check.id} on {target}")
+        self._show(self._describe_start(target, check))
 
     def advanced(self, done: int, total: int, note: str = "") -> None:
         """Keep quiet about parts of a check: a saved notebook would keep them, too."""
@@ -203,8 +216,7 @@ class NotebookProgress(CallbackProgress):
     def ended(self, target: str, check: Check, result: Result) -> None:
         """Count a check that has ended."""
         seen = any(isinstance(it, Measurement) for it in read_result(result))
-        self._done += 1
-        self._gaps += not seen
+        self._ended[target, check.id] = not seen
         self._left.end((target, check.id), seen=seen)
         self._show(f"{check.id} on {target}: done")
 
@@ -248,6 +260,11 @@ class RunningCheck:
         return f"running {self.title}, {self.share * 100:.0f} %, about {left} left"
 
 
+GAP_MARK = "[yellow]gap [/]"
+AT_ONCE = 0.05
+"""Checks that end with a gap within so many seconds share a line: nothing was done for them."""
+
+
 class ConsoleProgress:
     """Writes one line a finished check; on a terminal also a bar for the one at hand.
 
@@ -262,6 +279,8 @@ class ConsoleProgress:
     ) -> None:
         self._console, self._clock, self._pause = console, clock, pause
         self._running: RunningCheck | None = None
+        self._lack: list[str] = []
+        self._lacking = ""
         self._ended = Event()
         self._watcher: Thread | None = None
         self._left = RemainingTime()
@@ -297,10 +316,12 @@ class ConsoleProgress:
         self._ended.set()
         if self._watcher is not None:
             self._watcher.join(timeout=1.0)
+        self._flush()
         self._live.stop()
 
     def say(self, text: str) -> None:
         """Say something in plain words, whatever they hold."""
+        self._flush()
         self._console.print(make_printable(text), highlight=False, markup=False, soft_wrap=True)
 
     def expects(self, seconds: Mapping[CheckPlace, float], most: float | None = None) -> None:
@@ -314,12 +335,13 @@ class ConsoleProgress:
 
     def begun(self, target: str, check: str) -> None:
         """Say that a check begins, by its id."""
+        on = MORE_ROWS if self._left.has_ended((target, check)) else ""
         self._left.start((target, check))
-        self._running = RunningCheck(f"{check} on {target}", self._clock())
+        self._running = RunningCheck(f"{check} on {target}{on}", self._clock())
         self._count()
         self._live.reset(
             self._one,
-            description=f"{escape_markup(check)} on {escape_markup(target)}",
+            description=f"{escape_markup(check)} on {escape_markup(target)}{on}",
             total=None,
             note="",
             visible=True,
@@ -348,12 +370,25 @@ class ConsoleProgress:
         seconds = self._left.end((target, check), seen=seen)
         self._live.update(self._one, visible=False)
         self._count()
-        mark = "[green]seen[/]" if seen else "[yellow]gap [/]"
-        words = f": {escape_markup(said)}" if said else ""
-        self._console.print(
-            f"  {mark} {escape_markup(check)} on {escape_markup(target)}{words} ({seconds:.1f} s)",
-            highlight=False,
-        )
+        words = f" on {escape_markup(target)}" + (f": {escape_markup(said)}" if said else "")
+        if not seen and seconds < AT_ONCE:
+            if words != self._lacking:
+                self._flush()
+            self._lacking = words
+            self._lack.append(check)
+            return
+        self._flush()
+        mark = "[green]seen[/]" if seen else GAP_MARK
+        line = f"  {mark} {escape_markup(check)}{words} ({seconds:.1f} s)"
+        self._console.print(line, highlight=False)
+
+    def _flush(self) -> None:
+        """Write one line for the checks that lack the same, one after another."""
+        lack, self._lack = self._lack, []  # at once: the watcher writes too
+        if lack:
+            more = f" and {len(lack) - 1} more" if len(lack) > 1 else ""
+            line = f"  {GAP_MARK} {escape_markup(lack[0])}{more}{self._lacking}"
+            self._console.print(line, highlight=False)
 
     def _watch(self) -> None:
         """Tell of the check at hand, until the audit has ended."""

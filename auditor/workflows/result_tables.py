@@ -15,10 +15,16 @@ from rich.console import Console
 from rich.table import Table
 
 from auditor.domain.findings import Finding, format_coordinate
-from auditor.domain.number_text import format_count, format_duration, format_measurement
+from auditor.domain.name_suggestions import format_name_list
+from auditor.domain.number_text import (
+    format_count,
+    format_counted,
+    format_duration,
+    format_measurement,
+)
 from auditor.domain.readings import BoundKind, Gap, Reading, Scalar, Value
 from auditor.domain.verification_steps import VerificationStep
-from auditor.policy.plan import CheckPlan, RulePlan, RuleProspect
+from auditor.policy.plan import AuditPlan, CheckPlan, RulePlan, RuleProspect
 from auditor.policy.record_comparison_result import FindingChange, MetricChange
 from auditor.reports.terminal_text import escape_markup
 from auditor.reports.wording import OUTCOMES, escape_invisible
@@ -276,6 +282,20 @@ def _summarize_check(check: CheckPlan) -> Mapping[str, str]:
         "time": format_duration(check.seconds) if gap is None else "gap",
         "note": "; ".join(check.notes) if gap is None else gap.reason.value,
     }
+
+
+MOST_STEPS, MOST_RULES = 2, 3
+
+
+def describe_more_time(plan: AuditPlan) -> str:
+    """Say in a line which rules more time would decide."""
+    told = [
+        f"{it.minutes} more minutes would decide {format_name_list(it.rules, MOST_RULES)}"
+        for it in plan.more_time[:MOST_STEPS]
+    ]
+    known = f" Earlier audits timed {format_counted(plan.timed_before, 'check')}."
+    said = "; ".join(told) or "More time would decide no other rule"
+    return f"{said}.{known if plan.timed_before else ''}"
 
 
 CHECK_PLANS: TableLayout[CheckPlan] = TableLayout(

@@ -1,5 +1,6 @@
 """`auditor plan`: one screen that starts with what can be decided, and the rest on request."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,9 @@ def test_a_narrow_plan_breaks_lines_and_cuts_nothing(auditor: Command, example: 
     text = auditor("plan", example / "audit.yaml", width=80).out
     assert max(map(len, text.splitlines())) <= 80
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
-    assert "  and 1 more rule\n" in text
+    assert "  and 2 more rules\n" in text
     assert "Can be decided: 1 of 6 rules." in text
-    for n in range(4):
+    for n in range(3):
         assert f"terminal-{n}" in "".join(text.split())
 
 
@@ -94,6 +95,28 @@ def test_the_plan_names_the_five_checks_that_take_longest(auditor: Command, exam
     every = auditor("plan", example / "audit.yaml", "--all").out
     assert {"quality.accuracy", *named} <= set(every.replace("│", " ").split())
     assert "With --all" not in every
+
+
+ROBUST = """\
+  - {id: robust, title: It is robust, severity: high, effect: deny, accept: withstood,
+     measure: evasion.linf_query/robust_accuracy, where: {eps: 0.02}, at_least: 0.3}
+"""
+
+
+def test_the_plan_says_what_more_time_would_decide(auditor: Command, example: Path) -> None:
+    policy, audit = example / "policy.yaml", example / "audit.yaml"
+    policy.write_text(policy.read_text() + ROBUST)
+    ample = auditor("plan", audit).out.splitlines()
+    assert "More time would decide no other rule." in ample
+    short = ("plan", audit, "--max-minutes", "0.00001")
+    assert any(
+        line.startswith("10 more minutes would decide ") and "robust" in line
+        for line in auditor(*short).out.splitlines()
+    )
+    (plan,) = json.loads(auditor(*short, "--format", "json").out).values()
+    (step,) = plan["more_time"]
+    assert step["minutes"] == 10
+    assert "robust" in step["rules"]
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ def estimate_attack_cost(suite: AttackSuite, budgets: int, rows: int, size: Audi
     passes = attacked * suite.passes(budgets)
     asked = attacked * (suite.queries(budgets) + REFINE)
     seconds = passes * SECONDS_A_PASS + (asked if not passes else 0) * SECONDS_A_QUERY
-    return CheckCost(queries=size.rows + asked, passes=passes, seconds=seconds)
+    return CheckCost(size.rows + asked, passes, seconds, clean=size.rows)
 
 
 def run_attack_check(  # noqa: PLR0913 -- what a check's parameters say
@@ -136,4 +136,6 @@ def _describe_parts(
         "races": limit.races,
         "looks": looks,
         "decided": found.decided,
+        "queries": sum(bill.queries for bill in found.log),
+        "passes": sum(bill.passes for bill in found.log),
     }

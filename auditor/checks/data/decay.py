@@ -109,7 +109,7 @@ class DecayCheck(Check):
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
         rows = size.rows + sum(size.beside.values())
-        return CheckCost(queries=rows, seconds=SECONDS_A_ROW * rows)
+        return CheckCost(queries=rows, clean=size.rows, seconds=SECONDS_A_ROW * rows)
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score both; keep what was stated and came true, and errors batch by batch."""

@@ -128,7 +128,7 @@ class DriftCheck(Check):
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row of both once; other checks of the same audit share the scores."""
         rows = size.rows + sum(size.beside.values())
-        return CheckCost(queries=rows, seconds=SECONDS_A_ROW * rows)
+        return CheckCost(queries=rows, clean=size.rows, seconds=SECONDS_A_ROW * rows)
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Count every column of both, train the classifier, and count decisions by label."""

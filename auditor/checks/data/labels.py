@@ -87,7 +87,7 @@ class LabelErrorCheck(Check):
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return CheckCost(queries=size.rows)
+        return CheckCost(queries=size.rows, clean=size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width if one label in twenty is wrong and the model is confident of half of all."""

@@ -111,7 +111,7 @@ class LeakageCheck(Check):
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
         rows = size.rows + size.beside.get(DatasetRole.TRAINING.value, 0)
-        return CheckCost(queries=size.rows, seconds=SECONDS_A_ROW * rows)
+        return CheckCost(queries=size.rows, clean=size.rows, seconds=SECONDS_A_ROW * rows)
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Look each row up; keep the ids of those that leak, and which answers are right."""

@@ -147,6 +147,7 @@ class ArtEvasionCheck(Check):
         most = asked * self.most_queries
         return CheckCost(
             queries=size.rows + asked + most,
+            clean=size.rows,
             passes=most,
             seconds=SECONDS_TO_IMPORT * bool(self.attacks) + most * SECONDS_A_QUERY,
         )

@@ -143,7 +143,9 @@ class CertifiedRobustnessCheck(Check):
         copies = rows * (self.selection + self.samples)
         boxes = rows * len(sort_budgets(self.eps))
         seconds = max(boxes * SECONDS_A_BOX, rows * self.states * SECONDS_A_STATE)
-        return CheckCost(queries=size.rows + copies + max(boxes, 3 * rows), seconds=seconds)
+        return CheckCost(
+            queries=size.rows + copies + max(boxes, 3 * rows), clean=size.rows, seconds=seconds
+        )
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""

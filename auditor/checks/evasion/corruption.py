@@ -121,7 +121,9 @@ class CorruptionCheck(Check):
         most = max(len(set(self.kinds) & set(known)) for known in (images.KINDS, tables.KINDS))
         cells = most * len(set(self.severities))
         queries = min(self.rows, size.rows) * cells
-        return CheckCost(queries=size.rows + queries, seconds=queries * SECONDS_A_ROW)
+        return CheckCost(
+            queries=size.rows + queries, clean=size.rows, seconds=queries * SECONDS_A_ROW
+        )
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half widths where the model is always right."""

@@ -118,6 +118,7 @@ class DecisionAttackCheck(Check):
         ]
         return CheckCost(
             queries=sum(part.queries for part in parts) - (len(parts) - 1) * size.rows,
+            clean=size.rows,
             seconds=sum(part.seconds for part in parts),
         )
 

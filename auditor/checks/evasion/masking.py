@@ -122,7 +122,7 @@ class GradientMaskingCheck(Check):
         rows, effort = min(self.rows, size.rows), self.effort
         passes, asked = rows * effort.passes, rows * effort.asked
         seconds = passes * SECONDS_A_PASS + asked * SECONDS_A_QUERY
-        return CheckCost(queries=size.rows + asked, passes=passes, seconds=seconds)
+        return CheckCost(queries=size.rows + asked, clean=size.rows, passes=passes, seconds=seconds)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""

@@ -130,7 +130,7 @@ class SpatialAttackCheck(Check):
         """
         grid = self.rotations * self.shifts**2 * (1 + self.flips) + MOST_ALONE
         views = min(self.rows, size.rows) * len(self.growing) * (self.draws + grid)
-        return CheckCost(queries=size.rows + views, seconds=views * SECONDS_A_VIEW)
+        return CheckCost(queries=size.rows + views, clean=size.rows, seconds=views * SECONDS_A_VIEW)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half widths where the model is always right."""

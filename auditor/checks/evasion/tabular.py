@@ -121,7 +121,7 @@ class TabularAttackCheck(Check):
         asked = budgets * sum(attack.queries for attack in self.attacks)
         asked = rows * (asked + REFINE + self.minimising)
         seconds = passes * (SECONDS_A_PASS + SECONDS_A_QUERY) + asked * SECONDS_A_QUERY
-        return CheckCost(queries=size.rows + asked, passes=passes, seconds=seconds)
+        return CheckCost(queries=size.rows + asked, clean=size.rows, passes=passes, seconds=seconds)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""

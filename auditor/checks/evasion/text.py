@@ -141,7 +141,9 @@ class TextSearchCheck(Check):
     def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds; texts that break or are wrong from the start cost less."""
         asked = min(self.rows, size.rows) * self.queries
-        return CheckCost(queries=size.rows + asked, seconds=asked * SECONDS_A_QUERY)
+        return CheckCost(
+            queries=size.rows + asked, clean=size.rows, seconds=asked * SECONDS_A_QUERY
+        )
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""

@@ -134,7 +134,7 @@ class TextAttackCheck(Check):
         """Return upper bounds; rows that break early cost less."""
         asked = min(self.rows, size.rows) * self.queries * len(self.runnable)
         seconds = asked * SECONDS_A_QUERY + SECONDS_TO_IMPORT * bool(self.runnable)
-        return CheckCost(queries=size.rows + asked, seconds=seconds)
+        return CheckCost(queries=size.rows + asked, clean=size.rows, seconds=seconds)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""

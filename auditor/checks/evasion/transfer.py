@@ -109,7 +109,7 @@ class TransferAttackCheck(Check):
         asked = budgets * min(self.rows, half)
         taught = self.epochs * min(self.teaching, half)
         seconds = taught * SECONDS_A_LESSON_ROW + asked * self.steps * SECONDS_A_STEP
-        return CheckCost(queries=size.rows + asked, seconds=seconds)
+        return CheckCost(queries=size.rows + asked, clean=size.rows, seconds=seconds)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""

@@ -90,7 +90,7 @@ class UniversalPerturbationCheck(Check):
         budgets, half = len(sort_budgets(self.eps)), (size.rows + 1) // 2
         passes = budgets * self.steps * min(self.batch, self.fitting, half)
         asked = budgets * min(self.rows, half)
-        return CheckCost(size.rows + asked, passes, passes * SECONDS_A_PASS)
+        return CheckCost(size.rows + asked, passes, passes * SECONDS_A_PASS, clean=size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""

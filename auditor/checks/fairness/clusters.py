@@ -115,7 +115,7 @@ class ErrorClusterCheck(Check):
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once, which other checks share, and look at some once more."""
         seen = min(self.rows, size.rows)
-        return CheckCost(queries=size.rows + seen, seconds=SECONDS_A_ROW * seen)
+        return CheckCost(queries=size.rows + seen, clean=size.rows, seconds=SECONDS_A_ROW * seen)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width for all rows seen, one in ten wrong and nothing tried."""

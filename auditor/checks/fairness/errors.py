@@ -76,7 +76,7 @@ class GroupErrorCheck(Check):
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return CheckCost(queries=size.rows)
+        return CheckCost(queries=size.rows, clean=size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of the widest column if nine in ten rows of a group are within tolerance."""

@@ -138,7 +138,7 @@ class GroupFairnessCheck(Check):
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return CheckCost(queries=size.rows)
+        return CheckCost(queries=size.rows, clean=size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half widths of the widest column if rates are one half and half of the rows selected."""

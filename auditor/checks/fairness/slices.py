@@ -106,7 +106,7 @@ class ErrorSliceCheck(Check):
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return CheckCost(queries=size.rows, seconds=SECONDS_A_ROW * size.rows)
+        return CheckCost(queries=size.rows, clean=size.rows, seconds=SECONDS_A_ROW * size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width for the whole sample, one row in ten wrong and nothing tried."""

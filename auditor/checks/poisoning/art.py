@@ -135,7 +135,8 @@ class ArtPoisoningCheck(Check):
         trained = plan.trainings * rows if self.attacks else 0
         seconds = SECONDS_TO_IMPORT * bool(self.attacks) + 3e-3 * trained
         made = self.repeats * len(plan.attacks)
-        return CheckCost(queries=size.rows + 2 * rows + made * rows, seconds=seconds)
+        asked = size.rows + 2 * rows + made * rows
+        return CheckCost(queries=asked, clean=size.rows, seconds=seconds)
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Poison, train and ask.

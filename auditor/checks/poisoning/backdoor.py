@@ -182,7 +182,7 @@ class BackdoorCheck(Check):
         learnt = max(reference, min(self.fitting, size.rows // 2))
         model = learnt * SECONDS_A_LESSON + (blind + KINDS * judged) * SECONDS_A_PASS
         seconds = passes * SECONDS_A_PASS + self.clean_models * model
-        return CheckCost(asked + tests, passes, seconds)
+        return CheckCost(asked + tests, passes, seconds, clean=size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that a success has where it is 0 or 1."""

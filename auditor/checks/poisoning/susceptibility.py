@@ -147,7 +147,8 @@ class PoisoningSusceptibilityCheck(Check):
         planted = plan.repeats * len(plan.attacks) * round(plan.rates[-1] * rows)
         seen = rows + planted + (1 + len(plan.attacks)) * min(self.tested, size.rows)
         pace = SECONDS_A_ROW[HEAD if self.retrain == HEAD else RECIPE]
-        return CheckCost(queries=seen + size.rows, seconds=pace * plan.trainings * rows)
+        seconds = pace * plan.trainings * rows
+        return CheckCost(queries=seen + size.rows, clean=size.rows, seconds=seconds)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of a success rate of one half, from rows alone."""

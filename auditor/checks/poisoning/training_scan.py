@@ -139,7 +139,8 @@ class TrainingScanCheck(Check):
         """Score every row once, which other checks share, and look at each once more."""
         training = size.beside.get(DatasetRole.TRAINING.value, 0)
         seen = min(self.rows, training) + min(self.trusted, size.rows)
-        return CheckCost(queries=training + size.rows + seen, seconds=SECONDS_A_ROW * seen)
+        asked = training + size.rows + seen
+        return CheckCost(queries=asked, clean=size.rows, seconds=SECONDS_A_ROW * seen)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width if no row is named."""

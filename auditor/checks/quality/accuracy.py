@@ -73,7 +73,7 @@ class AccuracyCheck(Check):
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return CheckCost(queries=size.rows)
+        return CheckCost(queries=size.rows, clean=size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half widths if nine in ten rows of each class are right."""

@@ -111,7 +111,11 @@ class CalibrationCheck(Check):
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return CheckCost(queries=size.rows, seconds=SECONDS_A_ROW * size.rows * size.classes)
+        return CheckCost(
+            queries=size.rows,
+            clean=size.rows,
+            seconds=SECONDS_A_ROW * size.rows * size.classes,
+        )
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half widths for calibrated scores spread evenly between 0 and 1."""

@@ -82,7 +82,7 @@ class ClaimedQualityCheck(Check):
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return CheckCost(queries=size.rows)
+        return CheckCost(queries=size.rows, clean=size.rows)
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data, and keep what is claimed."""

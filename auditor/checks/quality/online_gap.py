@@ -71,7 +71,8 @@ class OnlineGapCheck(Check):
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row of both once; other checks of the same audit share the scores."""
-        return CheckCost(queries=size.rows + size.beside.get(DatasetRole.PRODUCTION.value, 0))
+        online = size.beside.get(DatasetRole.PRODUCTION.value, 0)
+        return CheckCost(queries=size.rows + online, clean=size.rows)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of the change if nine in ten are right and every label has come."""

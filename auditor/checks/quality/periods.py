@@ -99,7 +99,7 @@ class QualityOverTimeCheck(Check):
     def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
         beside = (size.beside.get(role.value, 0) for role in ROLES)
-        return CheckCost(queries=size.rows + sum(beside))
+        return CheckCost(queries=size.rows + sum(beside), clean=size.rows)
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score labelled rows; keep when each happened, what was stated and what came true."""

@@ -198,6 +198,15 @@ def expected_trials(
     return found
 
 
+def scale_rows(rows: float, ratio: float) -> int | None:
+    """Return how many rows make a half width ``ratio`` times smaller than ``rows`` do, rounded up.
+
+    Half widths shrink with the root of the sample. None where no sample of practical size does.
+    """
+    exact = rows * (ratio * ratio)
+    return round_up_to_two_digits(exact) if 0 < exact <= MOST_ROWS else None
+
+
 def round_up_to_two_digits(rows: float) -> int:
     """Round up to two significant digits, since more would pretend to know."""
     step: int = 10 ** max(0, math.floor(math.log10(rows)) - DIGITS + 1)

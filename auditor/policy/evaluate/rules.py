@@ -15,7 +15,7 @@ from auditor.domain.metric_ranges import allows_whole_range, find_metric_range
 from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits, Policy, Rule
 from auditor.domain.readings import BoundKind, Gap, Measurement, Unit
 from auditor.errors import ConditionError
-from auditor.metrics.stats.proportions import MOST_ROWS, round_up_to_two_digits
+from auditor.metrics.stats.proportions import scale_rows
 from auditor.policy.cel import ABOUT_READINGS, compile_condition, convert_to_doubles
 from auditor.policy.evaluate import messages
 from auditor.policy.evaluate.baseline import NO_BASELINE, SAME_SUITE, BaselineAbsence
@@ -266,10 +266,10 @@ def estimate_deciding_rows(
             _over(span.value - span.low, span.value - floor),
             _over(span.high - span.value, ceiling - span.value),
         )
-    rows = measurement.n * (ratio * ratio)
-    if not 0 < rows <= MOST_ROWS:
+    rows = scale_rows(measurement.n, ratio)
+    if rows is None:
         return {"needs": "a figure further from the limit: no sample of practical size decides"}
-    return {"rows": max(round_up_to_two_digits(rows), measurement.n + 1)}
+    return {"rows": max(rows, measurement.n + 1)}
 
 
 def _over(width: float, distance: float) -> float:

@@ -29,12 +29,17 @@ class CountedCheckpoint:
     subject: Subject
 
     def recall(self, name: str) -> Evidence | None:
-        """Return what was remembered under ``name``, and count on from there."""
+        """Return what was remembered under ``name``, and count on from there.
+
+        A part from before the check was begun (it goes on) counted then, and counts no second time.
+        """
         found = dict(self.subject.memory.recall(name) or {})
         counted = cast("dict[str, Any] | None", found.pop(COUNTED, None))
         if counted is None or not all(self._recall_scores(role) for role in counted["clean"]):
             return None
-        self.subject.counter.go_on(counted["spent"], self._spent)
+        counter = self.subject.counter
+        if TargetSpend(**counted["spent"]).taken >= counter.begun:
+            counter.go_on(counted["spent"], self._spent)
         return found
 
     def remember(self, name: str, evidence: Evidence) -> None:
@@ -54,10 +59,13 @@ class CountedCheckpoint:
         So its time is what it was, however fast this process is; and it is that of the whole audit
         where another process saw the earlier checks.
         """
+        counter = self.subject.counter
+        counter.begun = 0
         if check.recall(BEGUN) is None:
             self.recall(self._own(ENDED))
             with suppress(StoreError):
                 check.remember(BEGUN, {})
+        counter.begun = counter.read(self._spent).taken
 
     def end(self) -> None:
         """Let the next check count on from here, whichever process sees it."""

@@ -5,16 +5,16 @@ stopped.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from auditor.checks.measure import CONFIDENCE, compute_readings, get_check_parameters
 from auditor.checks.requirements import find_unmet_need
-from auditor.domain.audit_checkpoint import ScopedCheckpoint
+from auditor.domain.audit_checkpoint import AuditCheckpoint, ScopedCheckpoint
 from auditor.domain.check_subject import CheckShard, ProgressReporter, Subject, derive_seed
 from auditor.domain.checks import Check, Need, is_timing, uses_need
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.evidence import Blob, encode_observed
+from auditor.domain.evidence import Blob, Item, encode_observed
 from auditor.domain.json import Json, digest_json
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.readings import Gap, GapReason
@@ -38,7 +38,7 @@ from auditor.errors import (
     TwinError,
     find_raise_site,
 )
-from auditor.workflows.engine.counted_checkpoint import CountedCheckpoint
+from auditor.workflows.engine.counted_checkpoint import BEGUN, CountedCheckpoint
 from auditor.workflows.engine.time_allowance import TimeAllowance
 
 REASONS: dict[type[AuditorError], GapReason] = {
@@ -118,11 +118,30 @@ def observe_checks(
 ) -> tuple[Result, ...]:
     """Observe every check on one target. A check that cannot or crashes gives a Gap.
 
-    So does one that would keep the target busy for longer than is allowed. Results come in the
-    order of ``checks``.
+    So does one that would keep the target busy for longer than is allowed. Checks that their time
+    cut short share what others left, until no row more fits. Results come in the order of
+    ``checks``.
     """
-    ordered = allowance.in_order(checks)
-    results = {check.id: observe_check(check, subject, keep, watch, allowance) for check in ordered}
+    first, late = allowance.divide(checks)
+    held: dict[str, Item] = {}
+
+    def observe(check: Check) -> Result:
+        result = observe_check(check, subject, keep, watch, allowance)
+        return result if isinstance(result, Gap) else result.shared(held)
+
+    results = {check.id: observe(check) for check in first}
+    turn, more = 0, True
+    while more:
+        turn, more = turn + 1, False
+        going = [check for check in first if allowance.may_go_on(check, results[check.id])]
+        for place, check in enumerate(going):
+            seen = cast("ObservedCheck", results[check.id])
+            goes_on = CheckTurn(turn, len(going) - place, seen)
+            found = go_on_with_check(check, subject, keep, watch, allowance, turn=goes_on)
+            more |= found is not seen
+            results[check.id] = found
+    for check in late:
+        results[check.id] = observe(check)
     return tuple(results[check.id] for check in checks)
 
 
@@ -141,14 +160,12 @@ def observe_check(
     watch.started(target, check)
     result: Result | None = find_unmet_need(check, subject)
     if result is None:
-        seed = derive_seed(subject.audit_seed, check.id, CheckShard())
         counted = CountedCheckpoint(subject)
-        memory = ScopedCheckpoint(counted, _name(check, subject, target, seed))
-        counted.begin(memory)
+        own = _own(check, subject, counted)
+        counted.begin(own.memory)
         result = allowance.refuse(check, subject)
         if result is None:
-            limit = allowance.limit_rows(check, subject)
-            own = replace(subject, seed=seed, memory=memory, row_limit=limit)
+            own = replace(own, row_limit=allowance.limit_rows(check, subject))
             result = _observe(check, own, target, keep, watch)
         counted.end()
     if isinstance(result, Gap):
@@ -157,26 +174,81 @@ def observe_check(
     return result
 
 
-def _observe(
+@dataclass(frozen=True, slots=True)
+class CheckTurn:
+    """A check that goes on with its rows: for which time, among how many, and what was seen."""
+
+    number: int
+    waiting: int
+    seen: ObservedCheck
+
+
+def go_on_with_check(  # noqa: PLR0913 -- as above, and what goes on
+    check: Check,
+    subject: Subject,
+    keep: Callable[[Blob], None],
+    watch: ProgressListener,
+    allowance: TimeAllowance,
+    *,
+    turn: CheckTurn,
+) -> Result:
+    """Return what was seen and more rows, or the very same where no row more fits.
+
+    Rows that were seen are recalled. So a check does not go on without a memory, nor on a model
+    that answers at random: clean rows read otherwise each time. A check that fails now is a Gap, as
+    if it had had the time at once; but what a server's limit ends keeps what was seen.
+    """
+    if not subject.remembers:
+        return turn.seen
+    target, counted = subject.target.name, CountedCheckpoint(subject)
+    own = _own(check, subject, counted)
+    if _own(check, subject, subject.memory).memory.recall(BEGUN) is None:
+        return turn.seen
+    name = f"turn {turn.number}"
+    counted.begin(ScopedCheckpoint(own.memory, name))
+    limit = allowance.extend_rows(check, subject, turn.seen.evidence, turn.waiting)
+    if limit is None:
+        return turn.seen
+    watch.started(target, check)
+    own = replace(own, row_limit=limit)
+    result = _observe(check, own, target, keep, watch, whole=f"{WHOLE} {name}")
+    counted.end()
+    if isinstance(result, Gap) and result.reason is GapReason.OVER_BUDGET:
+        result = turn.seen
+    watch.ended(target, check, result)
+    return result
+
+
+def _own(check: Check, subject: Subject, memory: AuditCheckpoint) -> Subject:
+    """Return the subject with the seed of a check, and its part of a memory."""
+    seed = derive_seed(subject.audit_seed, check.id, CheckShard())
+    name = _name(check, subject, subject.target.name, seed)
+    return replace(subject, seed=seed, memory=ScopedCheckpoint(memory, name))
+
+
+def _observe(  # noqa: PLR0913 -- what is looked at, and who is told
     check: Check,
     subject: Subject,
     target: str,
     keep: Callable[[Blob], None],
     watch: ProgressListener,
+    *,
+    whole: str = WHOLE,
 ) -> Result:
     said, memory = ProgressHeartbeat(watch.advanced), subject.memory
     own = replace(subject, progress=said, recipe=attach_heartbeat(subject.recipe, said))
     try:
-        evidence = memory.recall(WHOLE)
+        evidence = memory.recall(whole)
         if evidence is None:
             evidence = check.observe(own, CheckShard())
             if not is_timing(check):
-                memory.remember(WHOLE, evidence)
+                memory.remember(whole, evidence)
         blobs, evidence = encode_observed(evidence)
         for blob in blobs.values():
             keep(blob)
-        params: dict[str, Json] = get_check_parameters(check)
         names = {name: blob.digest for name, blob in blobs.items()}
+        blobs.clear()  # of a million rows the bytes are many megabytes
+        params: dict[str, Json] = get_check_parameters(check)
         manner, copies = _manner(own), _copies(check, own)
         observation = CheckObservation(
             target, check.id, check.version, params, own.seed, names, copies=copies, **manner

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from auditor.checks.measure import get_check_parameters
 from auditor.checks.requirements import find_unmet_need
@@ -14,9 +15,10 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.model_instrumentation import NO_BENCH, ModelBench
 from auditor.domain.models import Model, Twin
 from auditor.domain.number_text import format_duration
+from auditor.domain.observed_checks import Result
 from auditor.domain.policies import Rule
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.row_limits import ALL_ROWS, FixedRows, RowLimit
+from auditor.domain.row_limits import ALL_ROWS, ROWS_IN_TIME, FixedRows, RowLimit
 from auditor.domain.target_spend import SpendCounter, TargetSpend
 from auditor.domain.targets import TargetSpec
 from auditor.metrics.stats.sequential import plan_looks
@@ -89,14 +91,16 @@ class RowsInTime:
 
     ``ends`` holds each meter, what it may read at the end, and the seconds of the dearest row;
     ``first`` is how many rows the first part has. ``decides`` says of evidence whether the rules
-    on it are decided.
+    on it are decided. A check that goes on has ``recalled`` parts; at ``starts`` it would have
+    begun, had nothing else come between.
     """
 
     ends: tuple[tuple[TimeMeter, float, float], ...]
     first: int
     races: bool = False
     decides: Callable[[Evidence], bool] | None = None
-    _starts: tuple[float, ...] = ()
+    recalled: tuple[int, ...] = ()
+    starts: tuple[float, ...] = ()
     _last: int = 0
     _looks: tuple[int, ...] = ()
 
@@ -113,27 +117,35 @@ class RowsInTime:
         ones cost, never on what they will show, and all that is begun counts. So the number of rows
         depends on the outcomes through their costs alone.
         """
-        now = tuple(meter.read() for meter, *_ in self.ends)
+        if seen := FixedRows(self.recalled).take(done, most):
+            self._last = max(self._last, seen)
+            return seen
         if not done:
-            self._starts = now  # clean rows are scored by now
+            # Clean rows are scored by now
+            self.starts = tuple(meter.read() for meter, *_ in self.ends)
             self._last = min(self.first, most)
             return self._last
-        fits = min(
-            (end - at) / mean if mean else math.inf
-            for at, start, (_, end, dearest) in zip(now, self._starts, self.ends, strict=True)
-            for mean in [(at - start + dearest) / (done + 1)]
-        )
+        fits = self.fits(done)
         if fits < 1:
             return 0
         half = most if math.isinf(fits) else max(1, int(fits / 2))
         self._last = min(2 * self._last, MOST_AT_ONCE, half, most)
         return self._last
 
+    def fits(self, done: int) -> float:
+        """Return how many rows more fit after the ``done`` ones, of which one at least was seen."""
+        return min(
+            (end - at) / mean if mean else math.inf
+            for start, (meter, end, dearest) in zip(self.starts, self.ends, strict=True)
+            for at in [meter.read()]
+            for mean in [(at - start + dearest) / (done + 1)]
+        )
+
     def spent(self) -> float:
         """Return the share of its time that is gone, of the meter that ends it first."""
         return max(
             ((meter.read() - start) / (end - start) if end > start else 1.0)
-            for start, (meter, end, _) in zip(self._starts, self.ends, strict=True)
+            for start, (meter, end, _) in zip(self.starts, self.ends, strict=True)
         )
 
     def plan_looks(self, asked: int) -> int:
@@ -191,6 +203,17 @@ class TimeAllowance:
             return self.seconds
         return self.budget.seconds
 
+    @property
+    def _limited(self) -> bool:
+        """Whether time is limited at all."""
+        return self.spec.seconds is not None or self._seconds is not None
+
+    def extend(self, seconds: float) -> "TimeAllowance":
+        """Return the same with so many seconds more of each limit that there is."""
+        own, limit = self.spec.seconds, self._seconds
+        spec = self.spec if own is None else replace(self.spec, seconds=own + seconds)
+        return replace(self, spec=spec, seconds=None if limit is None else limit + seconds)
+
     def cost(self, check: Check) -> CheckCost:
         """Return what a check spends on this target."""
         return check.cost(replace(self.size, served=self.spec.served))
@@ -201,9 +224,23 @@ class TimeAllowance:
         First what rules ask for, then what is no matter of more or fewer rows, then attacks that
         see gradients, which decide most rules soonest, then the cheapest.
         """
-        if self.spec.seconds is None and self._seconds is None:
+        if not self._limited:
             return tuple(checks)
         return tuple(sorted(checks, key=self._turn))
+
+    def divide(self, checks: Sequence[Check]) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
+        """Return the checks in order, and those that wait until rules have all that they can use.
+
+        These are attacks that no rule asks for, and that can be cut short.
+        """
+        ordered = self.in_order(checks)
+        if not self._limited:
+            return ordered, ()
+        late = {it.id for it in ordered if it.by_parts and it.id not in self.asked}
+        return (
+            tuple(it for it in ordered if it.id not in late),
+            tuple(it for it in ordered if it.id in late),
+        )
 
     def _turn(self, check: Check) -> tuple[bool, bool, bool, int]:
         cost = self.cost(check)
@@ -237,10 +274,7 @@ class TimeAllowance:
         repeated = self.repeats.get(check.id)
         if repeated is not None:
             return repeated if isinstance(repeated, Gap) else None
-        cost = self.cost(check)
-        if check.by_parts:
-            first, row = self._split(check, scored=scored)
-            cost = CheckCost(first.queries + row.queries, row.passes)
+        cost = self._spend(check, scored=scored, rows=1 if check.by_parts else None)
         found = (meter.refuse(cost) for meter in meters)
         return next((gap for gap in found if gap is not None), None)
 
@@ -254,18 +288,53 @@ class TimeAllowance:
             return repeated
         if not check.by_parts:
             return ALL_ROWS
-        waiting = self._waiting(
-            check, [it for it in self.checks if find_unmet_need(it, subject) is None]
-        )
-        first, row = self._split(check, scored=DatasetRole.EVALUATION in subject.clean)
+        running = [it for it in self.checks if find_unmet_need(it, subject) is None]
+        meters = list(self._meters(subject.model, subject.bench, subject.twin, subject.counter))
+        shares = self._share(check, running, meters)
+        scored = DatasetRole.EVALUATION in subject.clean
+        fitting = self._fit_rows(check, shares, scored=scored)
+        if fitting is None:
+            return ALL_ROWS
+        _, row = self._split(check, scored=scored)
+        return self._until(check, shares, row, fitting)
+
+    def may_go_on(self, check: Check, result: Result) -> bool:
+        """Whether rules ask for a check of which rows are left, and no planned look ended it.
+
+        Whether it goes on depends on planned looks and on costs alone. That its interval at the
+        end of its time happens to decide is never asked: that would be a look that nobody planned,
+        for which the spent error does not pay.
+        """
+        if check.id not in self.asked or check.id in self.repeats or isinstance(result, Gap):
+            return False
+        cut = cast("Mapping[str, int]", result.evidence.get(ROWS_IN_TIME, {}))
+        return bool(cut) and not cut["decided"] and cut["rows"] < cut["of"]
+
+    def extend_rows(
+        self, check: Check, subject: Subject, seen: Evidence, waiting: int
+    ) -> RowLimit | None:
+        """Return how the rows of a check go on that were ``seen``; nothing where none fits.
+
+        It has an equal share of what the whole audit left, as each of the ``waiting`` ones.
+        """
+        cut = cast("Mapping[str, Any]", seen[ROWS_IN_TIME])
+        _, row = self._split(check, scored=True)
         meters = self._meters(subject.model, subject.bench, subject.twin, subject.counter)
         shares = [(meter, meter.left / waiting) for meter in meters]
-        if all(meter.price(self.cost(check)) <= share for meter, share in shares):
-            return ALL_ROWS
-        fitting = _count_rows(shares, first, row)
-        ends = tuple((meter, meter.read() + share, meter.price(row)) for meter, share in shares)
+        took = CheckCost(cut["queries"], cut["passes"])
+        limit = replace(
+            self._until(check, shares, row, 1),
+            recalled=tuple(cut["parts"]),
+            starts=tuple(meter.read() - meter.price(took) for meter, _ in shares),
+        )
+        return limit if limit.fits(cut["rows"]) >= 1 else None
+
+    def _until(
+        self, check: Check, shares: Sequence[tuple[TimeMeter, float]], row: CheckCost, fitting: int
+    ) -> RowsInTime:
+        """Return a limit of shares, in which so many rows fit if each costs its most."""
         return RowsInTime(
-            ends,
+            tuple((meter, meter.read() + share, meter.price(row)) for meter, share in shares),
             max(1, min(MOST_AT_ONCE, fitting // PARTS)),
             races=not any(it.check == check.id and it.metric == SIZE for it in self.rules),
             decides=EarlyDecision.of(check, self.rules, self.spec.name, self.family),
@@ -278,27 +347,55 @@ class TimeAllowance:
         """
         found: dict[str, Gap | int] = {}
         meters = list(self._meters(subject.model, subject.bench, subject.twin, subject.counter))
+        scored = DatasetRole.EVALUATION in subject.clean
         for check in self.in_order(checks):
-            cost, waiting = self.cost(check), self._waiting(check, checks)
-            shares = [(it, it.left / waiting) for it in meters]
-            if check.by_parts and any(it.price(cost) > share for it, share in shares):
-                first, row = self._split(check)
-                rows = max(1, _count_rows(shares, first, row))
-                cost = CheckCost(first.queries + rows * row.queries, rows * row.passes)
-                found[check.id] = rows
+            rows = self._fit_rows(check, self._share(check, checks, meters), scored=scored)
+            if rows is not None:
+                found[check.id] = rows = max(1, rows)
+            cost = self._spend(check, scored=scored, rows=rows)
             gap = next((gap for it in meters if (gap := it.refuse(cost)) is not None), None)
             if gap is not None:
                 found[check.id] = gap
                 continue
             meters = [it.after(cost) for it in meters]
+            scored = scored or (bool(cost.clean) and subject.remembers)
         return found
+
+    def _share(
+        self, check: Check, checks: Sequence[Check], meters: Sequence[TimeMeter]
+    ) -> list[tuple[TimeMeter, float]]:
+        """Return how many seconds of each meter a check may take, of ``checks`` that can run."""
+        waiting = self._waiting(check, checks)
+        return [(it, it.left / waiting) for it in meters]
+
+    def _fit_rows(
+        self, check: Check, shares: Sequence[tuple[TimeMeter, float]], *, scored: bool
+    ) -> int | None:
+        """Return how many rows fit into a check's share at their highest cost; none where all do.
+
+        Plans and audits ask here alike.
+        """
+        cost = self._spend(check, scored=scored)
+        if not check.by_parts or all(meter.price(cost) <= share for meter, share in shares):
+            return None
+        return _count_rows(shares, *self._split(check, scored=scored))
+
+    def _spend(self, check: Check, *, scored: bool, rows: int | None = None) -> CheckCost:
+        """Return what a check spends at most, or on so many rows of those that it looks at."""
+        if rows is None:
+            cost = self.cost(check)
+            return cost.without_clean() if scored else cost
+        first, row = self._split(check, scored=scored)
+        return CheckCost(first.queries + rows * row.queries, rows * row.passes, clean=first.clean)
 
     def _waiting(self, check: Check, checks: Sequence[Check]) -> int:
         """Return how many checks share what is left: this one and the like that come after it."""
+        if not check.by_parts:
+            return 1
         like = [
             item.id
-            for item in self.in_order(checks)
-            if item.by_parts and (item.id in self.asked) == (check.id in self.asked)
+            for item in self.in_order([it for it in checks if it.by_parts])
+            if (item.id in self.asked) == (check.id in self.asked)
         ]
         return len(like) - like.index(check.id) if check.id in like else 1
 
@@ -309,9 +406,8 @@ class TimeAllowance:
         """
         cost, rows = self.cost(check), get_check_parameters(check).get("rows")
         many = max(1, min(rows if isinstance(rows, int) else 1, self.size.rows))
-        clean = min(cost.queries, self.size.rows)
-        row = CheckCost(-(-(cost.queries - clean) // many), -(-cost.passes // many))
-        return CheckCost(0 if scored else clean), row
+        row = CheckCost(-(-cost.without_clean().queries // many), -(-cost.passes // many))
+        return CheckCost(0 if scored else cost.clean, clean=0 if scored else cost.clean), row
 
     def _meters(
         self,

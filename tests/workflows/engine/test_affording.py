@@ -12,7 +12,8 @@ from watching import Nobody
 from auditor.checks.quality.accuracy import AccuracyCheck
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.check_subject import Subject
-from auditor.domain.checks import Need
+from auditor.domain.checks import Check, Need
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Blob
 from auditor.domain.model_instrumentation import ModelBench
 from auditor.domain.models import Twin
@@ -20,7 +21,7 @@ from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
 from auditor.workflows.engine.local import observe_checks
-from auditor.workflows.engine.time_allowance import TimeAllowance
+from auditor.workflows.engine.time_allowance import PARTS, RowsInTime, TimeAllowance
 
 SIZE = AuditSize(rows=50, classes=2)
 LIMITED = TargetSpec("slow", seconds=10.0)
@@ -186,3 +187,52 @@ def test_a_twin_is_wanted_only_for_checks_that_fit() -> None:
     allowance = TimeAllowance(LIMITED, SIZE)
     assert allowance.wants_twin([Climber(asked=10)], model(100, 1.0))
     assert not allowance.wants_twin([Climber(asked=5000)], model(100, 1.0))
+
+
+@dataclass(frozen=True)
+class Climb(AccuracyCheck):
+    """A check that may be cut: each of its rows takes so many queries beside its clean score."""
+
+    id: ClassVar[str] = "quality.climb"
+    by_parts: ClassVar[bool] = True
+    rows: int = 50
+    each: int = 100
+
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost(queries=size.rows + self.rows * self.each, clean=size.rows)
+
+
+@pytest.mark.parametrize("seconds", [20.0, 60.0, 110.0])
+@pytest.mark.parametrize("before", [(), (AccuracyCheck(),)])
+def test_a_plan_foresees_the_rows_by_which_the_audit_begins(
+    seconds: float, before: tuple[Check, ...]
+) -> None:
+    """Of 2 s clean scores take, and 4 s each row beyond."""
+    checks = (*before, Climb())
+    allowance = TimeAllowance(TargetSpec("cpu"), SIZE, Budget.SMOKE, seconds=seconds, checks=checks)
+    slow = replace(seen(TargetSpec("cpu")), model=paced(0.04))
+    foreseen = allowance.foresee(checks, slow)[Climb.id]
+    assert foreseen == int((seconds - 2) / 4)
+    if before:
+        slow.scores(DatasetRole.EVALUATION)
+    limit = allowance.limit_rows(Climb(), slow)
+    assert isinstance(limit, RowsInTime)
+    assert limit.first == max(1, foreseen // PARTS)
+
+
+def test_clean_scores_do_not_crowd_out_what_comes_after_them() -> None:
+    """50 rows at 1 s are scored once: three checks that look at them fit into 60 s."""
+
+    @dataclass(frozen=True)
+    class Look(Dear):
+        def cost(self, size: AuditSize) -> CheckCost:
+            return CheckCost(queries=size.rows, clean=size.rows)
+
+    allowance = TimeAllowance(TargetSpec("cpu"), SIZE, Budget.SMOKE, seconds=60.0)
+    looks = tuple(Look(asked=number) for number in range(3))
+    slow = replace(seen(TargetSpec("cpu")), model=paced(1.0))
+    assert allowance.foresee(looks, slow) == {}
+    slow.scores(DatasetRole.EVALUATION)
+    assert all(allowance.refuse(look, slow) is None for look in looks)
+    forgetful = replace(slow, model=replace(paced(1.0), deterministic=False), clean={})
+    assert isinstance(allowance.foresee(looks, forgetful)["quality.dear"], Gap)
