@@ -17,7 +17,6 @@ Singles = NDArray[np.float32]
 MOST_VALUES = 4_000_000
 """Values that a chunk of rows may hold, of all models together."""
 TINY = 1e-12
-SHARED_AXES = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,12 +113,7 @@ def forward_layers(
     layers: list[Singles] = []
     last = len(weights) - 1
     for place, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        if rows.ndim == SHARED_AXES:  # one product for all models takes a third of the time
-            models, taken, given = weight.shape
-            every = rows @ weight.transpose(1, 0, 2).reshape(taken, models * given)
-            rows = every.reshape(len(rows), models, given).transpose(1, 0, 2)
-        else:
-            rows = np.matmul(rows, weight)
+        rows = np.matmul(rows, weight)
         rows += bias[:, None, :]
         if place < last:
             np.maximum(rows, 0, out=rows)

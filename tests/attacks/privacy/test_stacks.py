@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from auditor.attacks.privacy.shadow_training import (
     InputScaling,
-    ModelStack,
     ShadowTrainingSettings,
     softmax,
     train_stack,
@@ -106,22 +105,6 @@ def test_labels_and_their_unit_vectors_teach_the_same() -> None:
         for it in (labels, np.eye(3)[labels])
     )
     np.testing.assert_allclose(hard, soft, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("hidden", [(), (7,)])
-def test_models_that_are_asked_together_say_what_each_says_alone(hidden: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(0)
-    rows, labels = rng.normal(size=(60, 5)), rng.integers(0, 3, size=60)
-    include = rng.random((4, 60)) < 0.7
-    stack = train_stack(rows, labels, 3, include, ShadowTrainingSettings(hidden=hidden, epochs=2))
-    together = stack.logits(rows)
-    for model in range(4):
-        alone = ModelStack(
-            stack.scaling,
-            tuple(weight[model : model + 1] for weight in stack.weights),
-            tuple(bias[model : model + 1] for bias in stack.biases),
-        )
-        np.testing.assert_allclose(together[model], alone.logits(rows)[0], rtol=1e-5, atol=1e-6)
 
 
 def test_chances_are_the_probabilities_of_the_labels() -> None:
