@@ -40,9 +40,9 @@ answers 2,000 fresh rows, is attacked on 500 of them, and is measured by the che
 the policy like your own models. A failure of a model that keeps every rule is false; a pass of a
 model that breaks a deny rule, by as much as `auditor plan` expects the interval to reach, is false.
 
-The rows of `TimeAllowance` are audits of two to six attacks, each with a rule: the engine spends the
-time, looks and stops as on your models, and it is known which rows withstand and what they cost.
-Time is a part of what all 500 rows take. Near a limit is within 0.15 of it.
+The rows of `TimeAllowance` are audits of two to six attacks, each with a rule. The engine spends
+time, looks and stops as on your models; which rows withstand and what they cost is drawn. The time
+is a part of what all 500 rows take. Near a limit is within 0.15 of it.
 
 """
 FOUR_ERRORS = 4
