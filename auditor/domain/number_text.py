@@ -355,9 +355,15 @@ def format_coordinates(params: Mapping[str, Json], slice_: Mapping[str, str] | N
     people = [] if column is None else [f"groups of {format_scalar(column)}"]
     if column is not None and group is not None:
         people = [f"{format_scalar(column)} = {format_scalar(group)}"]
-    places = [f"{name.replace('_', ' ')} = {format_scalar(value)}" for name, value in named.items()]
+    places = [_format_coordinate(name, value) for name, value in named.items()]
     places = [*people, *places, *(f"{name} = {value}" for name, value in (slice_ or {}).items())]
     return ", ".join(places)
+
+
+def _format_coordinate(name: str, value: Json) -> str:
+    if name == "norm" and value in NORMS:
+        return NORMS[str(value)].about.partition(" ")[0]
+    return f"{name.replace('_', ' ')} = {format_scalar(value)}"
 
 
 MINUTE, HOUR, SHORT = 60, 3600, 10

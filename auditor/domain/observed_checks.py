@@ -1,10 +1,11 @@
 """Results of checks: an observation with its evidence, or a gap in its place."""
 
-from dataclasses import dataclass
+from collections.abc import MutableMapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from auditor.domain.checks import Check
-from auditor.domain.evidence import Evidence
+from auditor.domain.evidence import Evidence, Item
 from auditor.domain.readings import Gap
 from auditor.domain.records import CheckObservation
 
@@ -16,6 +17,15 @@ class ObservedCheck:
     observation: CheckObservation
     check: Check
     evidence: Evidence
+
+    def shared(self, held: MutableMapping[str, Item]) -> "ObservedCheck":
+        """Return this with the items that ``held`` has under equal digests, and add the others.
+
+        Checks keep the same labels, scores and ids: of a million rows each copy is many megabytes.
+        """
+        digests = self.observation.evidence
+        own = {name: held.setdefault(digests[name], it) for name, it in self.evidence.items()}
+        return replace(self, evidence=own)
 
 
 Result: TypeAlias = ObservedCheck | Gap

@@ -26,6 +26,11 @@ class ResumeCache:
     folder: Path
 
     @property
+    def begun(self) -> bool:
+        """Whether anything was remembered yet."""
+        return self.folder.exists()
+
+    @property
     def blobs(self) -> FolderBlobStore:
         """What was seen, by digest."""
         return FolderBlobStore(self.folder / "blobs")

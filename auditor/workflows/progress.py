@@ -260,6 +260,11 @@ class RunningCheck:
         return f"running {self.title}, {self.share * 100:.0f} %, about {left} left"
 
 
+GAP_MARK = "[yellow]gap [/]"
+AT_ONCE = 0.05
+"""Checks that end with a gap within so many seconds share a line: nothing was done for them."""
+
+
 class ConsoleProgress:
     """Writes one line a finished check; on a terminal also a bar for the one at hand.
 
@@ -274,6 +279,8 @@ class ConsoleProgress:
     ) -> None:
         self._console, self._clock, self._pause = console, clock, pause
         self._running: RunningCheck | None = None
+        self._lack: list[str] = []
+        self._lacking = ""
         self._ended = Event()
         self._watcher: Thread | None = None
         self._left = RemainingTime()
@@ -309,10 +316,12 @@ class ConsoleProgress:
         self._ended.set()
         if self._watcher is not None:
             self._watcher.join(timeout=1.0)
+        self._flush()
         self._live.stop()
 
     def say(self, text: str) -> None:
         """Say something in plain words, whatever they hold."""
+        self._flush()
         self._console.print(make_printable(text), highlight=False, markup=False, soft_wrap=True)
 
     def expects(self, seconds: Mapping[CheckPlace, float], most: float | None = None) -> None:
@@ -361,12 +370,25 @@ class ConsoleProgress:
         seconds = self._left.end((target, check), seen=seen)
         self._live.update(self._one, visible=False)
         self._count()
-        mark = "[green]seen[/]" if seen else "[yellow]gap [/]"
-        words = f": {escape_markup(said)}" if said else ""
-        self._console.print(
-            f"  {mark} {escape_markup(check)} on {escape_markup(target)}{words} ({seconds:.1f} s)",
-            highlight=False,
-        )
+        words = f" on {escape_markup(target)}" + (f": {escape_markup(said)}" if said else "")
+        if not seen and seconds < AT_ONCE:
+            if words != self._lacking:
+                self._flush()
+            self._lacking = words
+            self._lack.append(check)
+            return
+        self._flush()
+        mark = "[green]seen[/]" if seen else GAP_MARK
+        line = f"  {mark} {escape_markup(check)}{words} ({seconds:.1f} s)"
+        self._console.print(line, highlight=False)
+
+    def _flush(self) -> None:
+        """Write one line for the checks that lack the same, one after another."""
+        lack, self._lack = self._lack, []  # at once: the watcher writes too
+        if lack:
+            more = f" and {len(lack) - 1} more" if len(lack) > 1 else ""
+            line = f"  {GAP_MARK} {escape_markup(lack[0])}{more}{self._lacking}"
+            self._console.print(line, highlight=False)
 
     def _watch(self) -> None:
         """Tell of the check at hand, until the audit has ended."""

@@ -114,7 +114,7 @@ def test_a_pass_shows_its_required_rules_with_figure_and_limit() -> None:
     shown = " ".join(lines[place : place + 8])
     assert "To do:" not in shown
     assert "Ranges in parentheses are 95 % intervals." in shown
-    said = "Robust accuracy (eps = 0.1, norm = linf) is at most 41 % (36\N{EN DASH}46 %); required:"
+    said = "Robust accuracy (eps = 0.1, L∞) is at most 41 % (36\N{EN DASH}46 %); required:"
     assert said in shown
 
 
@@ -258,7 +258,7 @@ def test_the_policy_stands_with_its_owner() -> None:
         return next(item.text for item in describe_verdict(inputs).facts if item.name == "Policy")
 
     inputs = inputs_of(PASSING)
-    assert policy(inputs).endswith(f", owner as it states: {POLICY.owner}")
+    assert policy(inputs).endswith(f"; it names {POLICY.owner} as its owner")
     assert "owner" not in policy(replace(inputs, policy=replace(POLICY, owner="")))
 
 

@@ -221,7 +221,7 @@ def test_cards_stand_open_for_the_rules_beside_the_verdict_alone(
 
 
 def test_a_bound_is_said_as_a_bound() -> None:
-    said = "Robust accuracy (eps = 0.1, norm = linf) is at most 41 % (36\N{EN DASH}46 %); required:"
+    said = "Robust accuracy (eps = 0.1, L∞) is at most 41 % (36\N{EN DASH}46 %); required:"
     assert said in page_of(FAILING).text()
 
 

@@ -152,6 +152,29 @@ def test_large_differences_between_groups_are_named_where_no_rule_compares_group
     assert named("impact_ratio", 0.9, 0.7, 1.0) == ""
 
 
+def test_a_rule_on_one_column_of_groups_leaves_another_column_unjudged() -> None:
+    gaps = [
+        measured(
+            "fairness.groups", "selection_rate_gap", 0.4, 0.3, 0.5, params={"group_column": it}
+        )
+        for it in ("race", "sex")
+    ]
+
+    def named(where: dict[str, str]) -> list[str]:
+        rules = tuple(
+            replace(rule, where=where) if rule.id == "fair-selection" else rule for rule in RULES
+        )
+        inputs = inputs_of(with_readings(*gaps), policy=replace(POLICY, rules=rules))
+        return [said for _, said in list_unjudged_figures(inputs)]
+
+    (said,) = named({"group_column": "sex"})
+    assert said == (
+        "Largest gap in selection rate (groups of race) is 40 % (30\N{EN DASH}50 %), "
+        "and no rule compares these groups (Figures by group)"
+    )
+    assert named({}) == []
+
+
 def test_a_confirmed_slice_with_twice_the_mistakes_is_named() -> None:
     (said,) = left_aside(with_readings(error_slice(2.88)))
     assert said == (

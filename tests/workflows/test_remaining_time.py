@@ -123,3 +123,23 @@ def test_only_without_a_terminal_lines_are_written_while_a_check_runs(*, termina
         while time.monotonic() < until and "running" not in drawn.getvalue():
             time.sleep(0.01)
     assert ("  running slow on cpu, 40 %, about 2 min left\n" in drawn.getvalue()) != terminal
+
+
+def test_checks_that_lack_the_same_share_a_line_and_others_have_their_own() -> None:
+    out = io.StringIO()
+    with ConsoleProgress(Console(file=out, width=200)) as progress:
+        for check, said, seen in (
+            ("evasion.linf", "needs_model", False),
+            ("evasion.text", "needs_model", False),
+            ("data.balance", "9 readings", True),
+            ("data.skew", "needs_production_data", False),
+            ("data.drift", "needs_model", False),
+        ):
+            progress.told("cpu", check, said, seen=seen)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "  gap  evasion.linf and 1 more on cpu: needs_model"
+    assert lines[1].startswith("  seen data.balance on cpu: 9 readings (")
+    assert lines[2:] == [
+        "  gap  data.skew on cpu: needs_production_data",
+        "  gap  data.drift on cpu: needs_model",
+    ]

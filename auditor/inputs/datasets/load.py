@@ -67,6 +67,7 @@ from auditor.metrics.data.near_duplicates import (
     Rows,
     code_answers,
     first_equal_rows,
+    join_codes,
     row_codes,
 )
 from auditor.metrics.stats.group_gaps import tabulate
@@ -124,10 +125,7 @@ def mark_repeated_rows(dataset: Dataset) -> Dataset:
     taken = inputs.astype(np.float32, copy=False) if inputs.dtype.kind == "f" else inputs
     if inputs.dtype.kind == TEXT:
         taken = np.array([" ".join(fold_name(str(text)).split()) for text in inputs])
-    both = np.stack((row_codes(taken)[0], labels))
-    first = first_equal_rows(
-        np.unique(both, axis=1, return_inverse=True)[1].astype(np.int64).ravel()
-    )
+    first = first_equal_rows(join_codes(row_codes(taken)[0], labels))
     if dataset.inputs.dtype.kind != TEXT:
         near = _first_near(dataset.inputs, labels)
         first = near if _worth(near) < LEAST_UNALIKE * _worth(first) else first
@@ -145,16 +143,19 @@ def _first_equal_answers(dataset: Dataset) -> Rows | None:
     if dataset.scores is None:
         return None
     scores = np.round(dataset.scores, SCORE_DIGITS)
-    (answer,) = row_codes(scores)
     fine = (np.abs(scores - np.round(scores, DIGITS)) > FINE).any(axis=1)
+    if fine.mean() <= FEW_FINE:
+        return None
+    (answer,) = row_codes(scores)
+    few = LEAST_PATTERNS * dataset.rows
+    if _worth(first_equal_rows(answer)) >= few:
+        return None  # all else only tells rows apart further
     rows = code_answers(dataset)
     _, place, times = np.unique(answer, return_inverse=True, return_counts=True)
     again = fine & (times[place] > 1)
     varied = np.unique(rows[again]).size > MOST_VARIED * np.unique(answer[again]).size
     first = first_equal_rows(rows)
-    if fine.mean() <= FEW_FINE or varied or _worth(first) >= LEAST_PATTERNS * dataset.rows:
-        return None
-    return first
+    return None if varied or _worth(first) >= few else first
 
 
 def _share_clusters(dataset: Dataset, first: Rows) -> Dataset:

@@ -100,8 +100,10 @@ def row_codes(*parts: Array) -> tuple[Rows, ...]:
 def _digests(part: Array) -> NDArray[np.bytes_]:
     step = max(1, MOST_CODED // max(1, part[:1].size))
     blocks = (part[start : start + step] for start in range(0, len(part), step))
+    # Block by block: an object of Python for each row of all would weigh four times its digest.
     made = b"".join(
-        blake2b(row, digest_size=DIGEST).digest() for block in blocks for row in _row_bytes(block)
+        b"".join(blake2b(row, digest_size=DIGEST).digest() for row in _row_bytes(block))
+        for block in blocks
     )
     return np.frombuffer(made, dtype=f"V{DIGEST}")
 
@@ -129,10 +131,20 @@ def code_answers(dataset: Dataset) -> Rows:
     truth = (dataset.labels, dataset.decisions, dataset.targets, dataset.times)
     columns = [*dataset.groups.values(), *dataset.slices.values()]
     parts += [it for it in (*truth, *(it.codes for it in columns)) if it is not None]
-    if not parts:
-        return np.zeros(dataset.rows, np.int64)
-    coded = np.stack([row_codes(it)[0] for it in parts])
-    return np.unique(coded, axis=1, return_inverse=True)[1].astype(np.int64).ravel()
+    codes = np.zeros(dataset.rows, np.int64)
+    for part in parts:
+        whole = part.ndim == 1 and part.dtype.kind in "iu"
+        further = part.astype(np.int64) if whole else row_codes(part)[0]
+        codes = join_codes(codes, further)
+    return codes
+
+
+def join_codes(codes: Rows, further: Rows) -> Rows:
+    """Return codes ``[n]``, alike where rows are alike in both, below the number of rows."""
+    low = int(further.min(initial=0))
+    span = int(further.max(initial=0)) - low + 1
+    joined: Rows = np.unique(codes * span + (further - low), return_inverse=True)[1]
+    return joined.astype(np.int64, copy=False).ravel()
 
 
 NO_INPUTS = Gap(

@@ -2,7 +2,7 @@
 
 A figure looks bad where it breaks the limit that a rule sets for the same metric of another check
 in its family, at the same or a larger budget, is of a confirmed slice with twice the mistakes, or
-is a large gap between groups that no rule asks about.
+is a large gap between groups of a column that no rule asks about.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,9 @@ from typing import TypeGuard
 from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.number_text import format_coordinates, format_measurement
 from auditor.domain.policies import MetricLimits, Rule, RuleEffect
-from auditor.domain.readings import Gap, Measurement
+from auditor.domain.readings import Gap, Measurement, Scalar
 from auditor.policy.evaluate.limits import LimitComparison, build_figure_range, compare_with_limits
+from auditor.policy.evaluate.readings_index import ReadingIndex
 from auditor.reports.declarations import ListedStatement
 from auditor.reports.html.findings import sort_worst_first
 from auditor.reports.rendering_inputs import ReportInputs
@@ -35,6 +36,7 @@ LARGE_GAP = MetricLimits(most=0.1)
 LEAST_RATIO = MetricLimits(least=0.8)
 """Beyond these a difference between groups is large: the second is the four-fifths rule."""
 EPS = "eps"
+COLUMN = "group_column"
 OPEN = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
@@ -85,13 +87,16 @@ def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
         for item in inputs.record.findings
         if item.outcome is not Outcome.NOT_APPLICABLE
     }
+    compared = _list_compared_columns(inputs)
     worst: dict[str, tuple[float, str]] = {}
     for reading in inputs.record.readings:
         if not isinstance(reading, Measurement) or reading.doubted:
             continue
-        found = (
-            None if f"{reading.check}/{reading.metric}" in asked else _weigh(inputs, reading, asked)
-        )
+        found = None
+        if f"{reading.check}/{reading.metric}" not in asked:
+            found = _weigh(inputs, reading, asked)
+        if found is None and reading.params.get(COLUMN) not in compared:
+            found = _weigh_gap(inputs, reading, "these groups" if compared else "groups")
         if found is not None and found[0] > worst.get(reading.check, (0.0, ""))[0]:
             worst[reading.check] = found
     order = [check for family in FAMILIES for check in worst if _family(check) == family]
@@ -126,10 +131,31 @@ def _weigh(inputs: ReportInputs, reading: Measurement, asked: set[str]) -> tuple
             limit = format_limits(limits, reading.unit)
             which = "on another check" if rule.measure != mine else "that does not apply"
             return less, f"{said}, and a rule {which} requires {limit}"
-    return None if any(_family(it) == FAIRNESS for it in asked) else _weigh_gap(inputs, reading)
+    return None
 
 
-def _weigh_gap(inputs: ReportInputs, reading: Measurement) -> tuple[float, str] | None:
+def _list_compared_columns(inputs: ReportInputs) -> frozenset[Scalar]:
+    """Return the columns of groups of which a rule judges a figure.
+
+    A rule on one column says nothing of another.
+    """
+    applied = {
+        (item.rule, item.target)
+        for item in inputs.record.findings
+        if item.outcome is not Outcome.NOT_APPLICABLE
+    }
+    rules = {rule.id: rule for rule in inputs.policy.rules if _family(rule.check) == FAIRNESS}
+    index = ReadingIndex.of(inputs.record.readings, rules.values())
+    return frozenset(
+        reading.params[COLUMN]
+        for rule, target in applied
+        if rule in rules
+        for _, reading in index.matching(rules[rule], target)
+        if COLUMN in reading.params
+    )
+
+
+def _weigh_gap(inputs: ReportInputs, reading: Measurement, groups: str) -> tuple[float, str] | None:
     """Say how large a difference between groups is, where the whole interval is large."""
     span = build_figure_range(reading)
     gap, ratio = (reading.metric.endswith(it) for it in ("_gap", "_ratio"))
@@ -142,7 +168,7 @@ def _weigh_gap(inputs: ReportInputs, reading: Measurement) -> tuple[float, str] 
     interval = f" ({words.interval})" if words.interval else ""
     said = explain_bound(inputs, reading, f"{words.value}{interval}")
     size = abs(reading.value) if _is_number(reading.value) else 0.0
-    return (size if gap else 1.0 - size), f"{said}, and no rule compares groups"
+    return (size if gap else 1.0 - size), f"{said}, and no rule compares {groups}"
 
 
 def _compares(rule: Rule, reading: Measurement) -> bool:

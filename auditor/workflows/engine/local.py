@@ -14,7 +14,7 @@ from auditor.domain.audit_checkpoint import AuditCheckpoint, ScopedCheckpoint
 from auditor.domain.check_subject import CheckShard, ProgressReporter, Subject, derive_seed
 from auditor.domain.checks import Check, Need, is_timing, uses_need
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.evidence import Blob, encode_observed
+from auditor.domain.evidence import Blob, Item, encode_observed
 from auditor.domain.json import Json, digest_json
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.readings import Gap, GapReason
@@ -123,7 +123,13 @@ def observe_checks(
     ``checks``.
     """
     first, late = allowance.divide(checks)
-    results = {check.id: observe_check(check, subject, keep, watch, allowance) for check in first}
+    held: dict[str, Item] = {}
+
+    def observe(check: Check) -> Result:
+        result = observe_check(check, subject, keep, watch, allowance)
+        return result if isinstance(result, Gap) else result.shared(held)
+
+    results = {check.id: observe(check) for check in first}
     turn, more = 0, True
     while more:
         turn, more = turn + 1, False
@@ -135,7 +141,7 @@ def observe_checks(
             more |= found is not seen
             results[check.id] = found
     for check in late:
-        results[check.id] = observe_check(check, subject, keep, watch, allowance)
+        results[check.id] = observe(check)
     return tuple(results[check.id] for check in checks)
 
 
@@ -240,8 +246,9 @@ def _observe(  # noqa: PLR0913 -- what is looked at, and who is told
         blobs, evidence = encode_observed(evidence)
         for blob in blobs.values():
             keep(blob)
-        params: dict[str, Json] = get_check_parameters(check)
         names = {name: blob.digest for name, blob in blobs.items()}
+        blobs.clear()  # of a million rows the bytes are many megabytes
+        params: dict[str, Json] = get_check_parameters(check)
         manner, copies = _manner(own), _copies(check, own)
         observation = CheckObservation(
             target, check.id, check.version, params, own.seed, names, copies=copies, **manner
