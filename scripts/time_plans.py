@@ -8,6 +8,7 @@ times lie in a folder of the moment.
 """  # noqa: INP001 -- a script
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -124,8 +125,8 @@ def compare(name: str, budget: str, *, verbose: bool) -> list[float]:
         began = time.monotonic()
         spec.audit(budget=budget, progress=watch)
         real = time.monotonic() - began
-        planned = plan.seconds or 0.0
-        found.append(real / max(planned, 1e-9))
+        planned = plan.seconds or math.nan
+        found.append(real / planned)
         sys.stdout.write(
             f"{name:18} {run}  planned {planned:7.1f} s  real {real:7.1f} s  ratio {found[-1]:5.2f}"
             f"  (checks {sum(watch.took.values()):.1f} s, planning {planning:.1f} s)\n"

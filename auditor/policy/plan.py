@@ -538,8 +538,13 @@ def plan_target(policy: Policy, checks: Mapping[str, Check], outlook: PlanningCo
 
 
 def _cost(check: Check, outlook: PlanningContext, *, scored: bool) -> CheckCost:
-    """Return what a check asks of the target; predictions are there without asking anybody."""
+    """Return what a check asks of the target; predictions are there without asking anybody.
+
+    A check that does without a twin takes no gradients.
+    """
     cost = check.cost(outlook.size)
+    if Need.TWIN in outlook.lacking.get(check.id, ()):
+        cost = replace(cost, passes=0)
     if outlook.predictions_only:
         return replace(cost, queries=0, passes=0, reference=0, clean=0, least=0)
     return cost.without_clean() if scored else cost

@@ -27,7 +27,7 @@ from auditor.workflows.prepare import PreparedAudit
 from auditor.workflows.settings import AuditorSettings
 
 TIMED_ROWS = 64
-SECONDS_A_REPORT = 4.0
+SECONDS_A_REPORT = 3.0
 """What judging, drawing and signing a report are taken to need."""
 STEP_MINUTES, MOST_MINUTES = 10, 240
 """What more time would decide is said in such steps, as far as the largest budget goes."""

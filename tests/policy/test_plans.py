@@ -146,6 +146,14 @@ def test_clean_scores_are_counted_once_an_audit() -> None:
     assert without.queries == 0
 
 
+def test_a_check_that_does_without_a_twin_takes_no_gradients() -> None:
+    paced = replace(OUTLOOK, seconds_per_query=0.001)
+    assert planned(RULE, paced).seconds is None, "nobody timed the twin"
+    found = planned(RULE, replace(paced, lacking={"quality.known": frozenset({Need.TWIN})}))
+    assert found.checks[0].passes == 0
+    assert found.seconds == pytest.approx(4 + 1 + LEAST_SECONDS)
+
+
 def test_rows_of_the_reference_take_time() -> None:
     @dataclass(frozen=True, slots=True)
     class Compared(Known):
