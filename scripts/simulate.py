@@ -17,6 +17,7 @@ from simulations.courses import courses
 from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
 from simulations.inversions import inversions
+from simulations.limited_time import limited_time
 from simulations.looks import sequential
 from simulations.poisoned import poisoned
 from simulations.slicing import slicing
@@ -38,6 +39,10 @@ The rows of `baseline` are whole audits under that pack: a linear model with kno
 answers 2,000 fresh rows, is attacked on 500 of them, and is measured by the checks and judged by
 the policy like your own models. A failure of a model that keeps every rule is false; a pass of a
 model that breaks a deny rule, by as much as `auditor plan` expects the interval to reach, is false.
+
+The rows of `TimeAllowance` are audits of two to six attacks, each with a rule. The engine spends
+time, looks and stops as on your models; which rows withstand and what they cost is drawn. The time
+is a part of what all 500 rows take. Near a limit is within 0.15 of it.
 
 """
 FOUR_ERRORS = 4
@@ -88,6 +93,7 @@ def registry() -> tuple[Simulation, ...]:
         inversions,
         poisoned,
         verdicts,
+        limited_time,
     )
     return tuple(simulation for family in families for simulation in family())
 

@@ -4,6 +4,8 @@ The pace of the target is a script's, for the time of an audit counts by it.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,14 +64,20 @@ class Stopping(Nobody):
         self.done.add(check.id)
 
 
+@contextmanager
+def paced() -> Iterator[None]:
+    """Let a row of the target, and a pass of its twin, take ``PACE`` by any clock."""
+    told: Any = property(lambda _: PACE)
+    with patch.object(OpenedModel, "pace", told), patch.object(OpenedTwin, "pace", told):
+        yield
+
+
 def audited(folder: Path, minutes: float, watch: Nobody) -> AuditRecord:
     """Run the audit of a folder, or go on with it, as the command does; nothing is published."""
     home = folder / "home"
     audit = open_audit_file(folder / "audit.yaml", only=ONLY, max_minutes=minutes)
-    paced: Any = property(lambda _: PACE)
     with (
-        patch.object(OpenedModel, "pace", paced),
-        patch.object(OpenedTwin, "pace", paced),
+        paced(),
         open_workspace(AuditorSettings(home, f"sqlite:///{home / 'auditor.db'}")) as place,
         audit.prepare() as given,
     ):

@@ -80,7 +80,7 @@ def order_results(record: AuditRecord, seen: Sequence[ObservedCheck]) -> tuple[R
 def _figures(seen: ObservedCheck, confidence: float) -> list[Reading]:
     origin = seen.observation
     placed: list[Reading] = []
-    for reading in seen.check.figures(seen.evidence, confidence):
+    for reading in seen.figures(confidence):
         if isinstance(reading, Gap):
             placed.append(replace(reading, target=origin.target, check=origin.check))
             continue

@@ -7,6 +7,9 @@ from enum import StrEnum
 SECONDS_A_TRAINED_ROW = 3e-3
 """What the owner's recipe is taken to need, all passes over a row together: a guess."""
 
+LEAST_SECONDS = 0.1
+"""Every check encodes evidence and computes figures, also one that declares no cost."""
+
 
 class Budget(StrEnum):
     """How much work an audit may spend: does it hang together, gate a merge, sign a release."""

@@ -1,12 +1,12 @@
 """Results of checks: an observation with its evidence, or a gap in its place."""
 
 from collections.abc import MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence, Item
-from auditor.domain.readings import Gap
+from auditor.domain.readings import Gap, Reading
 from auditor.domain.records import CheckObservation
 
 
@@ -17,6 +17,16 @@ class ObservedCheck:
     observation: CheckObservation
     check: Check
     evidence: Evidence
+    figured: dict[float, tuple[Reading, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    def figures(self, confidence: float) -> tuple[Reading, ...]:
+        """Return what the check makes of its evidence, computed once for each confidence.
+
+        A copy with other evidence knows none of it: ``replace`` begins anew.
+        """
+        if confidence not in self.figured:
+            self.figured[confidence] = self.check.figures(self.evidence, confidence)
+        return self.figured[confidence]
 
     def shared(self, held: MutableMapping[str, Item]) -> "ObservedCheck":
         """Return this with the items that ``held`` has under equal digests, and add the others.
@@ -25,7 +35,9 @@ class ObservedCheck:
         """
         digests = self.observation.evidence
         own = {name: held.setdefault(digests[name], it) for name, it in self.evidence.items()}
-        return replace(self, evidence=own)
+        same = replace(self, evidence=own)
+        same.figured.update(self.figured)
+        return same
 
 
 Result: TypeAlias = ObservedCheck | Gap

@@ -9,7 +9,7 @@ from statistics import NormalDist
 from types import MappingProxyType
 
 from auditor.checks.measure import get_check_parameters
-from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, AuditSize, CheckCost
+from auditor.domain.budgets import LEAST_SECONDS, SECONDS_A_TRAINED_ROW, AuditSize, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.gaps import OPEN, VERDICT
 from auditor.domain.json import Json, write_fields
@@ -18,6 +18,7 @@ from auditor.domain.policies import MetricLimits, Policy, Rule, RuleEffect
 from auditor.domain.readings import BoundKind, Gap, GapReason, Unit
 from auditor.errors import ConditionError
 from auditor.metrics.stats.proportions import scale_rows
+from auditor.metrics.stats.sequential import spend_on_looks
 from auditor.policy.cel import ABOUT_MODEL, compile_condition
 
 FAMILIES = frozenset({"privacy", "poisoning"})
@@ -152,9 +153,11 @@ class PlanningContext:
     id, ``lacking`` what it needs or wants and has not, and ``absent`` why not; ``model``,
     ``claims``, ``task`` and ``predictions_only`` are what ``when`` may ask, ``baseline`` whether
     there is one to take limits from. ``rows`` are those that a check's time allows at least, by id,
-    where that is not all of them; ``left_out`` counts the checks for which there is none.
+    where that is not all of them, and ``looks`` how often its rules are judged before the last of
+    them; ``left_out`` counts the checks for which there is none.
     Paces are seconds a row, ``None`` where nobody timed it; ``remembers`` says whether the clean
-    scores of one check are those of all.
+    scores of one check are those of all. ``earlier`` holds the seconds that checks took in earlier
+    audits, by id; an audit takes ``beside`` seconds beside its checks.
     """
 
     size: AuditSize
@@ -170,10 +173,13 @@ class PlanningContext:
     predictions_only: bool = False
     confidence: float = 0.95
     rows: Mapping[str, int] = field(default_factory=dict)
+    looks: Mapping[str, int] = field(default_factory=dict)
     left_out: int = 0
     seconds_per_query: float | None = None
     seconds_per_pass: float | None = None
     remembers: bool = True
+    earlier: Mapping[str, float] = field(default_factory=dict)
+    beside: float = 0.0
     price_per_hour: float | None = None
     price_per_query: float | None = None
 
@@ -276,7 +282,8 @@ class AuditPlan:
 
     ``tiers`` says what each input unlocks of privacy and poisoning; ``shortened`` counts the checks
     whose time does not suffice for all their rows, ``left_out`` those for which there is none.
-    ``more_time`` is what each further stretch of time would decide.
+    ``more_time`` is what each further stretch of time would decide. An audit takes ``beside``
+    seconds beside its checks; the times of ``timed_before`` checks are those of earlier audits.
     """
 
     checks: tuple[CheckPlan, ...]
@@ -285,6 +292,8 @@ class AuditPlan:
     shortened: int = 0
     left_out: int = 0
     more_time: tuple[MoreTime, ...] = ()
+    beside: float = 0.0
+    timed_before: int = 0
 
     @property
     def queries(self) -> int:
@@ -293,13 +302,15 @@ class AuditPlan:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of all checks, or nothing where the pace is not known."""
-        return sum_if_known([item.seconds for item in self.checks if item.missing is None])
+        """Seconds of the audit, or nothing where the pace is not known."""
+        checks = [item.seconds for item in self.checks if item.missing is None]
+        return sum_if_known([*checks, self.beside])
 
     @property
     def duration(self) -> str:
-        """How long the checks take in words: of those of known time alone, at least so long."""
-        least = sum(item.seconds or 0.0 for item in self.checks if item.missing is None)
+        """How long the audit takes in words: by checks of known time alone, at least so long."""
+        known = [item.seconds or 0.0 for item in self.checks if item.missing is None]
+        least = sum(known) + self.beside
         if self.seconds is None:
             return f"at least {format_duration(least)}" if least else "time unknown"
         return f"about {format_duration(self.seconds)}"
@@ -514,7 +525,7 @@ def plan_target(policy: Policy, checks: Mapping[str, Check], outlook: PlanningCo
         foreseen = (
             forecast_exemption(policy, settled, outlook)
             or forecast_unanswerable(settled, checks, outlook)
-            or forecast_rule(settled, checks[settled.check], outlook)
+            or forecast_rule(settled, checks[settled.check], _after_looks(settled, outlook))
         )
         found.append(RulePlan(rule.id, rule.title, rule.measure, rule.effect, foreseen))
     rules = tuple(found)
@@ -524,12 +535,25 @@ def plan_target(policy: Policy, checks: Mapping[str, Check], outlook: PlanningCo
         list_input_tiers(checks.values(), outlook.lacking, outlook.absent, outlook.missing.keys()),
         len(outlook.rows),
         outlook.left_out,
+        beside=outlook.beside,
+        timed_before=len(outlook.earlier.keys() & checks.keys() - outlook.missing.keys()),
     )
 
 
+def _after_looks(rule: Rule, outlook: PlanningContext) -> PlanningContext:
+    """Return the outlook at the confidence that looks at a check before its end leave for it."""
+    looks = outlook.looks.get(rule.check, 0)
+    return replace(outlook, confidence=spend_on_looks(outlook.confidence, looks, early=False))
+
+
 def _cost(check: Check, outlook: PlanningContext, *, scored: bool) -> CheckCost:
-    """Return what a check asks of the target; predictions are there without asking anybody."""
+    """Return what a check asks of the target; predictions are there without asking anybody.
+
+    A check that does without a twin takes no gradients.
+    """
     cost = check.cost(outlook.size)
+    if Need.TWIN in outlook.lacking.get(check.id, ()):
+        cost = replace(cost, passes=0)
     if outlook.predictions_only:
         return replace(cost, queries=0, passes=0, reference=0, clean=0, least=0)
     return cost.without_clean() if scored else cost
@@ -541,7 +565,8 @@ def _check(check: Check, cost: CheckCost, outlook: PlanningContext) -> CheckPlan
     unknown = (rows and query is None) or (cost.passes and twin_pass is None)
     asking = None if unknown else cost.price(query or 0.0, twin_pass or 0.0, query or 0.0)
     trained = 0 if Need.RECIPE in outlook.lacking.get(check.id, ()) else cost.trained
-    seconds = sum_if_known([asking, cost.seconds, trained * SECONDS_A_TRAINED_ROW])
+    own = [LEAST_SECONDS, cost.seconds, trained * SECONDS_A_TRAINED_ROW]
+    seconds = outlook.earlier.get(check.id, sum_if_known([asking, *own]))
     hourly, each = outlook.price_per_hour, outlook.price_per_query
     if (hourly is None and each is None) or (hourly is not None and seconds is None):
         price = None

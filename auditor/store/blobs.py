@@ -31,10 +31,12 @@ class FolderBlobStore:
 
     Blobs lie at ``root/<first two hex digits>/<all hex digits>``, are written whole or not at all,
     and are never changed; only an erasure removes some. Every method raises ``StoreError`` for
-    what is not a digest and for what the file system refuses.
+    what is not a digest and for what the file system refuses. What is not ``lasting`` may be gone,
+    or no longer what its name says, after a power cut.
     """
 
     root: Path
+    lasting: bool = True
 
     @property
     def name(self) -> str:
@@ -151,14 +153,16 @@ class FolderBlobStore:
                     file.write(chunk)
                 file.flush()
                 os.fchmod(file.fileno(), READ_ONLY)
-                os.fsync(file.fileno())
+                if self.lasting:
+                    os.fsync(file.fileno())
             digest = Digest.of_hex(hasher.hexdigest())
             place = self._place(digest)
             place.parent.mkdir(mode=PRIVATE, exist_ok=True)
             partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
-        sync_folder(place.parent)
+        if self.lasting:
+            sync_folder(place.parent)
         return digest
 
 

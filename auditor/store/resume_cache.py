@@ -26,9 +26,14 @@ class ResumeCache:
     folder: Path
 
     @property
+    def begun(self) -> bool:
+        """Whether anything was remembered yet."""
+        return self.folder.exists()
+
+    @property
     def blobs(self) -> FolderBlobStore:
-        """What was seen, by digest."""
-        return FolderBlobStore(self.folder / "blobs")
+        """What was seen, by digest. A power cut may take some: it is then looked at once more."""
+        return FolderBlobStore(self.folder / "blobs", lasting=False)
 
     def recall(self, name: str) -> Evidence | None:
         """Return what was remembered under ``name``, or ``None``."""

@@ -1,5 +1,6 @@
 """An audit on this machine from its audit file to signed files: prepared, run, signed, and kept."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from auditor.targets.config import load_operator_targets
 from auditor.trust.disclosure import KEY, CommittedBlob, DisclosureKey
 from auditor.workflows.audit import run_audit
 from auditor.workflows.baseline import load_audit_baseline
+from auditor.workflows.earlier_times import CheckTimer, find_all_times, keep_times
 from auditor.workflows.engine.target_factory import TargetFactory
 from auditor.workflows.ledger import append_record_with_proof
 from auditor.workflows.prepare import (
@@ -119,7 +121,7 @@ def run_local_audit(
     The record is in the store and the ledger before this returns: nothing is published that they
     could forget. Raises as ``run_audit``, ``prepare_audit`` and ``load_audit_baseline`` do.
     """
-    asked = audit.file
+    asked, began = audit.file, time.monotonic()
     # Refuse a recipe that may leave the sandbox by the word of the audit file alone
     if asked.recipe is not None and asked.recipe.unsandboxed and not asked.allow_unsandboxed:
         raise AuditFileError(
@@ -137,18 +139,23 @@ def run_local_audit(
         else:
             ready, secret = conceal_rows(prepared, token_bytes(KEY))
         begin(prepared, place.note(prepared.policy, prepared.waivers))
-        progress.expects(estimate_check_seconds(prepared), compute_time_limit(prepared))
+        times = place.settings.times
+        expected = estimate_check_seconds(prepared) | find_all_times(times, prepared)
+        progress.expects(expected, compute_time_limit(prepared))
         with place.unfinished(prepared.request) as memory:
+            resumed, timer = memory.begun, CheckTimer(progress)
             noted: list[CommittedBlob] = []
             around = replace(place.surroundings(note=noted.append), openers=audit.openers)
             with progress:
-                record = run_audit(ready, around, progress, memory)
+                record = run_audit(ready, around, timer, memory)
             if secret is not None:
                 # Kept before anything else can go wrong: it alone knows what is to be erased.
                 named_blobs = {item.commitment.digest: item.plain for item in noted}
                 secret = replace(secret, blobs=named_blobs)
                 place.settings.secrets.put(record.digest, secret)
             files = _publish(place, record, prepared.policy, audit, secret, print_page)
+        if not resumed:  # what was seen before took no time now
+            keep_times(times, prepared, record, timer.seconds, time.monotonic() - began)
     return FinishedAudit(
         prepared=prepared, record=record, checks=audit.resolvers.checks, files=files
     )

@@ -16,7 +16,9 @@ from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import AuditorError, InvalidInputError
 from auditor.policy.plan import AuditPlan, MoreTime, PlanningContext, plan_target
+from auditor.store.check_times import CheckTimeStore
 from auditor.workflows.baseline import is_baseline_stored
+from auditor.workflows.earlier_times import EarlierTimes, find_times
 from auditor.workflows.engine.audit_subject import open_subject
 from auditor.workflows.engine.target_factory import TargetFactory
 from auditor.workflows.engine.time_allowance import TimeAllowance
@@ -25,6 +27,8 @@ from auditor.workflows.prepare import PreparedAudit
 from auditor.workflows.settings import AuditorSettings
 
 TIMED_ROWS = 64
+SECONDS_A_REPORT = 3.0
+"""What judging, drawing and signing a report are taken to need."""
 STEP_MINUTES, MOST_MINUTES = 10, 240
 """What more time would decide is said in such steps, as far as the largest budget goes."""
 
@@ -35,27 +39,45 @@ def plan_audit(audit: LocalAudit) -> tuple[PreparedAudit, Mapping[str, AuditPlan
     Measures nothing, fetches nothing, and runs no program that a file names. Raises
     ``InvalidInputError`` as an audit would.
     """
-    if audit.file.baseline == LAST and not is_baseline_stored(
-        audit.file, AuditorSettings.from_environment().place
-    ):
+    began, settings = time.monotonic(), AuditorSettings.from_environment()
+    if audit.file.baseline == LAST and not is_baseline_stored(audit.file, settings.place):
         audit = replace(audit, file=replace(audit.file, baseline=None))
     with audit.prepare() as prepared:
-        return prepared, build_target_plans(prepared, audit.plan_openers)
+        around = SECONDS_A_REPORT + time.monotonic() - began
+        return prepared, build_target_plans(
+            prepared, audit.plan_openers, settings.times, around / len(prepared.request.targets)
+        )
 
 
-def build_target_plans(prepared: PreparedAudit, openers: TargetFactory) -> Mapping[str, AuditPlan]:
+def build_target_plans(
+    prepared: PreparedAudit,
+    openers: TargetFactory,
+    times: CheckTimeStore | None = None,
+    around: float = 0.0,
+) -> Mapping[str, AuditPlan]:
     """Return the plan of each target, by name.
 
     Opens the artifact where a check needs it, and sends at most ``TIMED_ROWS`` rows a few times to
-    learn the pace; nothing is measured. Raises ``InvalidInputError`` as an audit would.
+    learn the pace; nothing is measured. ``times`` are those of earlier audits, and an audit takes
+    ``around`` seconds a target before it is opened and after the checks. Raises
+    ``InvalidInputError`` as an audit would.
     """
-    return {spec.name: _plan(prepared, spec, openers) for spec in prepared.request.targets}
+    return {
+        spec.name: _plan(prepared, spec, openers, times, around)
+        for spec in prepared.request.targets
+    }
 
 
-def _plan(prepared: PreparedAudit, spec: TargetSpec, openers: TargetFactory) -> AuditPlan:
-    wants = partial(prepared.wants_twin, spec)
+def _plan(
+    prepared: PreparedAudit,
+    spec: TargetSpec,
+    openers: TargetFactory,
+    times: CheckTimeStore | None,
+    around: float,
+) -> AuditPlan:
+    began, wants = time.monotonic(), partial(prepared.wants_twin, spec)
     with open_subject(spec, prepared.materials, openers, twin=wants) as subject:
-        bears = prepared.allowance(spec)
+        opened = time.monotonic() - began
         inputs = _inputs(subject)
         if inputs is None or isinstance(subject.model, Gap):
             pace = None
@@ -68,7 +90,7 @@ def _plan(prepared: PreparedAudit, spec: TargetSpec, openers: TargetFactory) -> 
             for check in prepared.checks
         }
         lacks = {check.id: list_unmet_needs(check, subject) for check in prepared.checks}
-        section = prepared.file.model
+        section, earlier = prepared.file.model, _earlier(prepared, subject, times)
         outlook = PlanningContext(
             size=replace(prepared.size, served=spec.served),
             target=spec.name,
@@ -84,11 +106,24 @@ def _plan(prepared: PreparedAudit, spec: TargetSpec, openers: TargetFactory) -> 
             seconds_per_query=pace,
             seconds_per_pass=_seconds_a_pass(subject),
             remembers=subject.remembers,
+            earlier=earlier.checks,
+            beside=around + opened if earlier.beside is None else earlier.beside,
             price_per_hour=spec.price_per_hour,
             price_per_query=None if spec.endpoint is None else spec.endpoint.price_per_query,
         )
-        plan = _plan_within(prepared, bears, subject, outlook)
+        plan = _plan_within(prepared, prepared.allowance(spec), subject, outlook)
         return replace(plan, more_time=_more_time(prepared, subject, outlook, plan))
+
+
+def _earlier(
+    prepared: PreparedAudit, subject: Subject, times: CheckTimeStore | None
+) -> EarlierTimes:
+    """Return what earlier audits of the same took, if the target is still what it was then."""
+    if times is None:
+        return EarlierTimes()
+    model = subject.model
+    identity = None if isinstance(model, Gap) else model.fingerprint.identity
+    return find_times(times, prepared.request, prepared.checks, subject.target, identity)
 
 
 def _plan_within(
@@ -100,7 +135,13 @@ def _plan_within(
     rows = {name: it for name, it in foreseen.items() if isinstance(it, int)}
     late = {name: it for name, it in foreseen.items() if isinstance(it, Gap)}
     checks = {it.id: _first_rows(it, rows.get(it.id)) for it in prepared.checks}
-    known = replace(outlook, rows=rows, left_out=len(late), missing={**outlook.missing, **late})
+    known = replace(
+        outlook,
+        rows=rows,
+        looks={it.id: bears.count_looks(it) for it in running if it.id in rows},
+        left_out=len(late),
+        missing={**outlook.missing, **late},
+    )
     return plan_target(prepared.policy, checks, known)
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, AuditSize
+from auditor.domain.budgets import LEAST_SECONDS, SECONDS_A_TRAINED_ROW, AuditSize
 from auditor.domain.checks import Check
 from auditor.domain.number_text import format_duration
 from auditor.domain.targets import TargetSpec
@@ -15,8 +15,6 @@ CheckPlace = tuple[str, str]
 """A target and the id of a check."""
 TYPICAL_PACE = 1e-4
 """Seconds a row, before anything was timed; the audit's own pace soon outweighs it."""
-LEAST_SECONDS = 0.1
-"""Every check encodes evidence and computes figures, also one that declares no cost."""
 UNKNOWN_SECONDS = 5.0
 """What a check is taken to need where only its name is known, as at a service."""
 PRIOR_SECONDS = 10.0

@@ -16,7 +16,12 @@ from rich.table import Table
 
 from auditor.domain.findings import Finding, format_coordinate
 from auditor.domain.name_suggestions import format_name_list
-from auditor.domain.number_text import format_count, format_duration, format_measurement
+from auditor.domain.number_text import (
+    format_count,
+    format_counted,
+    format_duration,
+    format_measurement,
+)
 from auditor.domain.readings import BoundKind, Gap, Reading, Scalar, Value
 from auditor.domain.verification_steps import VerificationStep
 from auditor.policy.plan import AuditPlan, CheckPlan, RulePlan, RuleProspect
@@ -288,7 +293,9 @@ def describe_more_time(plan: AuditPlan) -> str:
         f"{it.minutes} more minutes would decide {format_name_list(it.rules, MOST_RULES)}"
         for it in plan.more_time[:MOST_STEPS]
     ]
-    return f"{'; '.join(told) or 'More time would decide no other rule'}."
+    known = f" Earlier audits timed {format_counted(plan.timed_before, 'check')}."
+    said = "; ".join(told) or "More time would decide no other rule"
+    return f"{said}.{known if plan.timed_before else ''}"
 
 
 CHECK_PLANS: TableLayout[CheckPlan] = TableLayout(

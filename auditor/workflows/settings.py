@@ -9,6 +9,7 @@ from auditor._resources import find_user_home
 from auditor.errors import UsageError
 from auditor.store.blob_urls import StoreLocation, open_blobs
 from auditor.store.blobs import BlobStorage, FolderBlobStore
+from auditor.store.check_times import CheckTimeStore
 from auditor.store.commitment_keys import SecretStore
 from auditor.trust.keys.files import PASSWORD_FILE
 
@@ -54,6 +55,11 @@ class AuditorSettings:
     def unfinished(self) -> Path:
         """Folder of what interrupted audits had seen."""
         return self.home / "unfinished"
+
+    @property
+    def times(self) -> CheckTimeStore:
+        """What checks took in earlier audits."""
+        return CheckTimeStore(self.home / "times")
 
     @property
     def place(self) -> StoreLocation:

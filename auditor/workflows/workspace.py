@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from auditor._environment import environment_lock
 from auditor._resources import scratch_folder
 from auditor._time import utc_now
-from auditor.domain.audit_checkpoint import AuditCheckpoint
 from auditor.domain.evidence import Blob
 from auditor.domain.json import encode_canonical
 from auditor.domain.policies import Policy
@@ -23,7 +22,7 @@ from auditor.store.blob_urls import StoreLocation
 from auditor.store.key_lifecycle import open_report_signer
 from auditor.store.ledger_events import log_policy, log_waivers
 from auditor.store.record_store import RecordStore
-from auditor.store.resume_cache import open_resume_cache
+from auditor.store.resume_cache import ResumeCache, open_resume_cache
 from auditor.trust.disclosure import CommittedBlob
 from auditor.trust.keys.files import NOBODY, PasswordSource
 from auditor.trust.signatures.keys import KeySigner, Signer, read_public_key
@@ -121,7 +120,7 @@ class Workspace:
         log_waivers(self.store, waivers, self.signer.public_pem(), utc_now())
         return log_policy(self.store, policy, utc_now())
 
-    def unfinished(self, request: AuditRequest) -> AbstractContextManager[AuditCheckpoint]:
+    def unfinished(self, request: AuditRequest) -> AbstractContextManager[ResumeCache]:
         """Open what an interrupted run of the same request, by the same code, had seen."""
         return open_resume_cache(
             self.settings.unfinished, f"{request.digest} {dict(describe_tool())}"

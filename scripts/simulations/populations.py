@@ -101,6 +101,7 @@ class _Linear:
     queries: int = 0
     passes: int = 0
     busy: float = 0.0
+    pace: float = 1.0
     deterministic: bool = True
     fingerprint: Fingerprint = field(default_factory=lambda: Fingerprint({}, {}))
     placement: OperatorPlacement = field(

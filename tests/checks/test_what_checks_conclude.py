@@ -1,7 +1,7 @@
 """Leaks and poison are shown, not seen, or not decided; none of that ever passes a rule."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -76,6 +76,30 @@ def reading(word: str) -> Measurement:
     (found,) = compute_readings([ObservedCheck(origin, check, {})], 0.95)
     assert isinstance(found, Measurement)
     return found
+
+
+@dataclass(frozen=True)
+class Counted(Said):
+    """Says how often it was asked, and by what evidence."""
+
+    asked: list[float] = field(default_factory=list)
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        self.asked.append(confidence)
+        return Said(str(evidence["word"])).figures(evidence, confidence)
+
+
+def test_figures_are_computed_once_a_confidence_and_anew_for_other_evidence() -> None:
+    check = Counted()
+    origin = CheckObservation("cpu", check.id, check.version, {}, 7, {"word": "sha256:0"})
+    seen = ObservedCheck(origin, check, {"word": SHOWN})
+    first = compute_readings([seen], 0.95)
+    assert compute_readings([seen.shared({})], 0.95) == first
+    assert compute_readings([seen], 0.9) == first
+    assert check.asked == [0.95, 0.9]
+    (other,) = compute_readings([replace(seen, evidence={"word": NOT_SEEN})], 0.95)
+    assert isinstance(other, Measurement)
+    assert other.value == NOT_SEEN
 
 
 @pytest.mark.parametrize(

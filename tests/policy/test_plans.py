@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from auditor.checks.fairness.groups import GroupFairnessCheck
+from auditor.checks.quality.accuracy import AccuracyCheck
 from auditor.checks.quality.errors import RegressionErrorCheck
 from auditor.domain.budgets import (
+    LEAST_SECONDS,
     SECONDS_A_TRAINED_ROW,
     AuditSize,
     CheckCost,
@@ -111,8 +113,8 @@ def test_costs_are_rows_times_pace_plus_the_checks_own_seconds() -> None:
     paced = replace(OUTLOOK, seconds_per_query=0.001, seconds_per_pass=0.002, price_per_hour=3600.0)
     found = planned(RULE, paced)
     assert (found.queries, found.checks[0].passes) == (4000, 2000)
-    assert found.seconds == pytest.approx(4 + 4 + 1)
-    assert found.price == pytest.approx(9)
+    assert found.seconds == pytest.approx(4 + 4 + 1 + LEAST_SECONDS)
+    assert found.price == pytest.approx(9 + LEAST_SECONDS)
 
 
 def test_an_unknown_pace_makes_no_figure_up() -> None:
@@ -137,12 +139,30 @@ def test_clean_scores_are_counted_once_an_audit() -> None:
     paced = replace(OUTLOOK, seconds_per_query=0.01)
     found = plan_target(POLICY, checks, paced)
     assert [it.queries for it in found.checks] == [500, 100, 100]
-    assert found.seconds == pytest.approx(7)
+    assert found.seconds == pytest.approx(7 + 3 * LEAST_SECONDS)
     forgetful = plan_target(POLICY, checks, replace(paced, remembers=False))
     assert forgetful.queries == 1500, "a model that says otherwise each time is asked each time"
     gap = Gap(reason=GapReason.NEEDS_TWIN, detail="None.", cure="None.")
     without = plan_target(POLICY, checks, replace(paced, missing={"quality.known": gap}))
     assert without.queries == 0
+
+
+def test_looks_before_the_end_leave_wider_intervals() -> None:
+    rule = replace(RULE, check=AccuracyCheck.id, metric="accuracy")
+    policy, checks = replace(POLICY, rules=(rule,)), {AccuracyCheck.id: AccuracyCheck()}
+    known = replace(OUTLOOK, looks={AccuracyCheck.id: 5})
+    (alone,), (looked,) = (plan_target(policy, checks, it).rules for it in (OUTLOOK, known))
+    assert alone.foreseen.half_width is not None
+    assert looked.foreseen.half_width is not None
+    assert 1 < looked.foreseen.half_width / alone.foreseen.half_width < 1.05
+
+
+def test_a_check_that_does_without_a_twin_takes_no_gradients() -> None:
+    paced = replace(OUTLOOK, seconds_per_query=0.001)
+    assert planned(RULE, paced).seconds is None, "nobody timed the twin"
+    found = planned(RULE, replace(paced, lacking={"quality.known": frozenset({Need.TWIN})}))
+    assert found.checks[0].passes == 0
+    assert found.seconds == pytest.approx(4 + 1 + LEAST_SECONDS)
 
 
 def test_rows_of_the_reference_take_time() -> None:
@@ -154,12 +174,23 @@ def test_rows_of_the_reference_take_time() -> None:
     checks = {"quality.known": Compared()}
     assert plan_target(POLICY, checks, OUTLOOK).seconds is None, "nobody timed it"
     found = plan_target(POLICY, checks, replace(OUTLOOK, seconds_per_query=0.01))
-    assert (found.queries, found.seconds) == (0, pytest.approx(10))
+    assert (found.queries, found.seconds) == (0, pytest.approx(10 + LEAST_SECONDS))
+
+
+def test_times_of_earlier_audits_count_and_an_audit_takes_time_beside_its_checks() -> None:
+    checks = {name: Clean() for name in ("quality.first", "quality.second")}
+    known = replace(OUTLOOK, earlier={Clean.id: 3.0, "quality.gone": 99.0}, beside=5.0)
+    found = plan_target(POLICY, {Clean.id: Clean()}, known)
+    assert (found.seconds, found.timed_before, found.duration) == (8.0, 1, "about 8.0 s")
+    other = plan_target(POLICY, checks, replace(known, earlier={}, seconds_per_query=0.0))
+    assert (other.seconds, other.timed_before) == (pytest.approx(5 + 2 * LEAST_SECONDS), 0)
 
 
 def test_predictions_are_asked_of_nobody() -> None:
     found = planned(RULE, replace(OUTLOOK, predictions_only=True))
-    assert (found.queries, found.checks[0].passes, found.seconds) == (0, 0, pytest.approx(1))
+    assert (found.queries, found.checks[0].passes, found.seconds) == (
+        0, 0, pytest.approx(1 + LEAST_SECONDS),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +244,8 @@ def test_retrainings_cost_time_where_there_is_a_recipe() -> None:
         outlook = replace(OUTLOOK, lacking={"quality.known": frozenset(lacking)})
         return plan_target(POLICY, {"quality.known": Retrained()}, outlook).seconds
 
-    assert seconds() == pytest.approx(1 + 1000 * SECONDS_A_TRAINED_ROW)
-    assert seconds(Need.RECIPE) == pytest.approx(1)
+    assert seconds() == pytest.approx(1 + 1000 * SECONDS_A_TRAINED_ROW + LEAST_SECONDS)
+    assert seconds(Need.RECIPE) == pytest.approx(1 + LEAST_SECONDS)
 
 
 def test_what_is_missing_costs_nothing_and_answers_nothing() -> None:

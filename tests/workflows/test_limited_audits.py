@@ -9,7 +9,7 @@ from pathlib import Path
 import interrupted_audits
 import numpy as np
 import pytest
-from interrupted_audits import Stopping, audited, write_interrupted
+from interrupted_audits import Stopping, audited, paced, write_interrupted
 from sklearn.linear_model import LogisticRegression
 
 import auditor
@@ -69,6 +69,50 @@ def test_an_attack_that_was_cut_is_doubted_where_nobody_looked_for_masked_gradie
     assert all(it.doubted and "no time to examine" in str(it.details["doubt"]) for it in bounds)
     finding = next(it for it in report.record.findings if it.rule == "evasion-small")
     assert finding.outcome in {Outcome.FAILED, Outcome.UNKNOWN}
+
+
+RULE = """
+  - {{id: {id}, title: "It withstands", measure: {id}/robust_accuracy, where: {{eps: {eps}}},
+     at_least: {least}, accept: withstood, severity: high, effect: deny, controls: []}}"""
+
+
+def test_a_record_whose_attack_went_on_with_time_left_over_is_repeated_to_the_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten rows decide the rule on the query attack, and the other attack has the rest."""
+    monkeypatch.setenv("AUDITOR_HOME", str(tmp_path / "home"))
+    rng = np.random.default_rng(7)
+    rows = rng.random((600, 40), dtype=np.float32)
+    labels = (rows @ rng.normal(size=40) > 0).astype(int)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "apiVersion: auditor/v1\nkind: Policy\n"
+        "metadata: {name: open, version: 1.0.0, owner: me@example.org}\nrules:"
+        + RULE.format(id="evasion.linf", eps=0.01, least=0.9)
+        + RULE.format(id="evasion.linf_query", eps=0.2, least=0.95)
+    )
+    spec = auditor.AuditSpec.build(
+        LogisticRegression(max_iter=500).fit(rows, labels),
+        auditor.Dataset(rows, labels),
+        input={"domain": [0.0, 1.0]},
+        only=["evasion.linf", "evasion.linf_query"],
+        policy=str(policy),
+        budget="smoke",
+    )
+    said: list[str] = []
+    with paced():
+        report = spec.audit(
+            max_minutes=0.15, progress=lambda *it: said.append(it[2]), out=tmp_path / "report"
+        )
+    assert any("evasion.linf on cpu, more rows" in text for text in said)
+    assert auditor.verify(tmp_path / "report", key=tmp_path / "report" / "signer.pub")
+    assert auditor.reproduce(tmp_path / "report", progress=False)
+    early = {
+        it.check: it.details["decided_early"]
+        for it in report.record.readings
+        if isinstance(it, Measurement) and it.metric == "robust_accuracy"
+    }
+    assert early == {"evasion.linf": False, "evasion.linf_query": True}
 
 
 @pytest.mark.parametrize("minutes", [0, -1, "soon", float("nan"), True])

@@ -33,7 +33,7 @@ from auditor.metrics.hardware.bit_flips import (
 from auditor.metrics.stats.means import LEAST
 from auditor.metrics.stats.proportions import clopper_pearson
 
-SECONDS_A_FAULT = 0.05
+SECONDS_A_FAULT = 0.02
 NO_WEIGHTS = Gap(
     reason=GapReason.NOT_DEFINED,
     detail="The artifact's graph holds no weights outside its operators' attributes, so that "

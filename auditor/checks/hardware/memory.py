@@ -20,7 +20,7 @@ from auditor.domain.tasks import Floats
 from auditor.metrics.hardware.timing import build_too_few_gap
 from auditor.metrics.stats.quantiles import least_samples, quantile
 
-SECONDS_A_START = 2.0
+SECONDS_A_START = 0.5
 FIELDS = ("before", "opened", "peak")
 
 

@@ -24,7 +24,7 @@ from auditor.onnx.scan.graph_walk import count_nodes, node_differences, sum_node
 
 Counts: TypeAlias = Mapping[str, Mapping[str, int]]
 METHOD = "the runtime's own assignment"
-SECONDS = 1.5
+SECONDS = 0.25
 """Starting a process, opening the model in it and reading its profile: about this long."""
 
 

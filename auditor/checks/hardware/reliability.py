@@ -24,6 +24,7 @@ from auditor.metrics.hardware.timing import TimingReadings, build_too_few_gap
 from auditor.metrics.stats.proportions import clopper_pearson
 from auditor.metrics.stats.quantiles import least_samples, ratio_of_medians
 
+SECONDS_A_CALL = 5e-4
 ROWS = 256
 PARTS = 10
 MOST_WORDS = 5
@@ -96,7 +97,8 @@ class ReliabilityCheck(Check):
 
     def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend at most; a slow model is asked for ``seconds`` only."""
-        return CheckCost(queries=self.calls, seconds=self.seconds)
+        seconds = min(self.seconds, self.calls * SECONDS_A_CALL)
+        return CheckCost(queries=self.calls, seconds=seconds)
 
     def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half widths of shares where every call is answered."""

@@ -3,7 +3,7 @@
 Interval bounds include the rounding errors of the target.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -97,8 +97,8 @@ def _grown(layer: NetworkLayer, low: Tensor, high: Tensor) -> ValueInterval:
 
 def layer_bias(network: LayeredNetwork, layer: NetworkLayer) -> Values:
     """Return what an affine layer makes of one row of zeros: its bias."""
-    zeros = {name: torch.zeros((1, *network.shapes[name])) for name in layer.sources}
-    return network.apply(layer, zeros)
+    _, made = network.zero_row(layer)
+    return {name: value.detach() for name, value in made.items()}
 
 
 def _radius(network: LayeredNetwork, layer: NetworkLayer, radii: Values) -> Values:
@@ -131,6 +131,8 @@ def propagate_intervals(network: LayeredNetwork, low: Tensor, high: Tensor) -> S
 BENT = frozenset({"Relu", "LeakyRelu"})
 MOST_NUMBERS = 2**18
 """How many numbers one backward pass may hold at its widest value."""
+MOST_KEPT = 2**22
+"""How many numbers a layer's transpose may have that is kept for all boxes: 32 MiB."""
 
 
 class CrownBounds:
@@ -213,25 +215,57 @@ class CrownBounds:
             wide &= bends
         wanted = wide.reshape(len(undecided_low), -1).any(0).nonzero().flatten()
         for part in torch.split(wanted, max(1, self._step(rows) // 2)) if len(wanted) else ():
-            ones = torch.zeros((len(part), rows, low.shape[1]))
-            ones[torch.arange(len(part)), :, part] = 1.0
-            both = torch.cat([ones, -ones]).reshape(-1, *span.low.shape)
-            below, above = self._back(name, both).reshape(2, len(part), rows)
+            below, above = self._by_lines(name, part, rows).reshape(2, len(part), rows)
             low[:, part] = torch.maximum(low[:, part], below.t())
             high[:, part] = torch.minimum(high[:, part], -above.t())
         self.spans[name] = replace(
             span, low=low.reshape(span.low.shape), high=high.reshape(span.high.shape)
         )
 
+    def _by_lines(self, name: str, part: Tensor, rows: int) -> Tensor:
+        """Return lower bounds ``[2 k, n]`` of ``k`` numbers of a value, then of their negatives."""
+        layer, shape = self._makers[name], self._network.shapes[name]
+        count = torch.Size(shape).numel()
+        sources = sum(torch.Size(self._network.shapes[at]).numel() for at in layer.sources)
+        if count * sources > MOST_KEPT:
+            ones = torch.zeros((len(part), rows, count))
+            ones[torch.arange(len(part)), :, part] = 1.0
+            return self._back(name, torch.cat([ones, -ones]).reshape(-1, rows, *shape))
+        # The first step back is the same for all boxes: rows of the layer's transpose.
+        pulled, shift = self._transposed(layer, name)
+        some = {
+            at: weight[part].expand(-1, rows, *weight.shape[2:]) for at, weight in pulled.items()
+        }
+        weights = {at: torch.cat([weight, -weight]) for at, weight in some.items()}
+        blur = self.spans[name].blur.reshape(rows, count)[:, part].t()
+        moved = shift[part].expand(-1, rows)
+        total = torch.cat([moved - blur, -moved - blur])
+        return self._walk(self._order[id(layer)], weights, total)
+
+    def _transposed(self, layer: NetworkLayer, name: str) -> tuple[dict[str, Tensor], Tensor]:
+        kept = self._network.transposed
+        if name not in kept:
+            shape = self._network.shapes[name]
+            ones = torch.eye(torch.Size(shape).numel()).reshape(-1, 1, *shape)
+            parts = [self._pull(layer, {name: part}) for part in torch.split(ones, self._step(1))]
+            pulled = {at: torch.cat([weights[at] for weights, _ in parts]) for at in parts[0][0]}
+            kept[name] = pulled, torch.cat([shift for _, shift in parts])
+        return kept[name]
+
     def _back(self, name: str, functions: Tensor) -> Tensor:
-        weights = {name: functions}
-        total = torch.zeros(functions.shape[:2])
-        for layer in self._before(name):
+        place = self._order[id(self._makers[name])] + 1 if name in self._makers else 0
+        return self._walk(place, {name: functions}, torch.zeros(functions.shape[:2]))
+
+    def _walk(self, place: int, weights: dict[str, Tensor], total: Tensor) -> Tensor:
+        """Carry linear functions back from before the layer at ``place``, and bound their sum."""
+        for layer in reversed(self._network.layers[:place]):
             given = {target: weights.pop(target) for target in layer.targets if target in weights}
             if not given:
                 continue
             for target, weight in given.items():
-                total = total - _dot(weight.abs(), self.spans[target].blur)
+                blur = self.spans[target].blur
+                if blur.any():
+                    total = total - _dot(weight.abs(), blur)
             pulled, shift = self._pull(layer, given)
             total = total + shift
             for source, weight in pulled.items():
@@ -240,23 +274,14 @@ class CrownBounds:
             low, high = self._box
             weight = weights[self._network.input]
             total = total + _dot(weight.clamp(min=0), low) + _dot(weight.clamp(max=0), high)
-        return total
-
-    def _before(self, name: str) -> Iterator[NetworkLayer]:
-        if name in self._makers:
-            place = self._order[id(self._makers[name])]
-            yield from reversed(self._network.layers[: place + 1])
+        # No number is infinite: a weight that overflowed proves nothing.
+        return total.masked_fill(total == torch.inf, torch.nan)
 
     def _pull(
         self, layer: NetworkLayer, given: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], Tensor]:
         if layer.kind is LayerKind.AFFINE:
-            zeros = {
-                source: torch.zeros((1, *self._network.shapes[source]), requires_grad=True)
-                for source in layer.sources
-            }
-            with torch.enable_grad():
-                made = self._network.apply(layer, zeros)
+            zeros, made = self._network.zero_row(layer)
             names = [name for name in given if made[name].requires_grad]
             folded = [given[name].reshape(-1, *made[name].shape) for name in names]
             transpose_pulled = torch.autograd.grad(
@@ -265,6 +290,7 @@ class CrownBounds:
                 folded,
                 is_grads_batched=True,
                 allow_unused=True,
+                retain_graph=True,
             )
             shape = next(iter(given.values())).shape[:2]
             weights = {
@@ -288,5 +314,7 @@ class CrownBounds:
 
 
 def _dot(weight: Tensor, value: Tensor) -> Tensor:
-    """Return ``[k, n]`` products of ``[k, n, ...]`` with ``[n or 1, ...]``."""
+    """Return ``[k, n]`` products of ``[k, n, ...]`` with ``[n or 1, ...]``, which is often 0."""
+    if not value.any():
+        return torch.zeros(weight.shape[:2])
     return (weight * value).flatten(2).sum(2) if weight.dim() > 2 else weight * value  # noqa: PLR2004 -- k, n

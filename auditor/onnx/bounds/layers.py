@@ -59,6 +59,8 @@ class LayeredNetwork:
     constants: Mapping[str, Tensor]
     shapes: Mapping[str, tuple[int, ...]]
     known: dict[int, Values] = field(default_factory=dict)
+    traced: dict[int, tuple[Values, Values]] = field(default_factory=dict)
+    transposed: dict[str, tuple[Values, Tensor]] = field(default_factory=dict)
 
     def constants_for(self, rows: int) -> Values:
         """Return constants, and what the shapes of a batch of ``rows`` come to."""
@@ -73,6 +75,20 @@ class LayeredNetwork:
                 values.update(step.apply({**values, **stand_ins}))
             self.known[rows] = values
         return self.known[rows]
+
+    def zero_row(self, layer: NetworkLayer) -> tuple[Values, Values]:
+        """Return a row of zeros of an affine layer's sources, and what it makes of them: its bias.
+
+        Autograd knows the way back from the one to the other, and so the layer's transpose.
+        """
+        if id(layer) not in self.traced:
+            with torch.enable_grad():
+                zeros = {
+                    source: torch.zeros((1, *self.shapes[source]), requires_grad=True)
+                    for source in layer.sources
+                }
+                self.traced[id(layer)] = zeros, self.apply(layer, zeros)
+        return self.traced[id(layer)]
 
     def inputs_of(self, layer: NetworkLayer, values: Mapping[str, Tensor]) -> list[Tensor | None]:
         """Return a layer's inputs in order, with ``values`` for its sources."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias, cast
 
+from auditor._gc import pause_collection, resume_collection
 from auditor.targets.protocol import PROTOCOL, MessageFrame, encode_frame, receive_frame
 from auditor.targets.sandbox.confinement import FrameChannel
 
@@ -16,6 +17,8 @@ MOST_BYTES = 2**31
 """Of one request. The parent is trusted; this only catches a stream that fell out of step."""
 
 Operation: TypeAlias = Callable[[MessageFrame], MessageFrame]
+UNMEASURED = "sandbox."
+"""Programs that work on files or train; a driver runs the model, whose memory is measured."""
 CURE = "Install the runtime that the target names there, with numpy, or name another interpreter."
 
 
@@ -32,8 +35,11 @@ class RefusalError(Exception):
 def serve_requests(channel: FrameChannel, role: str, level: str) -> None:
     """Load the program whose ``operations()`` answer, say hello, then answer until the pipe ends.
 
-    ``role`` is a module below ``auditor.targets``, or the path of a driver's file.
+    ``role`` is a module below ``auditor.targets``, or the path of a driver's file. Garbage is
+    collected from the first answer on, since opening loads libraries; with a driver, always.
     """
+    if role.startswith(UNMEASURED):
+        pause_collection()
     try:
         module = load_program(role)
     except (ImportError, OSError, SyntaxError) as error:
@@ -50,6 +56,7 @@ def serve_requests(channel: FrameChannel, role: str, level: str) -> None:
         except EOFError:
             return
         _send(channel, _answer(operations, request))
+        resume_collection()
 
 
 def load_program(role: str) -> ModuleType:

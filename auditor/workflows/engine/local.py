@@ -125,9 +125,11 @@ def observe_checks(
     first, late = allowance.divide(checks)
     held: dict[str, Item] = {}
 
-    def observe(check: Check) -> Result:
-        result = observe_check(check, subject, keep, watch, allowance)
+    def share(result: Result) -> Result:
         return result if isinstance(result, Gap) else result.shared(held)
+
+    def observe(check: Check) -> Result:
+        return share(observe_check(check, subject, keep, watch, allowance))
 
     results = {check.id: observe(check) for check in first}
     turn, more = 0, True
@@ -138,8 +140,8 @@ def observe_checks(
             seen = cast("ObservedCheck", results[check.id])
             goes_on = CheckTurn(turn, len(going) - place, seen)
             found = go_on_with_check(check, subject, keep, watch, allowance, turn=goes_on)
-            more |= found is not seen
-            results[check.id] = found
+            if found is not seen:
+                results[check.id], more = share(found), True
     for check in late:
         results[check.id] = observe(check)
     return tuple(results[check.id] for check in checks)

@@ -340,6 +340,13 @@ class TimeAllowance:
             decides=EarlyDecision.of(check, self.rules, self.spec.name, self.family),
         )
 
+    def count_looks(self, check: Check) -> int:
+        """Return how often a check whose rows time may cut is judged before the last of them."""
+        if EarlyDecision.of(check, self.rules, self.spec.name, self.family) is None:
+            return 0
+        rows = get_check_parameters(check).get("rows")
+        return len(plan_looks(min(rows, self.size.rows))) if isinstance(rows, int) else 0
+
     def foresee(self, checks: Sequence[Check], subject: Subject) -> Mapping[str, Gap | int]:
         """Return by id the checks that do not fit if each costs its most, or so many rows of them.
 
@@ -348,7 +355,10 @@ class TimeAllowance:
         found: dict[str, Gap | int] = {}
         meters = list(self._meters(subject.model, subject.bench, subject.twin, subject.counter))
         scored = DatasetRole.EVALUATION in subject.clean
-        for check in self.in_order(checks):
+        first, late = self.divide(checks)
+        for check in (*first, *late):
+            if check in late[:1]:
+                meters = self._go_on(first, found, meters)
             rows = self._fit_rows(check, self._share(check, checks, meters), scored=scored)
             if rows is not None:
                 found[check.id] = rows = max(1, rows)
@@ -360,6 +370,19 @@ class TimeAllowance:
             meters = [it.after(cost) for it in meters]
             scored = scored or (bool(cost.clean) and subject.remembers)
         return found
+
+    def _go_on(
+        self, checks: Sequence[Check], cut: Mapping[str, Gap | int], meters: Sequence[TimeMeter]
+    ) -> list[TimeMeter]:
+        """Return what is left once checks that were cut went on, if each row costs its most."""
+        for check in checks:
+            if isinstance(rows := cut.get(check.id), int):
+                _, row = self._split(check, scored=True)
+                fitting = _count_rows([(it, it.left) for it in meters], CheckCost(), row)
+                more = min(fitting, self._count_asked(check) - rows)
+                cost = CheckCost(more * row.queries, more * row.passes)
+                meters = [it.after(cost) for it in meters]
+        return list(meters)
 
     def _share(
         self, check: Check, checks: Sequence[Check], meters: Sequence[TimeMeter]
@@ -404,10 +427,14 @@ class TimeAllowance:
 
         Before them, all evaluation rows are scored, unless that was done.
         """
-        cost, rows = self.cost(check), get_check_parameters(check).get("rows")
-        many = max(1, min(rows if isinstance(rows, int) else 1, self.size.rows))
+        cost, many = self.cost(check), self._count_asked(check)
         row = CheckCost(-(-cost.without_clean().queries // many), -(-cost.passes // many))
         return CheckCost(0 if scored else cost.clean, clean=0 if scored else cost.clean), row
+
+    def _count_asked(self, check: Check) -> int:
+        """Return how many rows a check is to look at."""
+        rows = get_check_parameters(check).get("rows")
+        return max(1, min(rows if isinstance(rows, int) else 1, self.size.rows))
 
     def _meters(
         self,

@@ -24,6 +24,7 @@ BRIEF = {
     "restarted_evidence": 4,
     "confirm": 3,
     "baseline": 3,
+    "TimeAllowance": 20,
 }
 FEW = 40
 """Repetitions of all others."""
@@ -90,3 +91,16 @@ def test_the_page_holds_every_experiment_and_no_other(simulate: ModuleType) -> N
     wanted = [(it.of, it.case, it.claim, f"{it.goal:g}") for it in simulate.registry()]
     assert rows == wanted, "run make simulate"
     assert "broken**" not in PAGE.read_text()
+
+
+def test_forty_audits_in_a_part_of_their_time_decide_what_all_rows_decide(
+    simulate: ModuleType,
+) -> None:
+    """And in a hundredth of it they do not: the goal can be missed."""
+    kept, _, *others = [it for it in simulate.registry() if it.of == "TimeAllowance"]
+    for goal, audits in ((kept, 40), *((it, 15) for it in others)):
+        found = simulate.perform(goal, audits)
+        assert found.missing <= 0, (goal.name, found.figure)
+    limited = sys.modules["simulations.limited_time"]
+    hasty = limited.value(0.01, limited.any_figure)
+    assert simulate.perform(replace(kept, draw=hasty), 40).broken

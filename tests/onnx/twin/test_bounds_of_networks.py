@@ -9,6 +9,8 @@ from onnx import helper
 from small_models import interface, make_model, run, save
 
 from auditor.errors import TwinError
+from auditor.onnx.bounds import bound_propagation
+from auditor.onnx.bounds.bound_propagation import MOST_KEPT
 from auditor.onnx.bounds.network import bound_network
 from auditor.onnx.decision_margins import TIE, ScoreRule
 
@@ -39,6 +41,37 @@ def test_lines_prove_what_intervals_cannot(tmp_path: Path) -> None:
     by_interval, by_lines, left = (found > 0).sum(axis=0)
     assert by_interval < by_lines <= left
     assert by_lines >= 0.7 * left  # a random network near its row is not far from straight
+
+
+def test_a_transpose_that_is_kept_for_all_boxes_gives_the_very_same_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for most in (MOST_KEPT, 0):
+        monkeypatch.setattr(bound_propagation, "MOST_KEPT", most)
+        rng, leads = np.random.default_rng(5), list[np.ndarray]()
+        for seed in range(12):
+            network, _, shape = draw(seed, tmp_path)
+            rows, labels = rng.random((3, *shape)), np.zeros(3, dtype=np.int64)
+            leads += [
+                network.margins(rows - eps, rows + eps, labels)["crown"] for eps in (0.02, 0.2)
+            ]
+        found[most] = np.concatenate(leads)
+    assert np.isfinite(found[0]).all()
+    assert found[MOST_KEPT].tobytes() == found[0].tobytes()
+
+
+def test_weights_that_overflow_prove_nothing(tmp_path: Path) -> None:
+    made = Sketch(np.random.default_rng(0))
+    made.add("Mul", made.constant(np.array([-1e30, -1e30])))
+    made.add("Relu")  # a probe between 0 and 1 gets no further
+    for factor in (1e13, *[1e38] * 7):
+        made.add("Mul", made.constant(np.array([factor, factor])))
+    made.add("Identity", output="scores")
+    network, _ = bounded(made, (2,), tmp_path)
+    row = np.array([[-0.01, 0.5]])
+    margins = network.margins(row - 1e-3, row + 1e-3, np.array([0]))
+    assert np.isnan(margins["crown"]).all()
 
 
 def test_the_bound_of_a_linear_model_is_its_closed_form(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from watching import Nobody
 from auditor.checks.evasion.l1 import L1EvasionCheck
 from auditor.checks.evasion.l2 import L2EvasionCheck
 from auditor.checks.evasion.linf import LinfEvasionCheck
+from auditor.checks.evasion.linf_query import LinfQueryCheck
 from auditor.checks.measure import compute_readings
 from auditor.checks.quality.accuracy import AccuracyCheck
 from auditor.domain.audit_checkpoint import AuditCheckpoint
@@ -153,6 +154,22 @@ def test_what_rules_ask_for_has_the_time_before_an_attack_that_none_asks_for(
     assert cut(found[OPEN.id])["rows"] < ROWS
     assert isinstance(found[UNASKED.id], Gap)
     assert isinstance(audited(paced())[UNASKED.id], ObservedCheck)
+
+
+def test_a_plan_gives_attacks_without_a_rule_only_what_the_others_leave() -> None:
+    """The first attack has half of the time, and all that the small one after it leaves."""
+    small = LinfQueryCheck(rows=20, iterations=10)
+    checks, asked = (CLEAR, small, UNASKED), frozenset({CLEAR.id, small.id})
+    costs = [check.cost(SIZE).price(1.0, 3.0) for check in checks]
+    allowed = replace(ALLOWED, asked=asked)
+    scarce, ample = (
+        replace(allowed, seconds=seconds).foresee(checks, paced())
+        for seconds in (0.9 * costs[0], sum(costs[:2]) + costs[2] / 2)
+    )
+    assert [isinstance(it[CLEAR.id], int) for it in (scarce, ample)] == [True, True]
+    assert small.id not in scarce
+    assert isinstance(scarce[UNASKED.id], Gap)
+    assert ample[UNASKED.id] == pytest.approx(ROWS / 2, abs=5)
 
 
 def test_a_record_repeats_the_parts_of_a_check_that_went_on(tmp_path: Path) -> None:
