@@ -175,11 +175,16 @@ def show_report(console: Console, folder: Path) -> None:
 
 def show_closing(console: Console, done: str, record: AuditRecord) -> None:
     """Repeat the verdict in the last line, where people look first, and what it counts."""
-    outcomes = [finding.outcome for finding in record.findings]
-    counts = (f"{outcomes.count(it)} {words}" for it, words in OUTCOMES.items() if it in outcomes)
+    counted = []
+    for effect, words in EFFECTS.items():
+        outcomes = [finding.outcome for finding in record.findings if finding.effect is effect]
+        found = (f"{outcomes.count(it)} {said}" for it, said in OUTCOMES.items() if it in outcomes)
+        if outcomes:
+            lead = "" if effect is RuleEffect.DENY else f"{words.lower()}: "
+            counted.append(lead + ", ".join(found))
     judged = PREDICTIONS if record.request.predictions_only else ""
     exceptional = " by exception" if list_exceptions(record) else ""
-    said = f"{done}: {_mark_verdict(record)}{exceptional}{judged} ({', '.join(counts)})"
+    said = f"{done}: {_mark_verdict(record)}{exceptional}{judged} ({'; '.join(counted)})"
     console.print(said, highlight=False, soft_wrap=True)
 
 

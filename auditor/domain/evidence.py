@@ -5,7 +5,7 @@ A third party can recompute every measurement from the evidence.
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, TypeAlias, cast
 
@@ -54,16 +54,24 @@ def decode_evidence(raw: bytes) -> Item:
     return parse_json(raw)
 
 
-def encode_observed(evidence: Evidence) -> tuple[dict[str, Blob], Evidence]:
-    """Return the blobs of what was seen, and the evidence as anyone reads it back from them.
+def encode_observed(
+    evidence: Evidence, keep: Callable[[Blob], None]
+) -> tuple[dict[str, str], Evidence]:
+    """Return the digests of what was seen, and the evidence as anyone reads it back from blobs.
 
-    Readings are computed from the latter: a record names its evidence in canonical order, and so
-    does JSON its keys, whatever the order in which an audit file declares columns.
+    ``keep`` has each blob, one after another: of a million rows all of them fill much memory.
+    Readings are computed from the evidence: a record names it in canonical order, and so does JSON
+    its keys, whatever the order in which an audit file declares columns.
     Raises what ``encode_evidence`` raises.
     """
     names = cast("Mapping[str, None]", parse_json(encode_canonical(dict.fromkeys(evidence))))
-    blobs = {name: encode_evidence(evidence[name]) for name in names}
-    return blobs, {name: decode_evidence(blob.raw) for name, blob in blobs.items()}
+    digests: dict[str, str] = {}
+    read: dict[str, Item] = {}
+    for name in names:
+        blob = encode_evidence(evidence[name])
+        keep(blob)
+        digests[name], read[name] = blob.digest, decode_evidence(blob.raw)
+    return digests, read
 
 
 def read_array_header(stream: IO[bytes], size: int) -> tuple[int, np.dtype[Any]]:

@@ -18,6 +18,7 @@ from auditor.domain.policies import MetricLimits, Policy, Rule, RuleEffect
 from auditor.domain.readings import BoundKind, Gap, GapReason, Unit
 from auditor.errors import ConditionError
 from auditor.metrics.stats.proportions import scale_rows
+from auditor.metrics.stats.sequential import spend_on_looks
 from auditor.policy.cel import ABOUT_MODEL, compile_condition
 
 FAMILIES = frozenset({"privacy", "poisoning"})
@@ -152,7 +153,8 @@ class PlanningContext:
     id, ``lacking`` what it needs or wants and has not, and ``absent`` why not; ``model``,
     ``claims``, ``task`` and ``predictions_only`` are what ``when`` may ask, ``baseline`` whether
     there is one to take limits from. ``rows`` are those that a check's time allows at least, by id,
-    where that is not all of them; ``left_out`` counts the checks for which there is none.
+    where that is not all of them, and ``looks`` how often its rules are judged before the last of
+    them; ``left_out`` counts the checks for which there is none.
     Paces are seconds a row, ``None`` where nobody timed it; ``remembers`` says whether the clean
     scores of one check are those of all. ``earlier`` holds the seconds that checks took in earlier
     audits, by id; an audit takes ``beside`` seconds beside its checks.
@@ -171,6 +173,7 @@ class PlanningContext:
     predictions_only: bool = False
     confidence: float = 0.95
     rows: Mapping[str, int] = field(default_factory=dict)
+    looks: Mapping[str, int] = field(default_factory=dict)
     left_out: int = 0
     seconds_per_query: float | None = None
     seconds_per_pass: float | None = None
@@ -522,7 +525,7 @@ def plan_target(policy: Policy, checks: Mapping[str, Check], outlook: PlanningCo
         foreseen = (
             forecast_exemption(policy, settled, outlook)
             or forecast_unanswerable(settled, checks, outlook)
-            or forecast_rule(settled, checks[settled.check], outlook)
+            or forecast_rule(settled, checks[settled.check], _after_looks(settled, outlook))
         )
         found.append(RulePlan(rule.id, rule.title, rule.measure, rule.effect, foreseen))
     rules = tuple(found)
@@ -535,6 +538,12 @@ def plan_target(policy: Policy, checks: Mapping[str, Check], outlook: PlanningCo
         beside=outlook.beside,
         timed_before=len(outlook.earlier.keys() & checks.keys() - outlook.missing.keys()),
     )
+
+
+def _after_looks(rule: Rule, outlook: PlanningContext) -> PlanningContext:
+    """Return the outlook at the confidence that looks at a check before its end leave for it."""
+    looks = outlook.looks.get(rule.check, 0)
+    return replace(outlook, confidence=spend_on_looks(outlook.confidence, looks, early=False))
 
 
 def _cost(check: Check, outlook: PlanningContext, *, scored: bool) -> CheckCost:

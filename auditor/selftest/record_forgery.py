@@ -25,7 +25,7 @@ from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.baselines import MeasurementConditions
 from auditor.domain.digests import Digest
-from auditor.domain.evidence import Evidence, encode_observed
+from auditor.domain.evidence import Blob, Evidence, encode_observed
 from auditor.domain.json import Json, encode_canonical
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import AssuranceLevel
@@ -106,9 +106,9 @@ def _forged(
         if not isinstance(item, ObservedCheck):
             found.append(item)
             continue
-        named, evidence = encode_observed(see(item))
-        blobs |= {blob.digest: blob.raw for blob in named.values()}
-        digests = {name: blob.digest for name, blob in named.items()}
+        kept: list[Blob] = []
+        digests, evidence = encode_observed(see(item), kept.append)
+        blobs |= {blob.digest: blob.raw for blob in kept}
         found.append(
             ObservedCheck(replace(item.observation, evidence=digests), item.check, evidence)
         )

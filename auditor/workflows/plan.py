@@ -135,7 +135,13 @@ def _plan_within(
     rows = {name: it for name, it in foreseen.items() if isinstance(it, int)}
     late = {name: it for name, it in foreseen.items() if isinstance(it, Gap)}
     checks = {it.id: _first_rows(it, rows.get(it.id)) for it in prepared.checks}
-    known = replace(outlook, rows=rows, left_out=len(late), missing={**outlook.missing, **late})
+    known = replace(
+        outlook,
+        rows=rows,
+        looks={it.id: bears.count_looks(it) for it in running if it.id in rows},
+        left_out=len(late),
+        missing={**outlook.missing, **late},
+    )
     return plan_target(prepared.policy, checks, known)
 
 

@@ -27,12 +27,12 @@ from auditor.metrics.stats.sequential import spend_on_looks
 from auditor.policy.evaluate.rules import judge_by_limits
 from auditor.workflows.engine.local import observe_checks
 from auditor.workflows.engine.time_allowance import TimeAllowance
-from simulations.claims import Draw, Random, Simulation
+from simulations.claims import Draw, Random, Simulation, covering
 from simulations.populations import Population
 from simulations.verdicts import EASY
 
 ROWS, SIZE, TARGET, METRIC = 500, AuditSize(500, 2), "unnamed", "robust_accuracy"
-OF, PART_OF_TIME, NEAR = "TimeAllowance", 0.3, 0.15
+OF, PART_OF_TIME, LITTLE, NEAR = "TimeAllowance", 0.3, 0.05, 0.15
 LIMITS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 """What policies ask for, of models whose true figures are anything."""
 ATTACKS = 6
@@ -179,6 +179,7 @@ def limited_time() -> tuple[Simulation, ...]:
             Simulation(OF, f"{part}, {name}", EARLY, 0.01, False, 2000, _mistakes(law))  # noqa: FBT003 -- at most
             for name, law in wrong
         ),
+        covering(OF, f"{LITTLE * 100:.0f} % of the time, any figures", 0.95, 1000, _covered),
     )
 
 
@@ -235,6 +236,23 @@ def _mistakes(truth: Truth) -> Draw:
         return sum(wrong) / len(case.rules)
 
     return draw
+
+
+def _covered(rng: Random) -> float:
+    """Return which share of the reported intervals holds the truth, where little time decides."""
+    while True:
+        case = AuditCase.drawn(rng, any_figure)
+        spent = sum(int(check.costs.sum()) for check in case.checks)
+        results, _ = case.observe(rng, LITTLE * spent)
+        seen = [
+            (truth, cast("Measurement", reading))
+            for truth, result in zip(case.truths, results, strict=True)
+            if isinstance(result, ObservedCheck)
+            for reading in result.check.figures(result.evidence, CONFIDENCE)
+        ]
+        if seen:
+            held = [cast("float", it.low) <= truth <= cast("float", it.high) for truth, it in seen]
+            return sum(held) / len(held)
 
 
 def _least(rule: Rule) -> float:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from auditor.checks.fairness.groups import GroupFairnessCheck
+from auditor.checks.quality.accuracy import AccuracyCheck
 from auditor.checks.quality.errors import RegressionErrorCheck
 from auditor.domain.budgets import (
     LEAST_SECONDS,
@@ -144,6 +145,16 @@ def test_clean_scores_are_counted_once_an_audit() -> None:
     gap = Gap(reason=GapReason.NEEDS_TWIN, detail="None.", cure="None.")
     without = plan_target(POLICY, checks, replace(paced, missing={"quality.known": gap}))
     assert without.queries == 0
+
+
+def test_looks_before_the_end_leave_wider_intervals() -> None:
+    rule = replace(RULE, check=AccuracyCheck.id, metric="accuracy")
+    policy, checks = replace(POLICY, rules=(rule,)), {AccuracyCheck.id: AccuracyCheck()}
+    known = replace(OUTLOOK, looks={AccuracyCheck.id: 5})
+    (alone,), (looked,) = (plan_target(policy, checks, it).rules for it in (OUTLOOK, known))
+    assert alone.foreseen.half_width is not None
+    assert looked.foreseen.half_width is not None
+    assert 1 < looked.foreseen.half_width / alone.foreseen.half_width < 1.05
 
 
 def test_a_check_that_does_without_a_twin_takes_no_gradients() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pages import Page
-from rendering_records import PASSING, POLICY, inputs_of
+from rendering_records import PASSING, POLICY, finding, inputs_of
 
 from auditor.cli.record_output import show_closing, show_record
 from auditor.domain.findings import Finding, Outcome, Verdict
@@ -150,8 +150,13 @@ def test_predictions_alone_approve_no_model_file() -> None:
         "not a model: they are approved. Policy"
     )
     out = io.StringIO()
-    show_closing(create_console(file=out), "Audited", alone)
-    assert out.getvalue().startswith("Audited: PASS by exception of recorded predictions")
+    advisory = finding("calibrated", Outcome.UNKNOWN, "Open.")
+    more = replace(alone, findings=(*alone.findings, advisory))
+    show_closing(create_console(file=out), "Audited", more)
+    assert out.getvalue() == (
+        "Audited: PASS by exception of recorded predictions, not of a model "
+        "(1 withstood, 2 passed, 1 waived; advisory: 1 undecided)\n"
+    )
     (scope,) = describe_scope(alone)
     assert scope.endswith("No gate for an artifact accepts it.")
     assert build_verdict_headline(PASSING) == f"Approved by exception: {waived}"

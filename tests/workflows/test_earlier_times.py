@@ -1,6 +1,7 @@
 """A plan goes by what the checks of earlier audits took, and by nothing that is not of the same."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import auditor
+from auditor.errors import CancelledError
 from auditor.store.check_times import CheckTimes, CheckTimeStore
+from auditor.workflows.progress import CallbackProgress
+from auditor.workflows.remaining_time import CheckPlace
 
 ONLY = ["quality.accuracy", "quality.calibration"]
 MODEL = np.random.default_rng(7)
@@ -94,3 +98,37 @@ def test_times_that_are_none_count_as_none(tmp_path: Path, damaged: str) -> None
     assert store.find(NAME) is None
     store.keep(NAME, CheckTimes("one", {"b": 1.0}, 2.0))
     assert store.find(NAME) == CheckTimes("one", {"b": 1.0}, 2.0)
+
+
+class Expecting(CallbackProgress):
+    """Keeps how long each check is expected to take."""
+
+    def expects(self, seconds: Mapping[CheckPlace, float], most: float | None = None) -> None:
+        self.expected = dict(seconds)
+        super().expects(seconds, most)
+
+
+def test_the_time_left_goes_by_earlier_audits_too(kept: Path) -> None:
+    found = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**found, "checks": dict.fromkeys(found["checks"], 30.0)}))
+    watch = Expecting()
+    build().audit(progress=watch)
+    assert watch.expected == {("cpu", check): 30.0 for check in ONLY}
+
+
+def test_an_audit_that_was_interrupted_tells_no_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDITOR_HOME", str(tmp_path / "home"))
+
+    def stop(done: int, total: int, text: str) -> None:
+        del total, text
+        if done == 1:
+            raise CancelledError("stopped", cure="none")
+
+    with pytest.raises(CancelledError):
+        build().audit(progress=stop)
+    build().audit(progress=False)
+    assert not (tmp_path / "home" / "times").exists(), "a check was recalled and took no time"
+    build().audit(progress=False)
+    assert build().plan()["cpu"].timed_before == 2

@@ -70,6 +70,32 @@ def test_a_check_that_was_not_expected_is_counted_as_the_least() -> None:
     assert (left.done, left.total, left.seconds) == (1, 0, 0.0)
 
 
+def test_a_check_that_goes_on_is_one_check_and_its_estimate_counts_once() -> None:
+    clock = Clock()
+    left = RemainingTime(EXPECTED, clock)
+    run(left, clock, QUICK, 10.0)
+    assert left.has_ended(QUICK)
+    assert not left.has_ended(SLOW)
+    run(left, clock, QUICK, 20.0)
+    # 30 seconds and the prior of 10, for what was taken to need 10 and the prior of 10
+    assert (left.done, left.seconds) == (1, pytest.approx(2 * 150.0))
+
+
+def test_a_check_that_goes_on_says_so() -> None:
+    drawn = io.StringIO()
+    console = Console(file=drawn, force_terminal=True, width=120, color_system=None)
+    with ConsoleProgress(console) as progress:
+        progress.expects({QUICK: 60.0, SLOW: 240.0})
+        for seconds in (1, 2):
+            progress.begun(*QUICK)
+            progress.advanced(seconds, 10, "steps")
+            progress.say("drawn once more")
+            again = drawn.getvalue().count("quick on cpu, more rows in the time that is left")
+            assert (again > 0) is (seconds > 1)
+            progress.told(*QUICK, "1 reading", seen=True)
+    assert "1 of 2 checks" in drawn.getvalue()
+
+
 def test_a_terminal_shows_what_is_done_what_is_left_and_the_check_at_hand() -> None:
     drawn = io.StringIO()
     console = Console(file=drawn, force_terminal=True, width=100, color_system=None)

@@ -21,7 +21,7 @@ from auditor.inputs.datasets.raw_dataset import RawDataset
 
 EXACT_WHOLE = 2.0**53
 MISSING_SPELLINGS = ("", "nan", "NaN")
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 WIDE_CHARACTER = np.dtype("U1").itemsize
 
 

@@ -245,11 +245,7 @@ def _observe(  # noqa: PLR0913 -- what is looked at, and who is told
             evidence = check.observe(own, CheckShard())
             if not is_timing(check):
                 memory.remember(whole, evidence)
-        blobs, evidence = encode_observed(evidence)
-        for blob in blobs.values():
-            keep(blob)
-        names = {name: blob.digest for name, blob in blobs.items()}
-        blobs.clear()  # of a million rows the bytes are many megabytes
+        names, evidence = encode_observed(evidence, keep)
         params: dict[str, Json] = get_check_parameters(check)
         manner, copies = _manner(own), _copies(check, own)
         observation = CheckObservation(

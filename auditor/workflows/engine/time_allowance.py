@@ -340,6 +340,13 @@ class TimeAllowance:
             decides=EarlyDecision.of(check, self.rules, self.spec.name, self.family),
         )
 
+    def count_looks(self, check: Check) -> int:
+        """Return how often a check whose rows time may cut is judged before the last of them."""
+        if EarlyDecision.of(check, self.rules, self.spec.name, self.family) is None:
+            return 0
+        rows = get_check_parameters(check).get("rows")
+        return len(plan_looks(min(rows, self.size.rows))) if isinstance(rows, int) else 0
+
     def foresee(self, checks: Sequence[Check], subject: Subject) -> Mapping[str, Gap | int]:
         """Return by id the checks that do not fit if each costs its most, or so many rows of them.
 

@@ -97,8 +97,8 @@ def test_forty_audits_in_a_part_of_their_time_decide_what_all_rows_decide(
     simulate: ModuleType,
 ) -> None:
     """And in a hundredth of it they do not: the goal can be missed."""
-    kept, _, *wrong = [it for it in simulate.registry() if it.of == "TimeAllowance"]
-    for goal, audits in ((kept, 40), *((it, 15) for it in wrong)):
+    kept, _, *others = [it for it in simulate.registry() if it.of == "TimeAllowance"]
+    for goal, audits in ((kept, 40), *((it, 15) for it in others)):
         found = simulate.perform(goal, audits)
         assert found.missing <= 0, (goal.name, found.figure)
     limited = sys.modules["simulations.limited_time"]

@@ -18,6 +18,7 @@ from auditor.domain.evidence import Blob
 from auditor.domain.model_instrumentation import ModelBench
 from auditor.domain.models import Twin
 from auditor.domain.observed_checks import ObservedCheck
+from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
 from auditor.workflows.engine.local import observe_checks
@@ -202,6 +203,17 @@ class Climb(AccuracyCheck):
         return CheckCost(queries=size.rows + self.rows * self.each, clean=size.rows)
 
 
+RULE = Rule(
+    id="climbs",
+    title="It climbs",
+    severity=Severity.HIGH,
+    effect=RuleEffect.DENY,
+    check=Climb.id,
+    metric="accuracy",
+    limits=MetricLimits(least=0.5),
+)
+
+
 @pytest.mark.parametrize("seconds", [20.0, 60.0, 110.0])
 @pytest.mark.parametrize("before", [(), (AccuracyCheck(),)])
 def test_a_plan_foresees_the_rows_by_which_the_audit_begins(
@@ -218,6 +230,10 @@ def test_a_plan_foresees_the_rows_by_which_the_audit_begins(
     limit = allowance.limit_rows(Climb(), slow)
     assert isinstance(limit, RowsInTime)
     assert limit.first == max(1, foreseen // PARTS)
+    assert allowance.count_looks(Climb()) == limit.plan_looks(50) == 0, "no rule is judged"
+    judged = replace(allowance, rules=(RULE,))
+    again = judged.limit_rows(Climb(), slow)
+    assert judged.count_looks(Climb()) == again.plan_looks(50) == 3, "after 10, 20 and 40 rows"
 
 
 def test_clean_scores_do_not_crowd_out_what_comes_after_them() -> None:
