@@ -136,7 +136,8 @@ def explain_missing_evidence(needed: Mapping[str, Json] | None, then: str = "") 
     rows = needed.get("rows")
     if isinstance(rows, int | float) and not isinstance(rows, bool):
         said = (
-            f"About {format_count(round(rows))} rows would decide it if the figure stays the same"
+            f"About {format_count(round(rows))} rows would decide whether the limit is kept, if "
+            "the figure stays the same"
         )
         return f"{said}; the rule would then {then}." if then else f"{said}."
     if "needs" in needed:

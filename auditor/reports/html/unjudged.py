@@ -13,6 +13,7 @@ from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.number_text import format_coordinates, format_measurement
 from auditor.domain.policies import MetricLimits, Rule, RuleEffect
 from auditor.domain.readings import Gap, Measurement, Scalar
+from auditor.metrics.performance.slice_panels import OFF
 from auditor.policy.evaluate.limits import LimitComparison, build_figure_range, compare_with_limits
 from auditor.policy.evaluate.readings_index import ReadingIndex
 from auditor.reports.declarations import (
@@ -152,7 +153,7 @@ def _weigh(
 
 def _mistakes(inputs: ReportInputs) -> str:
     if inputs.record.request.task == REGRESSION:
-        return "predictions are off by more than the tolerance"
+        return OFF
     return "decisions are wrong"
 
 
