@@ -81,12 +81,7 @@ def show_record(
         console.print(f"[yellow]{label}[/] {escape_markup(text)}", highlight=False)
     console.print(explain_verdict(record), highlight=False, markup=False)
     _show_deciding(console, record, policy, checks)
-    for unjudged in describe_unjudged(
-        ReportInputs(
-            record=record, policy=policy, checks=checks, blob=dict[str, bytes]().__getitem__
-        )
-    ):
-        _show_listed(console, "unjudged", unjudged)
+    _show_unjudged(console, record, policy, checks)
     _show_findings(console, record, policy, checks)
     asked, others = split_requested_gaps(record)
     show_gaps(console, asked)
@@ -148,6 +143,16 @@ def _show_deciding(
             console.print(line, highlight=False, soft_wrap=True)
     if hidden := len(deciding) - sum(len(same) for _, same in shown):
         console.print(f"{hidden} more in the table.", highlight=False)
+
+
+def _show_unjudged(
+    console: Console, record: AuditRecord, policy: Policy, checks: Mapping[str, type[Check]]
+) -> None:
+    """Show the worst figures that no rule judges, which need no blob."""
+    nothing: dict[str, bytes] = {}
+    inputs = ReportInputs(record=record, policy=policy, checks=checks, blob=nothing.__getitem__)
+    for said in describe_unjudged(inputs):
+        _show_listed(console, "unjudged", said)
 
 
 def _show_findings(
