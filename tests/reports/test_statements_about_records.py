@@ -257,8 +257,11 @@ def test_a_pass_of_predictions_or_of_known_figures_is_marked_in_every_statement(
             "urn:auditor:predictions:" if marked else "pkg:generic/"
         )
     assert vsa.get("urn:auditor:ext:judged-again-from") is None
+    tests = json.dumps(build_test_result_statement(alone, inputs_of(alone).policy))
+    assert " on recorded predictions" in tests
+    assert " on cpu" not in tests
     files = render_all(inputs_of(alone))
-    for name in ("results.sarif", "junit.xml", "test-result.json"):
+    for name in ("results.sarif", "junit.xml"):
         assert b"on recorded predictions" in files[name], name
         assert b"assed on cpu" not in files[name], name
     assert b'"predictions"' in files["bom.cdx.json"]
