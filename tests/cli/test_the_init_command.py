@@ -168,6 +168,42 @@ def test_scores_whose_classes_only_the_rows_tell_are_listed(auditor: Command, ba
     assert line in ended.out, ended.said
 
 
+def test_a_task_that_is_a_guess_is_listed(auditor: Command, bare: Path) -> None:
+    lines = [f"{100 + at},{101 + at * 1.01}" for at in range(100)]
+    (bare / "said.csv").write_text("\n".join(["price,predicted_price", *lines]))
+    ended = auditor("init", "--data", "said.csv")
+    assert "Guesses that every figure rests on: task.kind" in ended.out, ended.said
+
+
+def test_a_score_of_0_to_100_is_no_probability_of_two_labels(auditor: Command, bare: Path) -> None:
+    lines = [f"{at * 97 % 1000 / 10},{int(at * 97 % 1000 > 400)}" for at in range(100)]
+    (bare / "scored.csv").write_text("\n".join(["risk_score,default", *lines]))
+    ended = auditor("init", "--data", "scored.csv")
+    assert (ended.code, (bare / "audit.yaml").exists()) == (2, False)
+    assert "is no probability. Store probabilities between 0 and 1: " in ended.err
+    assert "divide them by 100" in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("init", "--data", "test.csv", "--out", "new.yaml"),
+        ("init", "model.onnx", "--data", "test.csv", "--out", "new.yaml"),
+        ("plan", "kept.yaml"),
+        ("audit", "kept.yaml"),
+    ],
+)
+def test_data_that_commas_do_not_separate_are_refused(
+    auditor: Command, inside: Path, arguments: tuple[str, ...]
+) -> None:
+    (inside / "audit.yaml").rename(inside / "kept.yaml")
+    data = inside / "test.csv"
+    data.write_text(data.read_text().replace(",", ";"))
+    ended = auditor(*arguments)
+    assert (ended.code, (inside / "new.yaml").exists()) == (2, False)
+    assert "test.csv is separated by ';', not by commas. Save it with commas." in ended.err
+
+
 def test_data_in_the_place_of_the_model_are_told_from_one(auditor: Command, bare: Path) -> None:
     (bare / "scored.csv").write_text("score,label\n0.5,a\n")
     for arguments in (("scored.csv",), ("scored.csv", "--data", "test.csv")):

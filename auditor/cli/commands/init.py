@@ -23,7 +23,7 @@ from auditor.reports.terminal import create_console
 from auditor.reports.terminal_text import make_printable
 from auditor.workflows.init import AuditDraft, init_audit_file
 
-EVERY_FIGURE = ("task.classes", "task.positive", "data.evaluation.scores")
+EVERY_FIGURE = ("task.kind", "task.classes", "task.positive", "data.evaluation.scores")
 """Settings that turn every figure round if they are wrong."""
 
 

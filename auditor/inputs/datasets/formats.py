@@ -10,6 +10,7 @@ import io
 import json
 import os
 import posixpath
+import re
 import subprocess
 import sys
 import warnings
@@ -209,13 +210,16 @@ def _count_bytes(file: IO[bytes], size: int) -> int:
 
 
 CSV_CURE = "Take fewer columns, or store numbers as .npy."
+SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+DECIMAL_COMMA = re.compile(r"\d,\d")
 
 
 def read_csv(raw: bytes, name: str) -> pl.DataFrame:
     """Read comma-separated text with one header line; every cell stays the text it is.
 
-    Rows that are wholly blank are dropped. Raises ``DatasetError`` for other encodings, for a
-    header that is malformed or has unnamed or repeated columns, and for rows of another length.
+    Rows that are wholly blank are dropped. Raises ``DatasetError`` for other encodings and
+    separators, for a header that is malformed or has unnamed or repeated columns, and for rows of
+    another length.
     """
     try:
         text = raw.decode("utf-8-sig")
@@ -223,6 +227,7 @@ def read_csv(raw: bytes, name: str) -> pl.DataFrame:
         raise DatasetError(
             f"{name} is not UTF-8 text (byte {mistake.start})", cure="Save it as UTF-8."
         ) from None
+    _refuse_other_separator(text, name)
     header, body = _split(text, name)
     refuse_decompression_bomb(name, len(raw), len(header) * COLUMN_BYTES, cure=CSV_CURE)
     known: dict[str, str] = {}
@@ -292,6 +297,32 @@ def _split(text: str, name: str) -> tuple[list[str], str]:
             f"{name}: its lines end in a carriage return alone", cure=r"End them in \n or \r\n."
         )
     return header, text[sum(map(len, taken)) :]
+
+
+def _refuse_other_separator(text: str, name: str) -> None:
+    """Refuse a file whose header is one column by commas, and several by another sign.
+
+    The first row has to hold that sign, too: a name may.
+    """
+    lines = io.StringIO(text, newline="")
+    header, row = lines.readline(), lines.readline()
+    for sign, shown in SEPARATORS.items():
+        if (row.strip() and sign not in row) or _count_cells(header, sign) == 1:
+            continue
+        if _count_cells(header, ",") == 1:
+            decimal = ", decimal=','" if DECIMAL_COMMA.search(row) else ""
+            raise DatasetError(
+                f"{name} is separated by {shown}, not by commas",
+                cure="Save it with commas. In Python: "
+                f"pandas.read_csv(OLD, sep={sign!r}{decimal}).to_csv(NEW, index=False).",
+            )
+
+
+def _count_cells(line: str, separator: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=separator), [""]))
+    except csv.Error:  # the whole header is read next, and the error told
+        return 1
 
 
 def _refuse_ragged(text: str, name: str) -> None:

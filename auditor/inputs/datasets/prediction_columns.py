@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auditor.domain.column_names import is_protected_name, split_name
 from auditor.domain.guesses import Confidence
 from auditor.domain.number_text import format_counted
+from auditor.domain.tasks import Floats
 from auditor.errors import DatasetError
 from auditor.inputs.datasets.column_conversion import normalize_label, to_texts
 from auditor.inputs.datasets.inspect import (
@@ -43,6 +44,7 @@ MOST_CLASSES = 1000
 MOST_TRIED = 20_000
 MOST_FEW = 20
 PAIR = 2
+PERCENT = 100
 Evidence = tuple[str, Confidence]
 
 
@@ -103,7 +105,7 @@ def find_prediction_columns(
         )
     held = PredictionColumns(labels=label, scores=scores, predictions=decision, evidence=evidence)
     if numbers:
-        return replace(held, spread=spread_of(found.series[label]))
+        return _with_numbers(held, found, numbers, name)
     held = _with_classes(held, found, evidence)
     if table is None:
         return held
@@ -134,6 +136,39 @@ def _with_classes(
     evidence.pop("data.evaluation.predictions", None)
     alone = replace(held, classes=labels, predictions=None)
     return replace(alone, left_out=held.predictions, doubts=(doubt,))
+
+
+def _with_numbers(
+    held: PredictionColumns, found: DataFileSummary, outside: Sequence[str], name: str
+) -> PredictionColumns:
+    """Take the scores ``outside`` of 0..1 for predictions of the labels, which are numbers.
+
+    Two labels are classes, and so are as many as there are columns of such scores: an audit would
+    take them for numbers to be predicted, and pass rules on nonsense. Raises ``DatasetError``.
+    """
+    column, score = found.series[held.labels], held.scores[0]
+    labels, values = list_labels(column), to_floats(found.series[score])
+    if len(labels) == PAIR or PAIR < len(labels) == len(outside):
+        wrong = values[(values < 0) | (values > 1)][0]
+        raise DatasetError(
+            f"{name}: the labels in {held.labels!r} are {len(labels)} classes ({_shown(labels)}), "
+            f"and the score {wrong:g} in {score!r} is no probability",
+            cure=f"Store probabilities between 0 and 1: {_suggest_scale(values, len(labels))}.",
+        )
+    words = f"the labels are {len(labels):,} different numbers, and so are the predictions"
+    sure = Confidence.MEDIUM if len(labels) > MOST_FEW else Confidence.LOW
+    evidence = {**held.evidence, "task.kind": (words, sure)}
+    return replace(held, spread=spread_of(column), evidence=evidence)
+
+
+def _suggest_scale(values: Floats, classes: int) -> str:
+    """Say how scores become probabilities, by what they look like."""
+    if values.min() < 0:
+        how = "sigmoid, 1 / (1 + exp(-score))" if classes == PAIR else "softmax over the columns"
+        return f"these look like logits; apply the {how}"
+    if values.max() <= PERCENT:
+        return "these look like percentages; divide them by 100"
+    return "or store the decisions made by them, in a column named `prediction`"
 
 
 def _refuse_classes(held: PredictionColumns, name: str) -> DatasetError:
@@ -171,8 +206,8 @@ def _with_order(
 
 def _find_scores(
     found: DataFileSummary, evidence: dict[str, Evidence], labels: str | None
-) -> tuple[tuple[str, ...], bool]:
-    """Return the columns of scores, and whether they are predicted numbers, not probabilities."""
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns of scores, and all that hold numbers beyond 0..1 if they are of those."""
     numbers = {
         name: to_floats(column)
         for name, column in found.series.items()
@@ -193,7 +228,7 @@ def _find_scores(
         if len(names) >= PAIR and np.abs(total - 1).max() <= SUM_TOLERANCE:
             words = f"{len(names)} columns between 0 and 1 that add up to 1 in every row"
             evidence[SCORES] = (words, sure)
-            return tuple(names), False
+            return tuple(names), ()
     outside = [name for name in numbers if name not in inside and is_answer_name(name)]
     outside = [name for name in outside if found.series[name].n_unique() > MOST_FEW]
     for names, kind in ((named, "a score, between 0 and 1"), (outside, "a prediction of a number")):
@@ -201,8 +236,8 @@ def _find_scores(
             others = f"; others are {_shown(names[1:])}" if len(names) > 1 else ""
             sure = Confidence.HIGH if len(names) == 1 else Confidence.LOW
             evidence[SCORES] = (f"named as {kind}{others}", sure)
-            return (names[0],), names is outside
-    return (), False
+            return (names[0],), tuple(outside) if names is outside else ()
+    return (), ()
 
 
 def _find_decision(

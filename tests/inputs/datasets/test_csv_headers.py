@@ -24,7 +24,10 @@ def test_every_name_that_a_header_quotes_is_read_as_it_is(
     names: list[str], end: str, written: str
 ) -> None:
     out = io.StringIO(newline="")
-    csv.writer(out, lineterminator=end).writerows([names, [f"{it}!" for it in names]])
+    # A lone name that holds another separator is a header of that separator, unless it is quoted
+    quoting = csv.QUOTE_ALL if len(names) == 1 else csv.QUOTE_MINIMAL
+    writer = csv.writer(out, lineterminator=end, quoting=quoting)
+    writer.writerows([names, [f"{it}!" for it in names]])
     raw = out.getvalue().encode(written)
     blank = any(not name.strip() for name in names)
     if blank or len({" ".join(name.split()) for name in names}) < len(names):
@@ -56,3 +59,24 @@ def test_a_header_that_readers_would_read_apart_is_refused(mistake: str) -> None
 
 def test_names_of_another_case_are_two_columns() -> None:
     assert read_csv(b"x,X\n1,2\n", "t.csv").columns == ["x", "X"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("id;sex;score\n1;f;0.5\n", "';'.*sep=';'\\)"),
+        ('"id";"sex";"score"\n1;"f";0,5\n', "';'.*sep=';', decimal=','\\)"),
+        ('"price, gross";score\n1;2\n', "';'"),
+        ("id\tsex\tscore\r\n1\tf\t0.5\r\n", r"tabs.*sep='\\t'\)"),
+        ("id|sex\n1|f\n", r"'\|'"),
+        ("id;sex\n", "';'"),
+    ],
+)
+def test_a_file_of_another_separator_is_refused_with_the_cure(text: str, told: str) -> None:
+    with pytest.raises(DatasetError, match=rf"t\.csv is separated by {told}"):
+        read_csv(text.encode(), "t.csv")
+
+
+@pytest.mark.parametrize("text", ["a;b\nplain\n", '"a;b"\n"1;2"\n', "a;b,c\n1;2,3\n"])
+def test_a_name_that_holds_a_separator_is_a_name_where_the_file_says_so(text: str) -> None:
+    assert ";" in read_csv(text.encode(), "t.csv").columns[0]

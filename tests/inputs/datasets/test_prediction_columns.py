@@ -147,3 +147,36 @@ def test_rows_without_the_truth_say_nothing_of_the_order(tmp_path: Path) -> None
     held = found(tmp_path, s1=CHANCE, s2=1 - CHANCE, label=truth)
     assert held.classes == ("yes", "no")
     assert held.evidence["task.classes"][0].endswith("of 300 rows are right")
+
+
+@pytest.mark.parametrize(
+    ("scores", "cure"),
+    [
+        (100 * CHANCE, "divide them by 100"),
+        (np.log(CHANCE / (1 - CHANCE)), "apply the sigmoid"),
+        (300 + 550 * CHANCE, "store the decisions"),
+    ],
+)
+@pytest.mark.parametrize("truth", [(TRUTH == "yes").astype(int), TRUTH])
+def test_a_score_outside_of_probabilities_is_no_number_to_predict_two_labels(
+    tmp_path: Path, scores: object, cure: str, truth: object
+) -> None:
+    with pytest.raises(DatasetError, match=r"2 classes.*no probability") as refused:
+        found(tmp_path, default=truth, risk_score=scores, sex=RNG.choice(["f", "m"], 400))
+    assert cure in (refused.value.cure or "")
+
+
+def test_logits_of_three_classes_are_no_predicted_numbers(tmp_path: Path) -> None:
+    logits = {f"logit_{place}": RNG.normal(size=400) * 3 for place in range(3)}
+    truth = np.argmax([*logits.values()], axis=0)
+    with pytest.raises(DatasetError, match=r"3 classes.*no probability") as refused:
+        found(tmp_path, label=truth, **logits)
+    assert "softmax" in (refused.value.cure or "")
+
+
+def test_few_numbers_may_be_predicted_and_are_a_guess(tmp_path: Path) -> None:
+    stars = RNG.integers(1, 6, 400)
+    held = found(tmp_path, label=stars, predicted_stars=stars + RNG.normal(size=400))
+    assert held.spread
+    words, sure = held.evidence["task.kind"]
+    assert (words[:27], sure) == ("the labels are 5 different ", Confidence.LOW)
