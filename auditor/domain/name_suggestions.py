@@ -43,9 +43,10 @@ def suggest_names(wanted: str, known: Collection[str], shown: Callable[[str], st
 
 
 def format_name_list(names: Sequence[str], most: int = MOST_LISTED) -> str:
-    """List names, and of many the first and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+    """List names, and of many the first and how many more there are, which are two at least."""
+    if len(names) <= most + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
 def describe_unknown_name(what: str, strangers: Collection[str], known: Collection[str]) -> str:

@@ -22,6 +22,7 @@ from rich.progress import (
 
 from auditor.checks.measure import CONFIDENCE, compute_readings
 from auditor.domain.checks import Check
+from auditor.domain.name_suggestions import format_name_list
 from auditor.domain.number_text import format_duration
 from auditor.domain.observed_checks import Result
 from auditor.domain.readings import Gap, Measurement, Reading
@@ -388,8 +389,8 @@ class ConsoleProgress:
         """Write one line for the checks that lack the same, one after another."""
         lack, self._lack = self._lack, []  # at once: the watcher writes too
         if lack:
-            more = f" and {len(lack) - 1} more" if len(lack) > 1 else ""
-            line = f"  {GAP_MARK} {escape_markup(lack[0])}{more}{self._lacking}"
+            named = format_name_list(lack, 1)
+            line = f"  {GAP_MARK} {escape_markup(named)}{self._lacking}"
             self._console.print(line, highlight=False)
 
     def _watch(self) -> None:

@@ -28,7 +28,8 @@ def test_nothing_is_near_to_what_is_like_no_name() -> None:
 def test_a_short_list_is_told_whole_and_a_long_one_only_where_nothing_is_near() -> None:
     assert suggest_names("pth", ["path", "id"]) == "nearest is: path; there are path, id"
     assert suggest_names("budgt", [*MANY, "budget"]) == "nearest is: budget"
-    assert suggest_names("zzz", [*MANY, "budget"]).endswith("setting_11 and 1 more")
+    assert suggest_names("zzz", [*MANY, "budget"]).endswith("setting_11, budget")
+    assert suggest_names("zzz", [*MANY, "budget", "x"]).endswith("setting_11 and 2 more")
     assert suggest_names("zzz", []) == "there are none"
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
+from auditor.checks.registry import discover_checks
+from auditor.domain.readings import Gap, GapReason
 from auditor.workflows.progress import ConsoleProgress, RunningCheck
 from auditor.workflows.remaining_time import LEAST_SECONDS, CheckPlace, RemainingTime
 
@@ -151,6 +153,14 @@ def test_only_without_a_terminal_lines_are_written_while_a_check_runs(*, termina
     assert ("  running slow on cpu, 40 %, about 2 min left\n" in drawn.getvalue()) != terminal
 
 
+def test_a_reason_is_told_in_words() -> None:
+    out = io.StringIO()
+    gap = Gap(reason=GapReason.NEEDS_GROUPS, detail="There are no groups.", cure="Name groups.")
+    with ConsoleProgress(Console(file=out, width=200)) as progress:
+        progress.ended("cpu", discover_checks()["fairness.groups"](), gap)
+    assert out.getvalue() == "  gap  fairness.groups on cpu: needs groups\n"
+
+
 def test_checks_that_lack_the_same_share_a_line_and_others_have_their_own() -> None:
     out = io.StringIO()
     with ConsoleProgress(Console(file=out, width=200)) as progress:
@@ -163,7 +173,7 @@ def test_checks_that_lack_the_same_share_a_line_and_others_have_their_own() -> N
         ):
             progress.told("cpu", check, said, seen=seen)
     lines = out.getvalue().splitlines()
-    assert lines[0] == "  gap  evasion.linf and 1 more on cpu: needs_model"
+    assert lines[0] == "  gap  evasion.linf, evasion.text on cpu: needs_model"
     assert lines[1].startswith("  seen data.balance on cpu: 9 readings (")
     assert lines[2:] == [
         "  gap  data.skew on cpu: needs_production_data",

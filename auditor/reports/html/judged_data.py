@@ -9,6 +9,7 @@ import numpy as np
 
 from auditor.domain.column_names import is_protected_name
 from auditor.domain.datasets import DatasetRole
+from auditor.domain.name_suggestions import format_name_list
 from auditor.domain.number_text import format_number
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.records import AuditRecord
@@ -28,10 +29,7 @@ MOST_GROUPS, MOST_COLUMNS = 8, 6
 def build_data_facts(inputs: ReportInputs) -> tuple[RunFact, ...]:
     """Return facts about the rows, the groups compared, and columns that may have been groups."""
     columns = list_uncompared_columns(inputs)
-    more = len(columns) - MOST_COLUMNS
-    names = ", ".join(columns)
-    if more > 1:
-        names = f"{', '.join(columns[:MOST_COLUMNS])} and {more} more"
+    names = format_name_list(columns, MOST_COLUMNS)
     groups = RunFact(GROUPS, describe_groups(inputs.record), wide=True)
     rest = [RunFact("Columns that look like groups, not compared", names, wide=True)]
     return (*_describe_rows(inputs), groups, *(rest if columns else ()))

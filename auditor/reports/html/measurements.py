@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from auditor.domain.name_suggestions import format_name_list
 from auditor.domain.number_text import format_coordinates, format_measurement, format_scalar
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.report_blocks import ReportSection
@@ -172,11 +173,7 @@ def _name_columns(m: Measurement) -> str:
     listed = m.details.get("columns")
     if m.unit is not Unit.COUNT or not isinstance(listed, list | tuple) or len(listed) != m.value:
         return ""
-    names = [format_scalar(name) for name in listed]
-    hidden = len(names) - MOST_COLUMNS
-    if hidden > 1:
-        return f"{', '.join(names[:MOST_COLUMNS])} and {hidden} more"
-    return ", ".join(names)
+    return format_name_list([format_scalar(name) for name in listed], MOST_COLUMNS)
 
 
 def _row(
