@@ -66,10 +66,15 @@ class CheckObservation:
     to_json = write_fields
 
 
+FIRST_VERDICT = "first_verdict"
+"""The name, in ``AuditRecord.tool``, of the first verdict on figures that are judged again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
     """All that was seen and decided. The verdict is a property; the bytes are canonical.
 
+    ``derived_from`` is the record whose figures are judged again, however often that was done.
     ``places`` say where in a repository the audit file and the policy stand, where that is known.
     """
 

@@ -25,6 +25,7 @@ from auditor.domain.number_text import (
 )
 from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
 from auditor.domain.readings import Gap, GapReason, Measurement, Unit
+from auditor.domain.records import AuditRecord
 from auditor.domain.report_panels import BOUNDS
 from auditor.errors import InvalidInputError
 from auditor.policy.evaluate.messages import describe_required_answer
@@ -53,6 +54,14 @@ MEANINGS: Mapping[Outcome, str] = MappingProxyType(
         Outcome.NOT_APPLICABLE: "the rule does not concern this model",
     }
 )
+
+RECORDED = "recorded predictions"
+
+
+def name_place(record: AuditRecord, target: str) -> str:
+    """Name what a finding is on: the target, or the predictions where no model ran."""
+    return RECORDED if record.request.predictions_only else target
+
 
 VERDICTS: Mapping[Verdict, str] = MappingProxyType(
     {

@@ -8,7 +8,7 @@ from auditor.domain.checks import Need, uses_need
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap, GapReason
-from auditor.domain.records import AuditRecord
+from auditor.domain.records import FIRST_VERDICT, AuditRecord
 from auditor.domain.requests import PolicyRef
 from auditor.domain.source_locations import SourceFile
 from auditor.domain.verification_steps import StepResult
@@ -60,10 +60,13 @@ def rejudge_folder(  # noqa: PLR0913, PLR0917 -- what is judged, by what, and in
         work.register(request, around.clock())
     found = AuditResults(results, record.fingerprints)
     places = None if record.places is None else replace(record.places, policy=placed)
-    origin = RecordOrigin(record.registered, derived_from=record.digest, places=places)
+    # The record whose figures these are, however often they were judged: else its verdict is lost.
+    first = record.derived_from or record.digest
+    origin = RecordOrigin(record.registered, derived_from=first, places=places)
     # Let a new record say by whose keys agents signed what was seen, as the old one does. It also
     # says for good where the key that vouched for the evidence first was one of the moment.
     told = {name: record.tool[name] for name in ("agents", EVIDENCE_KEY) if name in record.tool}
+    told[FIRST_VERDICT] = record.tool.get(FIRST_VERDICT, record.verdict.value)
     if record.tool.get("key") == EPHEMERAL:
         told[EVIDENCE_KEY] = EPHEMERAL
     return conclude_audit(

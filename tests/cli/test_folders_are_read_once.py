@@ -86,3 +86,8 @@ def test_what_is_judged_again_is_what_was_verified(
     assert ended.code == 0, ended.said
     again = json.loads((inside / "again" / "record.json").read_bytes())
     assert again["derived_from"] == read_record(genuine).digest
+    assert auditor("judge", "again", "--policy", "lax.yaml", "--out", "twice").code == 0
+    twice = json.loads((inside / "twice" / "record.json").read_bytes())
+    # However often it is judged, the failed record and its verdict stay named.
+    assert twice["derived_from"] == read_record(genuine).digest
+    assert twice["tool"]["first_verdict"] == again["tool"]["first_verdict"] == "fail"

@@ -29,7 +29,7 @@ from auditor.reports.html.findings import (
     describe_intervals,
 )
 from auditor.reports.html.first_screen import describe_declared, describe_unasked
-from auditor.reports.html.verdict import describe_verdict
+from auditor.reports.html.verdict import describe_second_judgement, describe_verdict
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.terminal import create_console
 from auditor.selftest.record_forgery import derive_signer
@@ -373,6 +373,9 @@ def test_a_second_judgement_and_a_smoke_budget_stand_on_the_first_screen() -> No
     (sentence,) = (text for text in told.sentences if text.startswith("Judged again on"))
     assert "when the figures were known: they are those of the record sha256:7777" in sentence
     assert "may have been chosen by them" in sentence
+    first = replace(again, tool={**again.tool, "first_verdict": "fail"})
+    (sentence,) = describe_second_judgement(first)
+    assert sentence.endswith("read the verdict of that record too: not approved.")
     assert not any(
         "Judged again" in text for text in describe_verdict(inputs_of(PASSING)).sentences
     )

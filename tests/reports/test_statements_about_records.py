@@ -242,3 +242,26 @@ def test_statements_about_a_pass_by_exception_end_with_its_waiver_and_name_it() 
     files = render_all(inputs)
     for name in ("results.sarif", "junit.xml", "bom.cdx.json"):
         assert b"1 required rule" in files[name] or b"1 of 1 required rule" in files[name], name
+
+
+def test_a_pass_of_predictions_or_of_known_figures_is_marked_in_every_statement() -> None:
+    request = replace(PASSING.request, artifact=None)
+    alone = replace(PASSING, request=request, derived_from="sha256:" + "7" * 64)
+    marks = {"AUDITOR_PREDICTIONS_ONLY", "AUDITOR_JUDGED_AGAIN"}
+    for record, marked in ((alone, marks), (PASSING, set[str]())):
+        inputs = inputs_of(record)
+        vsa = json.loads(json.dumps(build_vsa_statement(record, inputs.policy)))["predicate"]
+        svr = json.loads(json.dumps(build_svr_statement(record, inputs.policy)))["predicate"]
+        assert marks & {*vsa["verifiedLevels"]} == marks & {*svr["properties"]} == marked
+        assert vsa["resourceUri"].startswith(
+            "urn:auditor:predictions:" if marked else "pkg:generic/"
+        )
+    assert vsa.get("urn:auditor:ext:judged-again-from") is None
+    tests = json.dumps(build_test_result_statement(alone, inputs_of(alone).policy))
+    assert " on recorded predictions" in tests
+    assert " on cpu" not in tests
+    files = render_all(inputs_of(alone))
+    for name in ("results.sarif", "junit.xml"):
+        assert b"on recorded predictions" in files[name], name
+        assert b"assed on cpu" not in files[name], name
+    assert b'"predictions"' in files["bom.cdx.json"]

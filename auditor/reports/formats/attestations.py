@@ -15,6 +15,9 @@ is present only on a pass, and a rule's property only if it passed on every targ
 withstood attacks, was waived, or is unknown has none. The validity period is part of a property's
 name. A pass that rests on waivers has a property for that and for each waived rule.
 
+A pass of recorded predictions, and one that was judged again from known figures, are marked as such
+in the VSA and the SVR.
+
 A pass is valid until the policy's time is over or its first waiver ends, whichever is earlier.
 """
 
@@ -37,6 +40,7 @@ from auditor.domain.targets import EvidenceLevel
 from auditor.domain.waivers import parse_waiver_time
 from auditor.errors import AuditorError
 from auditor.reports.waiver_text import list_exceptions
+from auditor.reports.wording import name_place
 from auditor.trust.encoding.dsse import STATEMENT
 from auditor.trust.policies.evidence import decode_evidence_bytes
 from auditor.trust.signatures.decisions import open_waiver
@@ -184,6 +188,9 @@ VALID_FOR = "urn:auditor:ext:valid-for-days"
 EXCEPTION = "urn:auditor:ext:by-exception"
 WAIVER_ENDS = "urn:auditor:ext:waivers-end"
 BY_EXCEPTION = "AUDITOR_PASS_BY_EXCEPTION"
+PREDICTIONS_ONLY = "AUDITOR_PREDICTIONS_ONLY"
+JUDGED_AGAIN = "AUDITOR_JUDGED_AGAIN"
+DERIVED_FROM = "urn:auditor:ext:judged-again-from"
 EVIDENCE = "urn:auditor:ext:evidence"
 
 
@@ -233,9 +240,11 @@ def build_vsa_statement(
 
 
 def _resource(record: AuditRecord) -> str:
-    """Return what was verified: the model, or what answered in the place of its file."""
+    """Return what was verified: the model, what answered in its place, or what it once said."""
     request = record.request
     named = f"{quote(request.name, safe='')}@{quote(request.version, safe='')}"
+    if request.predictions_only:
+        return f"urn:auditor:predictions:{named}"
     bound = find_bound_artifact(record) == request.artifact
     return f"pkg:generic/{named}" if bound else f"urn:auditor:endpoint:{named}"
 
@@ -246,8 +255,18 @@ def _levels(record: AuditRecord) -> list[Json]:
     return [
         f"AUDITOR_ASSURANCE_{record.assurance.name}",
         *find_weakest_evidence_property(record),
-        *([BY_EXCEPTION] if list_exceptions(record) else []),
+        *_list_reservations(record),
     ]
+
+
+def _list_reservations(record: AuditRecord) -> Iterator[str]:
+    """Yield what sets a pass apart from one of a model by rules older than its figures."""
+    if list_exceptions(record):
+        yield BY_EXCEPTION
+    if record.request.predictions_only:
+        yield PREDICTIONS_ONLY
+    if record.derived_from is not None:
+        yield JUDGED_AGAIN
 
 
 def _count_valid_days(record: AuditRecord, policy: Policy, beside: SupportingFiles) -> int | None:
@@ -272,6 +291,8 @@ def _extensions(record: AuditRecord, policy: Policy, beside: SupportingFiles) ->
         said[ARTIFACT] = artifact.digest
     if list_exceptions(record):
         said[EXCEPTION] = True
+    if record.derived_from is not None:
+        said[DERIVED_FROM] = build_digest_set(record.derived_from)
     if (days := _count_valid_days(record, policy, beside)) is not None:
         said[VALID_FOR] = days
     said |= _name_end(beside)
@@ -306,11 +327,14 @@ def build_test_result_statement(
     """
     found = record.findings
     passes = record.verdict is Verdict.PASS
-    failed = _names(item for item in found if item.outcome in BROKEN and _denies(item))
+    failed = _names(record, (item for item in found if item.outcome in BROKEN and _denies(item)))
     warned = _names(
-        item
-        for item in found
-        if item.outcome is Outcome.WAIVED or (item.outcome in BROKEN and not _denies(item))
+        record,
+        (
+            item
+            for item in found
+            if item.outcome is Outcome.WAIVED or (item.outcome in BROKEN and not _denies(item))
+        ),
     )
     kept = "WARNED" if warned else "PASSED"
     request = record.request
@@ -325,12 +349,14 @@ def build_test_result_statement(
             "configuration": [
                 {"name": name, "digest": build_digest_set(digest)} for name, digest in named
             ],
-            "passedTests": _names(item for item in found if item.outcome in KEPT),
+            "passedTests": _names(record, (item for item in found if item.outcome in KEPT)),
             "warnedTests": warned,
             "failedTests": failed if passes or failed else [NO_VERDICT],
             **_name_end(beside),
-            UNDECIDED: _names(item for item in found if item.outcome is Outcome.UNKNOWN),
-            WITHSTOOD: _names(item for item in found if item.outcome is Outcome.WITHSTOOD),
+            UNDECIDED: _names(record, (item for item in found if item.outcome is Outcome.UNKNOWN)),
+            WITHSTOOD: _names(
+                record, (item for item in found if item.outcome is Outcome.WITHSTOOD)
+            ),
             VERDICT: record.verdict.value,
             RECORD: build_digest_set(record.digest),
         },
@@ -341,8 +367,8 @@ def _denies(finding: Finding) -> bool:
     return finding.effect is RuleEffect.DENY
 
 
-def _names(findings: Iterable[Finding]) -> list[str]:
-    return [f"{item.name} on {item.target}" for item in findings]
+def _names(record: AuditRecord, findings: Iterable[Finding]) -> list[str]:
+    return [f"{item.name} on {name_place(record, item.target)}" for item in findings]
 
 
 SVR_PREDICATE = "https://in-toto.io/attestation/svr/v0.2"
@@ -380,8 +406,7 @@ def _properties(record: AuditRecord, policy: Policy, beside: SupportingFiles) ->
             yield "AUDITOR_SEALED" if record.request.sealed else "AUDITOR_SEED_SEALED"
         if (days := _count_valid_days(record, policy, beside)) is not None:
             yield f"AUDITOR_VALID_FOR_{days}_DAYS"
-        if list_exceptions(record):
-            yield BY_EXCEPTION
+        yield from _list_reservations(record)
     outcomes: dict[str, set[Outcome]] = {}
     for item in record.findings:
         outcomes.setdefault(item.rule, set()).add(item.outcome)

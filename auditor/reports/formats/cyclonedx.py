@@ -212,6 +212,13 @@ def render_bom(record: AuditRecord) -> Mapping[str, Json]:
     }
 
 
+def _scope(record: AuditRecord) -> str | None:
+    if record.request.predictions_only:
+        return RecordScope.PREDICTIONS.value
+    bound = find_bound_artifact(record) == record.request.artifact
+    return None if bound else RecordScope.ENDPOINT.value
+
+
 def _model(record: AuditRecord) -> dict[str, Json]:
     request, artifact = record.request, find_bound_artifact(record)
     waived = list_exceptions(record)
@@ -230,7 +237,7 @@ def _model(record: AuditRecord) -> dict[str, Json]:
         "properties": _properties(
             {
                 "artifact": None if artifact is None else artifact.digest,
-                "scope": None if artifact == request.artifact else RecordScope.ENDPOINT.value,
+                "scope": _scope(record),
                 "record": record.digest,
                 "verdict": record.verdict.value,
                 "exception": describe_exception(waived) if waived else None,

@@ -17,7 +17,7 @@ from auditor.reports.html.findings import suggest_remedy
 from auditor.reports.html.verdict import SILENCE, describe_unused_waiver, is_decided_by_silence
 from auditor.reports.report_formats import ReportFormat
 from auditor.reports.waiver_text import describe_exception, list_exceptions
-from auditor.reports.wording import OUTCOMES, escape_invisible
+from auditor.reports.wording import OUTCOMES, escape_invisible, name_place
 
 SKIPPED = frozenset({Outcome.WAIVED, Outcome.NOT_APPLICABLE})
 SEEN = ("tests", "failures", "errors")
@@ -107,7 +107,9 @@ def _case(record: AuditRecord, finding: Finding) -> Element:
 
 def _class(record: AuditRecord, target: str) -> str:
     # With the target: readers that drop cases of one name would drop what failed on another one.
-    return escape_invisible(f"{record.request.name}@{record.request.version} on {target}")
+    return escape_invisible(
+        f"{record.request.name}@{record.request.version} on {name_place(record, target)}"
+    )
 
 
 def _explain(element: Element, record: AuditRecord, finding: Finding) -> None:

@@ -50,6 +50,7 @@ from auditor.reports.wording import (
     SEVERITIES,
     describe_rule,
     escape_invisible,
+    name_place,
 )
 
 LEVELS: Mapping[RuleEffect, str] = MappingProxyType(
@@ -267,7 +268,7 @@ def _describe_end(inputs: ReportInputs) -> dict[str, Json]:
 
 def _result(inputs: ReportInputs, finding: Finding, index: int) -> dict[str, Json]:
     kind = KINDS[finding.outcome]
-    where = f"{finding.target}{finding.name.removeprefix(finding.rule)}"
+    where = f"{name_place(inputs.record, finding.target)}{finding.name.removeprefix(finding.rule)}"
     named = f"{inputs.record.request.name}@{finding.target}/{finding.measure}"
     logical = {"name": finding.measure, "fullyQualifiedName": named, "kind": "resource"}
     result: dict[str, Json] = {

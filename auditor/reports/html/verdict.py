@@ -17,7 +17,7 @@ from auditor.domain.json import Json
 from auditor.domain.number_text import format_count, format_counted, format_scalar
 from auditor.domain.policies import EnforcementMode, RuleEffect
 from auditor.domain.readings import Measurement
-from auditor.domain.records import AuditRecord
+from auditor.domain.records import FIRST_VERDICT, AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.errors import AuditorError
 from auditor.policy.evaluate.engine import WaiverStatus, WaiverUse, evaluate_waivers
@@ -55,7 +55,7 @@ from auditor.reports.scope_wording import (
 )
 from auditor.reports.signer_text import shorten_key
 from auditor.reports.waiver_text import describe_places, fold_rules, list_exceptions
-from auditor.reports.wording import ASSURANCE
+from auditor.reports.wording import ASSURANCE, VERDICTS
 
 MAY: Mapping[Verdict, str] = MappingProxyType(
     {
@@ -457,11 +457,13 @@ def describe_second_judgement(record: AuditRecord) -> tuple[str, ...]:
     """Say where a record judges figures that were known before, and from which record they are."""
     if record.derived_from is None:
         return ()
+    first = record.tool.get(FIRST_VERDICT)
+    verdict = next((f": {words}" for it, words in VERDICTS.items() if it.value == first), "")
     text = (
         f"Judged again on {format_moment(record.finished)}, when the figures were known: they are "
         f"those of the record {shorten_digest(record.derived_from)}, registered on "
         f"{format_moment(record.registered)}. This policy, or a waiver, may have been chosen by "
-        "them; read the verdict of that record too."
+        f"them; read the verdict of that record too{verdict.lower()}."
     )
     return (text,)
 
