@@ -1,6 +1,7 @@
 """Answers of the deployment gate, from a local record folder or from a service."""
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from auditor.domain.digests import Digest
 from auditor.domain.json import compute_digest
 from auditor.domain.policies import AssuranceLevel
 from auditor.domain.record_json import read_record
-from auditor.domain.verification_steps import all_hold
+from auditor.domain.verification_steps import StepResult, all_hold
 from auditor.errors import RecordError, UsageError
 from auditor.reports.folder import EVIDENCE, RECORD
+from auditor.reports.html.findings import suggest_remedy
+from auditor.reports.wording import OUTCOMES
 from auditor.workflows.decision_rights import DecisionOptions
 from auditor.workflows.gate import GateQuestion
 from auditor.workflows.record_gate import (
@@ -94,6 +97,27 @@ def query_service_gate(url: str, question: GateQuestion, max_age: str | None) ->
         return GateInspection(answer.steps, url)
     report = f"{client.url}/v1/records/{answer.record}/files/report.html"
     return GateInspection(answer.steps, report, record, partial(_blob, url, answer.record))
+
+
+def describe_gate_answer(looked: GateInspection, question: GateQuestion) -> Iterator[str]:
+    """Say whether a gate is open, and else which steps shut it, and the worst rule and its cure."""
+    if all_hold(looked.steps):
+        yield "Gate: open"
+        return
+    failed = [step.name for step in looked.steps if step.result is StepResult.FAILED]
+    closed = f"Gate: closed ({', '.join(failed) or 'some steps could not be checked'})"
+    unmet = () if looked.record is None else question.unmet_by(looked.record)
+    if looked.record is None or "verdict" not in failed or not unmet:
+        yield closed
+        return
+    worst = unmet[0]
+    yield f"{closed}: {worst.name} {OUTCOMES[worst.outcome].lower()}"
+    same = looked.record.request.policy.digest == question.policy.digest
+    rules = (it for it in question.policy.rules if same and it.id == worst.rule)
+    rule = next(rules, None)
+    limits = None if rule is None else rule.under(looked.record.request.claims).limits
+    if remedy := suggest_remedy(looked.record, worst, limits):
+        yield f"To do: {remedy}"
 
 
 def _blob(url: str, record: str, name: str) -> bytes:

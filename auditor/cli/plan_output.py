@@ -86,8 +86,9 @@ def _show_headline(console: Console, prepared: PreparedAudit, target: str, plan:
             f"The verdict cannot be a pass: policy {policy.name} requires at least the budget "
             f"{policy.least_budget.value}.",
         )
+    lacking = {item.check for item in plan.checks if item.missing is not None}
     if prepared.materials.signature.bundle is None and any(
-        it.measure == SIGNED for it in policy.rules
+        it.measure == SIGNED and it.check not in lacking for it in plan.applicable
     ):
         show_notice(console, "The model is not signed; a rule requires it (`auditor sign`).")
     if plan.shortened or plan.left_out:
@@ -123,7 +124,9 @@ def _explain_undecided(item: RulePlan, plan: AuditPlan, rows: int) -> str:
     if foreseen.rows is not None and foreseen.prospect is RuleProspect.OPEN:
         return f"{words}: good chance with {foreseen.rows:,} rows, there are {rows:,}"
     if foreseen.rows is not None:
-        return f"{words}: takes about {foreseen.rows:,} rows, there are {rows:,}"
+        return (
+            f"{words}: even a perfect figure takes about {foreseen.rows:,} rows, there are {rows:,}"
+        )
     gap = next((it.missing for it in plan.checks if it.check == item.check and it.missing), None)
     if gap is not None:
         return f"{words}: {gap.reason.value.replace('_', ' ')}"

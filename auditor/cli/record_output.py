@@ -25,16 +25,19 @@ from auditor.reports.html.findings import (
     MOST_DECIDING,
     describe_intervals,
     describe_limit,
+    find_unmet_term,
     is_deciding,
     sort_worst_first,
     suggest_remedy,
 )
 from auditor.reports.html.run_details import list_free_names
+from auditor.reports.html.unjudged import describe_unjudged
 from auditor.reports.html.verdict import (
     describe_attempt,
     describe_second_judgement,
     explain_verdict,
 )
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.scope_wording import describe_scope
 from auditor.reports.terminal_text import escape_markup
 from auditor.reports.waiver_text import describe_exception, list_exceptions
@@ -78,6 +81,7 @@ def show_record(
         console.print(f"[yellow]{label}[/] {escape_markup(text)}", highlight=False)
     console.print(explain_verdict(record), highlight=False, markup=False)
     _show_deciding(console, record, policy, checks)
+    _show_unjudged(console, record, policy, checks)
     _show_findings(console, record, policy, checks)
     asked, others = split_requested_gaps(record)
     show_gaps(console, asked)
@@ -99,12 +103,16 @@ def show_record(
     space = (("limits", ListedStatement(said)) for said in describe_attack_space(record))
     told = (("declared, not checked", said) for said in describe_declarations(record, policy))
     for label, said in (*told, *space):
-        colon = ":" if said.items else ""
-        lead = f"[yellow]{label}[/] {escape_markup(said.lead)}{colon}"
-        for line in (lead, *(f"  {escape_markup(item)}" for item in said.items)):
-            console.print(line, highlight=False, soft_wrap=True)
+        _show_listed(console, label, said)
     if attempt := describe_attempt(record.request):
         console.print(f"Attempt: {escape_markup(attempt)}", highlight=False, soft_wrap=True)
+
+
+def _show_listed(console: Console, label: str, said: ListedStatement) -> None:
+    colon = ":" if said.items else ""
+    lead = f"[yellow]{label}[/] {escape_markup(said.lead)}{colon}"
+    for line in (lead, *(f"  {escape_markup(item)}" for item in said.items)):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _show_deciding(
@@ -135,6 +143,16 @@ def _show_deciding(
             console.print(line, highlight=False, soft_wrap=True)
     if hidden := len(deciding) - sum(len(same) for _, same in shown):
         console.print(f"{hidden} more in the table.", highlight=False)
+
+
+def _show_unjudged(
+    console: Console, record: AuditRecord, policy: Policy, checks: Mapping[str, type[Check]]
+) -> None:
+    """Show the worst figures that no rule judges, which need no blob."""
+    nothing: dict[str, bytes] = {}
+    inputs = ReportInputs(record=record, policy=policy, checks=checks, blob=nothing.__getitem__)
+    for said in describe_unjudged(inputs):
+        _show_listed(console, "unjudged", said)
 
 
 def _show_findings(
@@ -223,4 +241,5 @@ def _found(record: AuditRecord, finding: Finding, policy: Policy) -> str:
         doubt = ", doubted" if reading.doubted else ""
         interval = f" ({words.interval})" if words.interval else ""
         return f"{describe_bound(reading)}{words.value}{interval}{doubt}"
-    return LEFT_OUT if is_left_out(record, finding) else DASH
+    term = find_unmet_term(finding)
+    return term or (LEFT_OUT if is_left_out(record, finding) else DASH)

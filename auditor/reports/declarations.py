@@ -21,6 +21,7 @@ from auditor.reports.signer_text import list_self_named_signers
 
 REGRESSION = "regression"
 TASK = re.compile(r"\btask\b")
+BY_REGRESSION = "a regression"
 TAGGED = "the tag "
 """Begins a cause that is a tag."""
 LONGEST = 120
@@ -99,7 +100,7 @@ def _list_causes(request: AuditRequest, condition: str) -> Iterator[str]:
         if f'"{tag}"' in condition or f"'{tag}'" in condition:
             yield f"{TAGGED}{tag}"
     if request.task == REGRESSION and TASK.search(condition):
-        yield "a regression"
+        yield BY_REGRESSION
     if request.predictions_only and "predictions_only" in condition:
         yield "predictions only"
 

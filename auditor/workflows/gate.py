@@ -19,6 +19,8 @@ from auditor.domain.requests import AuditAttempt, AuditRequest
 from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import UsageError
 from auditor.policy.evaluate.pin_violations import find_pin_violations
+from auditor.reports.html.findings import sort_worst_first
+from auditor.reports.wording import OUTCOMES
 from auditor.targets.fingerprint import select_platform_facts
 from auditor.workflows.verify.sealed_seed import SEED_STEPS
 
@@ -48,6 +50,11 @@ class GateQuestion:
     def asked_of(self, record: AuditRecord) -> tuple[Finding, ...]:
         """Return the findings of a record on the target that is asked for."""
         return tuple(it for it in record.findings if self.target in {None, it.target})
+
+    def unmet_by(self, record: AuditRecord) -> tuple[Finding, ...]:
+        """Return the findings that keep the verdict from a pass, worst first."""
+        asked = (it for it in self.asked_of(record) if it.effect is RuleEffect.DENY)
+        return sort_worst_first([it for it in asked if it.outcome not in KEPT])
 
 
 def parse_age(text: str) -> timedelta:
@@ -122,6 +129,8 @@ def _strange(record: AuditRecord, target: str, question: GateQuestion) -> str:
     if target not in {item.name for item in record.request.targets}:
         return f"{target} was not audited"
     found = record.fingerprints.get(target)
+    if found is None and record.request.predictions_only:
+        return f"no model ran: predictions alone do not show where a model runs ({target})"
     if found is None:
         return f"{target} did not open: there is no fingerprint"
     place = digest_json(select_platform_facts(found.identity_facts))
@@ -133,7 +142,7 @@ def _strange(record: AuditRecord, target: str, question: GateQuestion) -> str:
 def _verdict(record: AuditRecord, question: GateQuestion) -> VerificationStep:
     asked = [finding for finding in question.asked_of(record) if finding.effect is RuleEffect.DENY]
     verdict = Verdict.of(finding.outcome for finding in asked)
-    against = [f"{item.name} {item.outcome}" for item in asked if item.outcome not in KEPT]
+    against = [f"{it.name} {OUTCOMES[it.outcome].lower()}" for it in question.unmet_by(record)]
     mistakes = (
         []
         if verdict is Verdict.PASS

@@ -361,7 +361,9 @@ class ConsoleProgress:
         if seen:
             self.told(target, check.id, f"{len(seen)} reading{'s' * (len(seen) != 1)}", seen=True)
             return
-        reasons = dict.fromkeys(gap.reason.value for gap in found if isinstance(gap, Gap))
+        reasons = dict.fromkeys(
+            gap.reason.value.replace("_", " ") for gap in found if isinstance(gap, Gap)
+        )
         self.told(target, check.id, ", ".join(reasons), seen=False)
 
     def told(self, target: str, check: str, said: str, *, seen: bool) -> None:

@@ -100,13 +100,15 @@ def test_a_question_asks_for_yes_or_no(require: str, said: str) -> None:
 def test_a_doubted_figure_says_so_beside_its_value() -> None:
     asked = rule("hardware.latency/p99", limits=MetricLimits(most=0.05))
     assert "1 %, doubted" in shown(asked, figure(0.01, doubted=True), width=120)
-    assert "doubted" not in shown(asked, figure(0.01), 120)
+    assert "doubted" not in shown(asked, figure(0.01), width=120)
 
 
 def test_a_suspected_order_of_classes_is_told_under_the_table() -> None:
     other: Json = {"classes": ["1", "0"], "accuracy": 0.97}
     wrong = replace(figure(0.03), details={"other_order": other})
-    text = shown(rule("quality.accuracy/accuracy", limits=MetricLimits(least=0.9)), wrong, 120)
+    text = shown(
+        rule("quality.accuracy/accuracy", limits=MetricLimits(least=0.9)), wrong, width=120
+    )
     assert "suspicious Were the classes the other way round, accuracy would be 97 %" in text
 
 

@@ -69,7 +69,7 @@ def test_the_plan_starts_with_what_can_be_decided(auditor: Command, example: Pat
     start = lines.index("Not expected to be decided (2)")
     claimed, perfect = sorted(" ".join(line.split()) for line in lines[start + 1 : start + 3])
     assert claimed == "as-claimed no answer possible: needs claims"
-    assert perfect.startswith("nearly-perfect cannot pass: takes about ")
+    assert perfect.startswith("nearly-perfect cannot pass: even a perfect figure takes about ")
     assert perfect.endswith(" rows, there are 240")
     # What unlocks a rule comes before what only unlocks checks.
     missing = lines.index("Missing; what unlocks most comes first")
@@ -141,6 +141,16 @@ def test_what_keeps_the_verdict_from_a_pass_is_told_beforehand(
     ):
         lines = auditor("plan", audit, *words).out.splitlines()
         assert [line for line in lines if line in {least, signed}] == told
+
+
+def test_no_signature_is_missed_where_there_is_no_model(auditor: Command, inside: Path) -> None:
+    lines = [f"0.{at % 10},{int(at % 10 > 4)}" for at in range(100)]
+    (inside / "said.csv").write_text("\n".join(["score,label", *lines]))
+    assert auditor("init", "--data", "said.csv", "--out", "said.yaml").code == 0
+    told = auditor("plan", "said.yaml", "--policy", "baseline", "--budget", "smoke").out
+    assert "The verdict cannot be a pass" in told
+    assert "is not signed" not in told
+    assert told.count("needs model (") == 1
 
 
 def test_ranges_that_rows_hardly_fill_are_warned_of(auditor: Command, example: Path) -> None:

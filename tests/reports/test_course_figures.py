@@ -74,6 +74,13 @@ def test_accuracy_and_calibration_are_drawn_period_by_period() -> None:
     assert "2017: 2 %" in calibration.drawing.description
 
 
+def test_accuracy_of_a_regression_is_explained() -> None:
+    (accuracy,) = panels(*(it for it in YEARS if it.metric == "accuracy"))
+    said = "Of a regression, accuracy is the share of predictions within the tolerance."
+    assert accuracy.caption.endswith(said)
+    assert said not in panels(*YEARS)[0].caption
+
+
 def test_the_errors_are_drawn_with_their_limit_and_the_alarm_is_told() -> None:
     (panel,) = panels(WATCHED, ALARM)
     assert "Evidence of 3.0 was reached at 2017: the error is above the limit." in panel.caption

@@ -11,7 +11,7 @@ from auditor.checks.data.representativeness import RepresentativenessCheck
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
 from auditor.reports.figures.panel import FigurePanel
-from auditor.reports.html.measurements import build_figure_sections
+from auditor.reports.html.measurements import build_figure_sections, build_measurement_rows
 
 COUNTS: Evidence = {
     "seed": 1,
@@ -92,7 +92,26 @@ def test_doubtful_labels_are_listed_and_how_many_more_there_are() -> None:
     )
     assert found.rows[0] == ("r0", "7", "1", "\N{MINUS SIGN}0.90")
     assert (len(found.rows), found.notes) == (12, ("8 more are in the record.",))
-    assert "20 % (10\N{EN DASH}" in found.caption
+    doubt = "which may be too high where outcomes are uncertain: 20 % (10\N{EN DASH}"
+    assert doubt in found.caption
+
+
+def test_columns_that_are_counted_are_named_where_their_number_stands() -> None:
+    counted = Measurement(
+        metric="identifier_columns",
+        value=1,
+        method="every column looked at",
+        n=9,
+        unit=Unit.COUNT,
+        check="data.balance",
+        target="cpu",
+        details={"columns": ["customer"]},
+    )
+    many = replace(counted, value=10, details={"columns": [f"c{at}" for at in range(10)]})
+    record = replace(FAILING, readings=(counted, many))
+    one, ten = build_measurement_rows(inputs_of(record))
+    assert one.remark == "customer"
+    assert ten.remark == "c0, c1, c2, c3, c4, c5, c6, c7 and 2 more"
 
 
 def test_leaked_rows_stand_beside_their_twins_with_what_they_are_worth() -> None:

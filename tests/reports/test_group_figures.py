@@ -40,7 +40,10 @@ def test_a_gap_names_its_groups_and_who_is_too_small_for_it() -> None:
     (row,) = panel.rows
     assert row[1:] == ("20 %", "10\N{EN DASH}40 %", "a", "b", "b")
     (note,) = panel.notes
-    assert "rows whose label is the favourable class: b has 12 (about 390 would decide)." in note
+    assert (
+        "rows whose label is the favourable class: b has 12 (about 390 would show whether there "
+        "is a gap)." in note
+    )
 
 
 def test_what_cannot_be_had_and_who_is_left_out_is_told_once() -> None:

@@ -236,7 +236,9 @@ def test_a_rule_that_does_not_apply_is_told_in_words_and_without_empty_lines() -
 
 def test_what_would_decide_an_open_rule_is_said() -> None:
     text = page_of(FAILING).text()
-    same = "would decide it if the figure stays the same; the rule would then"
+    same = (
+        "would decide whether the limit is kept, if the figure stays the same; the rule would then"
+    )
     assert f"About 1,890 rows {same} fail." in text
     assert f"About 720 rows {same} pass." in text
 
@@ -260,7 +262,7 @@ def test_rows_are_shown_only_with_leave() -> None:
     assert [tag for tag, _ in shown.elements].count("img") == 12
     assert "Row 17: 3 became 8 by a change of 0.1 of the range" in shown.text()
     assert "img" not in {tag for tag, _ in hidden.elements}
-    assert "does not give leave" in hidden.text()
+    assert "does not permit it" in hidden.text()
 
 
 def test_missing_evidence_leaves_the_examples_out() -> None:

@@ -92,6 +92,12 @@ def test_a_slice_is_told_by_what_it_is_how_bad_for_how_many_and_in_which_way() -
     assert power.rows == (("1 %", "81", "36.0 %", "1.90"), ("20 %", "1,620", "none would be", DASH))
 
 
+def test_a_slice_of_a_regression_is_told_in_its_own_words() -> None:
+    told, _ = panels(searched(bad({"city": "far"}, 40, 100)))
+    assert "40 % of the predictions are off by more than the tolerance (36" in told.notes[0]
+    assert told.notes[-1].endswith("have people check the answers there.")
+
+
 def with_parameters(record: AuditRecord, check: str, **params: Json) -> AuditRecord:
     seen = CheckObservation(
         target="cpu", check=check, version=1, params=params, seed=1, evidence={}

@@ -1,13 +1,26 @@
 """The first screen names rules that a verdict leaves open and bad figures that no rule judges."""
 
+import io
 from dataclasses import replace
 
 import pytest
 from dossier_records import told
 from pages import Page
-from rendering_records import FAILING, PASSING, POLICY, RULES, finding, inputs_of, measured
+from rendering_records import (
+    CHECKS,
+    FAILING,
+    LINF,
+    PASSING,
+    POLICY,
+    RULES,
+    finding,
+    inputs_of,
+    measured,
+)
+from rich.console import Console
 
-from auditor.domain.findings import Outcome
+from auditor.cli.record_output import show_record
+from auditor.domain.findings import Finding, Outcome
 from auditor.domain.readings import Gap, Measurement, Unit
 from auditor.domain.records import AuditRecord
 from auditor.reports.formats.html import render_html
@@ -81,6 +94,61 @@ def test_a_figure_that_breaks_the_limit_of_a_rule_on_another_check_is_named() ->
         "and a rule on another check requires at least 50 % (Accuracy under attacks with "
         "realistic table rows)."
     )
+
+
+def test_a_rule_that_did_not_apply_is_not_held_against_another_check() -> None:
+    record = with_readings(tabular(0.18, 0.02))
+    off = tuple(
+        replace(item, outcome=Outcome.NOT_APPLICABLE) if item.rule == "robust-linf" else item
+        for item in record.findings
+    )
+    elsewhere = tuple(
+        replace(item, target="edge") if item.rule == "robust-linf" else item
+        for item in record.findings
+    )
+
+    def named(findings: tuple[Finding, ...]) -> bool:
+        found = list_unjudged_figures(inputs_of(replace(record, findings=findings)))
+        return "evasion.tabular" in dict(found)
+
+    assert (named(record.findings), named(off), named(elsewhere)) == (True, False, False)
+
+
+def test_a_limit_without_an_eps_says_nothing_of_another_check() -> None:
+    patch = replace(tabular(0.18, 0.02), check="evasion.patch", params={"side": 0.2})
+    words = replace(RULES[0], where={})
+    inputs = inputs_of(with_readings(patch), policy=replace(POLICY, rules=(words, *RULES[1:])))
+    assert list_unjudged_figures(inputs) == ()
+
+
+def test_a_rule_for_classifiers_says_nothing_of_a_regression() -> None:
+    figure = measured(LINF, "robust_accuracy", 0.18, 0.13, 0.24, params={"eps": 0.02})
+    off = replace(
+        next(item for item in PASSING.findings if item.rule == "robust-linf"),
+        outcome=Outcome.NOT_APPLICABLE,
+    )
+    record = replace(PASSING, readings=(figure,), findings=(off,))
+    rules = (replace(RULES[0], when='task == "classification"'),)
+
+    def named(task: str) -> int:
+        declared = {"task.tolerance": 1.0} if task == "regression" else {}
+        request = replace(record.request, declared=declared)
+        inputs = inputs_of(replace(record, request=request), policy=replace(POLICY, rules=rules))
+        return len(list_unjudged_figures(inputs))
+
+    assert (named("classification"), named("regression")) == (1, 0)
+
+
+def test_the_terminal_names_bad_figures_that_no_rule_judges() -> None:
+    def shown(record: AuditRecord) -> str:
+        written = io.StringIO()
+        show_record(Console(file=written, width=80), record, POLICY, CHECKS)
+        return written.getvalue()
+
+    said = shown(with_readings(tabular(0.18, 0.02)))
+    lead, figure = "unjudged Measured, but no rule judges it:", "(eps = 0.02) is at most 18 %"
+    assert said.index(lead) < said.index(figure) < said.index("accurate ")
+    assert lead not in shown(PASSING)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +250,33 @@ def test_a_confirmed_slice_with_twice_the_mistakes_is_named() -> None:
         "(14\N{EN DASH}37 %), 2.9 times the share of all other rows (Slices on which the "
         "model is worse)."
     )
+
+
+def test_slices_of_a_regression_are_told_in_its_own_words() -> None:
+    record = with_readings(error_slice(2.88))
+    regression = replace(record, request=replace(record.request, declared={"task.tolerance": 1.0}))
+    (said,) = left_aside(regression)
+    assert "24 % of the predictions are off by more than the tolerance (14" in said
+
+
+def test_a_term_of_the_policy_that_is_not_met_says_what_the_audit_has() -> None:
+    unmet = replace(
+        finding("accurate", Outcome.UNKNOWN, ""),
+        rule="policy.least_budget",
+        title="The audit has the budget",
+        measure="policy/budget",
+        readings=(),
+        message="Required: budget ci or more. Found: budget smoke. The policy accepts no such "
+        "audit.",
+    )
+    failing = replace(FAILING, findings=(*FAILING.findings, unmet))
+    assert any("The audit has the budget: budget smoke" in said for said in left_aside(failing))
+    card = next(it for it in build_cards(inputs_of(failing)) if it.finding is unmet)
+    assert (card.value, card.found) == ("budget smoke", ("Budget smoke.",))
+    written = io.StringIO()
+    undecided = replace(PASSING, findings=(*PASSING.findings, unmet))
+    show_record(Console(file=written, width=80), undecided, POLICY, CHECKS)
+    assert "Found: budget smoke. Required:" in written.getvalue()
 
 
 def test_a_risk_is_not_said_to_be_held_down_beside_a_bad_figure_that_no_rule_judges() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from bare_records import bare_record, bare_request
 
+from auditor.cli.gate_output import describe_gate_answer
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.disclosure import DisclosureMode
@@ -34,6 +35,7 @@ from auditor.workflows.gate import (
     parse_age,
     read_probe,
 )
+from auditor.workflows.record_gate import GateInspection
 
 ARTIFACT = Artifact("m", "1", (FileDigest("model.onnx", 3, "ab" * 32),))
 POLICY = Policy(
@@ -387,6 +389,32 @@ def test_a_gate_tells_of_a_target_that_was_not_audited_or_did_not_open() -> None
     assert held.detail == "audited on cpu"
 
 
+def test_predictions_are_not_said_to_have_failed_to_open() -> None:
+    request = replace(GOOD.request, artifact=None, targets=(TargetSpec("cpu"),))
+    asked = replace(GOOD, request=request, fingerprints={})
+    assert details(asked, QUESTION)["target"] == (
+        "no model ran: predictions alone do not show where a model runs (cpu)"
+    )
+
+
+def test_a_closed_gate_names_the_first_failed_rule_and_its_cure() -> None:
+    open_rule = replace(finding("cpu", Outcome.UNKNOWN), rule="q")
+    broken = replace(finding("edge", Outcome.FAILED), remediation="Sign it.")
+    audited = record(open_rule, broken)
+
+    def answer(question: GateQuestion, audited: AuditRecord | None) -> list[str]:
+        steps = check_gate(audited or GOOD, question, ())
+        return [*describe_gate_answer(GateInspection(steps, "", audited), question)]
+
+    assert answer(QUESTION, audited) == ["Gate: closed (verdict): r failed", "To do: Sign it."]
+    assert answer(replace(QUESTION, target="cpu"), audited) == [
+        "Gate: closed (verdict): q undecided"
+    ]
+    assert answer(QUESTION, GOOD) == ["Gate: open"]
+    other = replace(QUESTION, artifact="sha256:" + "0" * 64)
+    assert answer(other, GOOD) == answer(other, None) == ["Gate: closed (artifact)"]
+
+
 def test_the_verdict_names_what_is_against_it_and_nothing_else() -> None:
     kept = (Outcome.PASSED, Outcome.WITHSTOOD, Outcome.WAIVED, Outcome.NOT_APPLICABLE)
     beside = [replace(finding("cpu", outcome), rule=f"is {outcome}") for outcome in kept]
@@ -394,11 +422,11 @@ def test_the_verdict_names_what_is_against_it_and_nothing_else() -> None:
     against = replace(finding("cpu", Outcome.FAILED), slice={"sex": "F"})
     unknown = replace(finding("edge", Outcome.UNKNOWN), rule="q")
     warned = replace(finding("edge", Outcome.FAILED, RuleEffect.WARN), rule="w")
-    assert details(record(*beside, against, unknown, warned), QUESTION) == {
-        "verdict": "the verdict is fail: r[sex=F] failed, q unknown"
+    assert details(record(unknown, *beside, against, warned), QUESTION) == {
+        "verdict": "the verdict is fail: r[sex=F] failed, q undecided"
     }
     assert details(record(*beside, unknown, warned), QUESTION) == {
-        "verdict": "the verdict is inconclusive: q unknown"
+        "verdict": "the verdict is inconclusive: q undecided"
     }
     only_warned = record(warned, finding("cpu", Outcome.NOT_APPLICABLE))
     assert details(only_warned, QUESTION) == {

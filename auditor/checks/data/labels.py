@@ -46,7 +46,8 @@ SUSPECT = ("id", "label", "suggested", "margin")
 SUSPECTS = (
     "The model confidently contradicts these labels. Either the label or the model is "
     "wrong: review the rows. The margin is the probability of the label minus that of "
-    "the most probable other class. Estimated share of wrong labels: "
+    "the most probable other class. Estimated share of wrong labels, which may be too high where "
+    "outcomes are uncertain: "
 )
 
 

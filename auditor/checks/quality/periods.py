@@ -38,6 +38,7 @@ from auditor.metrics.performance.calibration import CERTAINTY
 
 ROLES = (DatasetRole.REFERENCE, DatasetRole.EVALUATION, DatasetRole.PRODUCTION)
 PER_PERIOD = "period"
+NUMBERS = " Of a regression, accuracy is the share of predictions within the tolerance."
 COURSES = {
     "accuracy": ("Accuracy from period to period", "accuracy_change"),
     "debiased_l2": ("Calibration error from period to period", "calibration_change"),
@@ -196,9 +197,11 @@ def _course(
         for m in measurements
         if m.metric == change
     )
+    # Of a regression no calibration is measured
+    numbers = not any(m.metric in CERTAINTY for m in measurements)
     return BlockPanel(
         title=title,
-        caption=f"Each band is the interval of one period alone.{changes}",
+        caption=f"Each band is the interval of one period alone.{changes}{NUMBERS * numbers}",
         chart=PeriodChart(tuple(point for _, point in drawn), Unit.SHARE),
         header=("Period", title_metric(check, metric), "Interval", "How sure"),
         rows=tuple((point.name, *format_figure_cells(m)) for m, point in drawn),

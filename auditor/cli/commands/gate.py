@@ -1,6 +1,5 @@
 """Check that a valid, recent, passing record exists for exactly these bytes."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,15 @@ from auditor.cli.ci import (
     report_to_ci,
 )
 from auditor.cli.ci_system import ci_option, detect_ci
-from auditor.cli.console import show_notice, show_steps
+from auditor.cli.console import print_plain, show_notice, show_steps
 from auditor.cli.decision_options import decision_options
 from auditor.cli.format_options import JSON, format_option, print_json
-from auditor.cli.gate_output import parse_gate_subject, query_service_gate, refuse_trust_options
+from auditor.cli.gate_output import (
+    describe_gate_answer,
+    parse_gate_subject,
+    query_service_gate,
+    refuse_trust_options,
+)
 from auditor.cli.input_paths import (
     KEY_FILE,
     MODEL_FILES,
@@ -34,7 +38,7 @@ from auditor.cli.main import ExitCode
 from auditor.cli.trust_options import assurance_option, ledger_options
 from auditor.domain.policies import AssuranceLevel
 from auditor.domain.source_locations import SourceFile
-from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
+from auditor.domain.verification_steps import all_hold
 from auditor.reports.finding_locations import locate_policy, locate_verdict
 from auditor.reports.folder import RecordFolder
 from auditor.reports.formats.ci import build_gate_annotations, render_gate_page
@@ -144,20 +148,18 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         if form == JSON:
             print_json(describe_gate(question, looked, exit_code=code, note=words))
         else:
-            _show(looked.steps, words)
+            _show(looked, question, words)
         tell(_told(looked, question, code, words, locate_policy_source(policy, Path.cwd())))
     return code
 
 
-def _show(steps: Sequence[VerificationStep], words: str) -> None:
-    """Show each step, in a line whether the gate is open, and else what shuts it, and ``words``."""
+def _show(looked: GateInspection, question: GateQuestion, words: str) -> None:
+    """Show each step, whether the gate is open, ``words``, and what shuts it with its cure."""
     console = create_console()
-    show_steps(console, steps)
-    failed = [step.name for step in steps if step.result is StepResult.FAILED]
-    shut = f"Gate: closed ({', '.join(failed) or 'some steps could not be checked'})"
-    said = "Gate: open" if all_hold(steps) else shut
-    console.print(said, highlight=False, markup=False, soft_wrap=True)
+    show_steps(console, looked.steps)
     show_notice(console, words)
+    for line in describe_gate_answer(looked, question):
+        print_plain(console, line)
 
 
 def _told(

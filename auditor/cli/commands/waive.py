@@ -1,4 +1,4 @@
-"""Sign leave for one rule of one record, until a day: a waiver."""
+"""Sign a waiver of one rule of one record, until a day."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -126,7 +126,7 @@ VALUES: Mapping[str, Callable[[DraftFacts], Json]] = {
     "task.classes": lambda it: list(it.classes) if can_list_classes(it) else None,
     "task.positive": lambda it: it.positive or (it.classes[-1] if it.classes else None),
     "task.favourable": lambda it: (
-        it.favourable or guess_favourable(it.classes)[0] or VALUES["task.positive"](it)
+        it.favourable or guess_favourable(it.classes, it.labels)[0] or VALUES["task.positive"](it)
     ),
     "input.domain": lambda it: None if it.domain is None else list(it.domain),
     "input.text": lambda it: it.text,
@@ -183,7 +183,7 @@ def _usual_evidence(seen: DraftFacts) -> Iterator[tuple[str, str, Confidence]]:
             yield "task.positive", "used for two classes only", Confidence.HIGH
         else:
             yield "task.positive", "the last class; it must be the one that a score is of", low
-        yield "task.favourable", *guess_favourable(seen.classes)[1]
+        yield "task.favourable", *guess_favourable(seen.classes, seen.labels)[1]
     if seen.reads_text:
         yield "input.text", "the column of the longest texts", medium
     elif seen.domain is not None and seen.artifact is not None:

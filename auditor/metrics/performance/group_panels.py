@@ -93,7 +93,7 @@ def _gaps(check: type[Check], mine: Sequence[Measurement], column: str) -> Itera
         title=title,
         caption=APART,
         chart=IntervalChart(tuple(rows), Unit.SHARE),
-        header=("", "Figure", "Interval", "Highest", "Lowest", "Groups too small for it"),
+        header=("", "Figure", "Interval", "Highest", "Lowest", "Groups too small to show a gap"),
         rows=tuple(_apart(names[m.metric], m) for m in (*gaps, *ratios)),
         notes=tuple(_notes(names, gaps, ratios)),
     )
@@ -208,8 +208,8 @@ def _mappings(found: Mapping[str, Json]) -> Iterator[tuple[str, Mapping[str, Jso
 def _enough(told: Mapping[str, Json]) -> str:
     enough = told.get("would_decide")
     more = (
-        f"about {format_count(enough)} would decide"
+        f"about {format_count(enough)} would show whether there is a gap"
         if isinstance(enough, int)
-        else "no number decides"
+        else "no number would show whether there is a gap"
     )
     return f"has {format_scalar(told.get('n'))} ({more})"

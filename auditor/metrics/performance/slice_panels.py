@@ -25,10 +25,11 @@ TOO_SMALL = "the rows are too few to show how bad a slice could be and stay unse
 CURES = (
     "What to do: where one mistake prevails, look for an input that the model lacks and that would "
     "tell these rows apart; check the labels of some of them; and collect more of them to train "
-    "on. Until then, let people decide there."
+    "on. Until then, have people check the answers there."
 )
+OFF = "predictions are off by more than the tolerance"
 POWER = (
-    "Of a slice that holds so many of the rows, the least share of wrong decisions that would have "
+    "Of a slice that holds so many of the rows, the least share of wrong answers that would have "
     "been confirmed in four of five searches, if the search put it forward. Fewer than that can be "
     "wrong in a slice, and nobody would see it here; more rows show more."
 )
@@ -103,7 +104,9 @@ def _told(m: Measurement, place: int, before: Sequence[Measurement]) -> str:
     """Say of a slice what it is, how much worse, for how many rows, and in which way."""
     held, rest = _count(m, "held_out"), _count(m, "rest")
     words = format_measurement(m)
-    said = f"{place}. {_name_slice(m)}{_part(m, before)}. {words.value} of the decisions are wrong"
+    # The mistakes between classes are listed, and a regression has none
+    wrong = "decisions are wrong" if "mistakes" in m.details else OFF
+    said = f"{place}. {_name_slice(m)}{_part(m, before)}. {words.value} of the {wrong}"
     if words.interval:
         said += f" ({words.interval})"
     lift = m.details.get("lift")

@@ -228,7 +228,7 @@ def discover_slices(half: CodedSample, search: SliceSearch) -> SliceCandidates:
     excess = slice_excesses(lattice.errors, lattice.rows, total.rate * lattice.rows, total.rows)
     size = (lattice.columns >= 0).sum(axis=1) - 1
     high = np.flatnonzero(excess > -ndtri(first_chances)[size])
-    odds = log_ndtr(-excess[high]) + np.log(np.array(looked))[size[high]]
+    odds = log_ndtr(-excess[high]) + np.log(np.maximum(looked, 1))[size[high]]
     bad: NDArray[np.int64] = high[np.lexsort((high, size[high], odds))]
     bits = SliceBitsets.of(half)
     least = tuple(float(-ndtri(chance)) for chance in chances)

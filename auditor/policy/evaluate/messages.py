@@ -137,7 +137,7 @@ def describe_needed_rows(would_decide: Mapping[str, Json] | None, then: str, mea
     if "rows" in would_decide:
         rows = (
             f" About {would_decide['rows']:,} rows like the {measured:,} measured here would "
-            "decide it if the figure stays the same"
+            "decide whether the limit is kept, if the figure stays the same"
         )
         return f"{rows}; the rule would then {then}." if then else f"{rows}."
     return f" To decide it: {would_decide['needs']}."

@@ -217,7 +217,7 @@ def _pixels(found: Image.Image) -> Image.Image:
 
 
 WITHOUT_LEAVE = (
-    "A picture that stands here is not shown: the audit file does not give leave "
+    "A picture that stands here is not shown: the audit file does not permit it "
     "(show_examples: true)."
 )
 WIDE_FROM = 4

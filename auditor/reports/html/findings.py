@@ -64,6 +64,8 @@ GOOD = frozenset({Outcome.PASSED, Outcome.NOT_APPLICABLE})
 CLEAN = "clean_accuracy"
 TERMS = "policy/"
 """Begins the measure of findings about the policy's own terms, which no check answers."""
+TERM = re.compile(r"Found: (.+)\. The policy ")
+"""What an audit has of such a term, in the finding's message."""
 
 
 def suggest_remedy(
@@ -93,6 +95,12 @@ def suggest_remedy(
             return f"Audit again without --only, or with --only {check} too: the check was not run."
         return ""
     return suggest_signing(record, deciding) or finding.remediation
+
+
+def find_unmet_term(finding: Finding) -> str:
+    """Return what the audit has where a policy's own term is not met; of other findings nothing."""
+    found = TERM.search(finding.message) if finding.measure.startswith(TERMS) else None
+    return found[1] if found else ""
 
 
 OTHER_KEY = (
@@ -128,7 +136,8 @@ def explain_missing_evidence(needed: Mapping[str, Json] | None, then: str = "") 
     rows = needed.get("rows")
     if isinstance(rows, int | float) and not isinstance(rows, bool):
         said = (
-            f"About {format_count(round(rows))} rows would decide it if the figure stays the same"
+            f"About {format_count(round(rows))} rows would decide whether the limit is kept, if "
+            "the figure stays the same"
         )
         return f"{said}; the rule would then {then}." if then else f"{said}."
     if "needs" in needed:
@@ -310,6 +319,8 @@ def _card(inputs: ReportInputs, finding: Finding, place: int, causes: Sequence[s
     told = needed is not None and helps and needed.get("needs") == helps.rstrip(".")
     said = [describe_reading(inputs, item, limits) for item in readings[:MOST_READINGS]]
     hidden = len(readings) - len(said)
+    if term := find_unmet_term(finding):
+        said.append(f"{term[0].upper()}{term[1:]}.")
     return FindingCard(
         anchor=f"finding-{place}",
         finding=finding,
@@ -464,7 +475,8 @@ def _because_cards(gap: Gap) -> str:
 
 def _short(finding: Finding, deciding: Measurement | None, words: FigureText | None) -> str:
     if deciding is None or words is None:
-        return DASH if finding.outcome is Outcome.NOT_APPLICABLE else "no figure"
+        idle = DASH if finding.outcome is Outcome.NOT_APPLICABLE else "no figure"
+        return find_unmet_term(finding) or idle
     return describe_bound(deciding) + words.value
 
 

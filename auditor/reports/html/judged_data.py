@@ -29,7 +29,9 @@ def build_data_facts(inputs: ReportInputs) -> tuple[RunFact, ...]:
     """Return facts about the rows, the groups compared, and columns that may have been groups."""
     columns = list_uncompared_columns(inputs)
     more = len(columns) - MOST_COLUMNS
-    names = ", ".join(columns[:MOST_COLUMNS]) + (f" and {more} more" if more > 0 else "")
+    names = ", ".join(columns)
+    if more > 1:
+        names = f"{', '.join(columns[:MOST_COLUMNS])} and {more} more"
     groups = RunFact(GROUPS, describe_groups(inputs.record), wide=True)
     rest = [RunFact("Columns that look like groups, not compared", names, wide=True)]
     return (*_describe_rows(inputs), groups, *(rest if columns else ()))

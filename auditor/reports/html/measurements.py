@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from auditor.domain.number_text import format_coordinates, format_measurement
-from auditor.domain.readings import Measurement
+from auditor.domain.number_text import format_coordinates, format_measurement, format_scalar
+from auditor.domain.readings import Measurement, Unit
 from auditor.domain.report_blocks import ReportSection
 from auditor.domain.report_panels import BlockPanel
 from auditor.reports.figures.attack_costs import build_attack_log
@@ -121,7 +121,7 @@ def _by_target(inputs: ReportInputs) -> Iterator[list[Measurement]]:
 
 SAME = "as above"
 """Figures of one check rest on the same evidence, which is listed once in a row of them."""
-MOST_ROWS, MOST_EVIDENCE = 1_000, 4
+MOST_ROWS, MOST_EVIDENCE, MOST_COLUMNS = 1_000, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,18 @@ def _list_evidence(m: Measurement, above: tuple[str, ...]) -> str:
     return ", ".join(shorten_digest(item) for item in m.evidence[:MOST_EVIDENCE]) + more
 
 
+def _name_columns(m: Measurement) -> str:
+    """Name the columns that were counted, where a figure is their number."""
+    listed = m.details.get("columns")
+    if m.unit is not Unit.COUNT or not isinstance(listed, list | tuple) or len(listed) != m.value:
+        return ""
+    names = [format_scalar(name) for name in listed]
+    hidden = len(names) - MOST_COLUMNS
+    if hidden > 1:
+        return f"{', '.join(names[:MOST_COLUMNS])} and {hidden} more"
+    return ", ".join(names)
+
+
 def _row(
     inputs: ReportInputs, m: Measurement, limits: tuple[float, ...], evidence: str
 ) -> MeasurementRow:
@@ -179,6 +191,6 @@ def _row(
         value=describe_bound(m) + words.value,
         interval=words.interval or "exact",
         sure=words.sure,
-        remark="doubted" if m.doubted else "",
+        remark="doubted" if m.doubted else _name_columns(m),
         evidence=evidence,
     )

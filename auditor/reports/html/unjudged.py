@@ -1,8 +1,9 @@
 """What a verdict leaves aside: rules that decided nothing, and bad figures that no rule judges.
 
-A figure looks bad where it breaks the limit that a rule sets for the same metric of another check
-in its family, at the same or a larger budget, is of a confirmed slice with twice the mistakes, or
-is a large gap between groups of a column that no rule asks about.
+A figure looks bad where it breaks the limit that a rule that applied sets for the same metric of
+another check in its family, at the same or a larger eps, or that a rule that was switched off sets
+for itself. It looks bad as well where it is of a confirmed slice with twice the mistakes, or is a
+large gap between groups of a column that no rule asks about.
 """
 
 from collections.abc import Iterator
@@ -12,10 +13,16 @@ from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.number_text import format_coordinates, format_measurement
 from auditor.domain.policies import MetricLimits, Rule, RuleEffect
 from auditor.domain.readings import Gap, Measurement, Scalar
+from auditor.metrics.performance.slice_panels import OFF
 from auditor.policy.evaluate.limits import LimitComparison, build_figure_range, compare_with_limits
 from auditor.policy.evaluate.readings_index import ReadingIndex
-from auditor.reports.declarations import ListedStatement
-from auditor.reports.html.findings import sort_worst_first
+from auditor.reports.declarations import (
+    BY_REGRESSION,
+    REGRESSION,
+    ListedStatement,
+    list_switched_off,
+)
+from auditor.reports.html.findings import find_unmet_term, sort_worst_first
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import (
     EFFECTS,
@@ -28,6 +35,7 @@ from auditor.reports.wording import (
 )
 
 MOST_NAMED = 3
+UNJUDGED = "Measured, but no rule judges it"
 FAIRNESS = "fairness"
 FAMILIES = (FAIRNESS, "privacy", "poisoning", "evasion")
 """Families in which figures without a rule are named, in this order."""
@@ -43,9 +51,13 @@ OPEN = (Outcome.FAILED, Outcome.UNKNOWN)
 def describe_left_aside(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     """Name rules that did not pass and stand nowhere beside the verdict, then unjudged figures."""
     found = [*_list_open_rules(inputs)]
-    if figures := list_unjudged_figures(inputs):
-        found.append(_list_some("Measured, but no rule judges it", [text for _, text in figures]))
-    return tuple(found)
+    return (*found, *describe_unjudged(inputs))
+
+
+def describe_unjudged(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
+    """Name bad figures that no rule judges, in one statement where there are some."""
+    figures = [text for _, text in list_unjudged_figures(inputs)]
+    return (_list_some(UNJUDGED, figures),) if figures else ()
 
 
 def _list_some(lead: str, names: list[str]) -> ListedStatement:
@@ -72,7 +84,7 @@ def _explain(inputs: ReportInputs, finding: Finding) -> str:
     if isinstance(reading, Gap):
         return reading.detail.rstrip(".") or reading.reason.value.replace("_", " ")
     if reading is None:
-        return "no figure"
+        return find_unmet_term(finding) or "no figure"
     rule = inputs.rule(finding.rule)
     words = format_measurement(reading, list_limit_values(None if rule is None else rule.limits))
     interval = f" ({words.interval})" if words.interval else ""
@@ -82,19 +94,17 @@ def _explain(inputs: ReportInputs, finding: Finding) -> str:
 
 def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
     """Return the worst figure without a rule of each check where it looks bad, with its check."""
-    asked = {
-        item.measure
-        for item in inputs.record.findings
-        if item.outcome is not Outcome.NOT_APPLICABLE
-    }
-    compared = _list_compared_columns(inputs)
+    applied = [it for it in inputs.record.findings if it.outcome is not Outcome.NOT_APPLICABLE]
+    asked = {item.measure for item in applied}
+    ruled = {(item.rule, item.target) for item in applied}
+    compared = _list_compared_columns(inputs, ruled)
     worst: dict[str, tuple[float, str]] = {}
     for reading in inputs.record.readings:
         if not isinstance(reading, Measurement) or reading.doubted:
             continue
         found = None
         if f"{reading.check}/{reading.metric}" not in asked:
-            found = _weigh(inputs, reading, asked)
+            found = _weigh(inputs, reading, asked, ruled)
         if found is None and reading.params.get(COLUMN) not in compared:
             found = _weigh_gap(inputs, reading, "these groups" if compared else "groups")
         if found is not None and found[0] > worst.get(reading.check, (0.0, ""))[0]:
@@ -108,7 +118,9 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _weigh(inputs: ReportInputs, reading: Measurement, asked: set[str]) -> tuple[float, str] | None:
+def _weigh(
+    inputs: ReportInputs, reading: Measurement, asked: set[str], ruled: set[tuple[str, str]]
+) -> tuple[float, str] | None:
     """Say how bad a figure looks, and how; nothing where it does not."""
     lift = reading.details.get("lift")
     if reading.slice and reading.details.get("confirmed") is True and _is_number(lift):
@@ -116,12 +128,17 @@ def _weigh(inputs: ReportInputs, reading: Measurement, asked: set[str]) -> tuple
             return None
         words = format_measurement(reading)
         place = format_coordinates({}, reading.slice)
-        wrong = f"{words.value} of the decisions are wrong ({words.interval})"
+        wrong = f"{words.value} of the {_mistakes(inputs)} ({words.interval})"
         return lift, f"{place}: {wrong}, {lift:.1f} times the share of all other rows"
     span, mine = build_figure_range(reading), f"{reading.check}/{reading.metric}"
+    off = list_switched_off(inputs.record, inputs.policy)
     for rule in inputs.policy.rules:
-        limits = rule.limits
-        if span is None or limits is None or not _compares(rule, reading):
+        limits, same = rule.limits, rule.measure == mine
+        if span is None or limits is None or BY_REGRESSION in off.get(rule.id, ()):
+            continue
+        if not (same or (rule.id, reading.target) in ruled) or not _compares(
+            rule, reading, same=same
+        ):
             continue
         if compare_with_limits(span, limits) is LimitComparison.BREAKS:
             eps = reading.params.get(EPS)
@@ -129,26 +146,27 @@ def _weigh(inputs: ReportInputs, reading: Measurement, asked: set[str]) -> tuple
             less = 1.0 / eps if _is_number(eps) and eps > 0 else 1.0
             said = explain_bound(inputs, reading, words.value)
             limit = format_limits(limits, reading.unit)
-            which = "on another check" if rule.measure != mine else "that does not apply"
+            which = "on another check" if not same else "that does not apply"
             return less, f"{said}, and a rule {which} requires {limit}"
     return None
 
 
-def _list_compared_columns(inputs: ReportInputs) -> frozenset[Scalar]:
+def _mistakes(inputs: ReportInputs) -> str:
+    if inputs.record.request.task == REGRESSION:
+        return OFF
+    return "decisions are wrong"
+
+
+def _list_compared_columns(inputs: ReportInputs, ruled: set[tuple[str, str]]) -> frozenset[Scalar]:
     """Return the columns of groups of which a rule judges a figure.
 
     A rule on one column says nothing of another.
     """
-    applied = {
-        (item.rule, item.target)
-        for item in inputs.record.findings
-        if item.outcome is not Outcome.NOT_APPLICABLE
-    }
     rules = {rule.id: rule for rule in inputs.policy.rules if _family(rule.check) == FAIRNESS}
     index = ReadingIndex.of(inputs.record.readings, rules.values())
     return frozenset(
         reading.params[COLUMN]
-        for rule, target in applied
+        for rule, target in ruled
         if rule in rules
         for _, reading in index.matching(rules[rule], target)
         if COLUMN in reading.params
@@ -171,14 +189,14 @@ def _weigh_gap(inputs: ReportInputs, reading: Measurement, groups: str) -> tuple
     return (size if gap else 1.0 - size), f"{said}, and no rule compares {groups}"
 
 
-def _compares(rule: Rule, reading: Measurement) -> bool:
-    """Whether a rule's limit says how good a figure of another check ought to be."""
+def _compares(rule: Rule, reading: Measurement, *, same: bool) -> bool:
+    """Whether a rule's limit says how good a figure ought to be: of another check only by eps."""
     if rule.metric != reading.metric or _family(rule.check) != _family(reading.check):
         return False
     most, eps = rule.where.get(EPS), reading.params.get(EPS)
     if isinstance(most, float | int) and isinstance(eps, float | int):
         return eps <= most
-    return most is None and eps is None
+    return same and most is None and eps is None
 
 
 def _family(check: str) -> str:

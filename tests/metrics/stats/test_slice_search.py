@@ -1,4 +1,5 @@
 import math
+import warnings
 from collections.abc import Callable
 from itertools import combinations, product
 
@@ -52,6 +53,15 @@ def correlated(rng: Rng, rows: int, columns: int, levels: int) -> NDArray[np.uin
 
 def sample(codes: NDArray[np.uint8], wrong: NDArray[np.bool_], levels: int) -> CodedSample:
     return CodedSample(codes, (levels,) * len(codes), wrong)
+
+
+def test_one_column_makes_no_pairs_and_warns_of_none() -> None:
+    codes = np.repeat([[0, 1]], 200, axis=1).astype(np.uint8)
+    data = sample(codes, codes[0] == 1, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = discover_slices(data, SliceSearch(3, 50, 50))
+    assert [it for it, _ in found.slices] == [((0, 1),)]
 
 
 def members(data: CodedSample, conditions: Conditions) -> NDArray[np.bool_]:

@@ -252,8 +252,8 @@ def test_what_would_decide_is_told_for_the_limit_that_is_open() -> None:
     wide = measured(0.81, 0.77, 0.85, n=100)
     assert needed(RULE, wide) == {"rows": 1600}
     assert (
-        "About 1,600 rows like the 100 measured here would decide it if the figure stays the same; "
-        "the rule would then pass." in judge_one(RULE, wide).message
+        "About 1,600 rows like the 100 measured here would decide whether the limit is kept, "
+        "if the figure stays the same; the rule would then pass." in judge_one(RULE, wide).message
     )
     below = judge_one(RULE, measured(0.79, 0.75, 0.83, n=100))
     assert below.outcome is Outcome.UNKNOWN
