@@ -86,8 +86,9 @@ def _show_headline(console: Console, prepared: PreparedAudit, target: str, plan:
             f"The verdict cannot be a pass: policy {policy.name} requires at least the budget "
             f"{policy.least_budget.value}.",
         )
+    lacking = {item.check for item in plan.checks if item.missing is not None}
     if prepared.materials.signature.bundle is None and any(
-        it.measure == SIGNED for it in policy.rules
+        it.measure == SIGNED and it.check not in lacking for it in plan.applicable
     ):
         show_notice(console, "The model is not signed; a rule requires it (`auditor sign`).")
     if plan.shortened or plan.left_out:

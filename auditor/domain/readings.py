@@ -26,6 +26,8 @@ class ConfidenceInterval:
 
 Scalar: TypeAlias = bool | int | float | str
 Value: TypeAlias = float | bool | str | None
+NEEDS = "needs"
+"""The detail of a doubted figure that says what would take its doubt away."""
 
 
 class BoundKind(StrEnum):

@@ -28,6 +28,11 @@ SCIKIT_LEARN = (
     'onnx = skl2onnx.to_onnx(joblib.load("{file}"), X[:1].astype(numpy.float32))',
     'open("{stem}.onnx", "wb").write(onnx.SerializeToString())',
 )
+OF_TEXTS = (
+    "A pipeline that reads columns of text can neither be exported so nor passed to "
+    "`auditor.audit`: encode these columns before it, export the steps after that, and give data "
+    "that are encoded."
+)
 SAFETENSORS = (
     "import torch; from safetensors.torch import load_file",
     'model.load_state_dict(load_file("{file}")); model.eval()',
@@ -110,10 +115,11 @@ def refuse_foreign_model(path: Path, named: str = "") -> None:
     kind = "tflite" if path.suffix.lower() == ".tflite" else "graphdef"
     names = {"file": path.name, "stem": path.stem, "kind": kind}
     lines = "\n".join(f"    {line.format(**names)}" for line in found.lines)
+    texts = f"\n\n{OF_TEXTS}" if found is PICKLE else ""
     raise ArtifactError(
         f"{named} is {found.title}, not an ONNX file. It was not loaded, because loading can run "
         "code",
-        cure=f"Export it where it was trained:\n\n{lines}\n\nOr pass the fitted model to "
+        cure=f"Export it where it was trained:\n\n{lines}{texts}\n\nOr pass the fitted model to "
         "`auditor.audit` in Python, or audit its predictions: auditor init --data predictions.csv",
     )
 

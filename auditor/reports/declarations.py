@@ -185,7 +185,7 @@ def _describe_moves(reading: Measurement) -> str:
     sizes = sorted(it for it in radius if isinstance(it, float | int) and it > 0)
     if not sizes or not isinstance(eps, float | int):
         return said
-    least, most = (f"{end:.3g}" for end in (sizes[0], sizes[-1]))
+    least, most = (f"{float(f'{end:.3g}'):,.12g}" for end in (sizes[0], sizes[-1]))
     share = f"{format_percent(eps)} of its declared range"
     if least == most:
         return f"{said}, each by at most {least}, which is {share}"

@@ -47,7 +47,7 @@ def order_classes(seen: DraftFacts, session: DraftSession) -> DraftFacts:
     tried = score_draft(seen, session)
     if tried.other is not None:
         last = seen.classes[-1]
-        hoped = guess_favourable(seen.classes)[0] or last
+        hoped = guess_favourable(seen.classes, seen.labels)[0] or last
         if tried.one_score:
             moved = replace(seen, positive=seen.classes[0], favourable=hoped)
         else:

@@ -19,6 +19,7 @@ from auditor.domain.findings import Outcome
 from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
 from auditor.policy.evaluate.engine import judge_readings
+from auditor.policy.evaluate.rules import need_undoubted
 
 CHECKS: dict[str, Check] = {
     item.id: item
@@ -197,6 +198,16 @@ def test_figures_that_no_stronger_attack_would_worsen_are_not_doubted() -> None:
     gap = Gap(reason=GapReason.OVER_BUDGET, detail="d", cure="c", target="cpu", check="evasion.l1")
     seen = (clean, proof, blurred, foreign, gap, masking(believable=False))
     assert qualify_masked_readings(seen, CHECKS) == seen
+
+
+def test_a_figure_whose_gradients_nobody_had_time_to_examine_names_what_it_needs() -> None:
+    late = Gap(reason=GapReason.OVER_BUDGET, detail="d", cure="c", target="cpu", check=MASKING)
+    cut = replace(robust(0.7), details={"rows_asked": 200})
+    (found, _) = qualify_masked_readings((cut, late), CHECKS)
+    assert isinstance(found, Measurement)
+    assert found.doubted
+    assert need_undoubted(found) == "more time (`--max-minutes`), so that evasion.masking runs"
+    assert need_undoubted(replace(robust(0.7), doubted=True)) == "a figure that is not doubted"
 
 
 CLIMBING = [

@@ -13,6 +13,7 @@ from evasion_toys import NOTHING, ToyModel, box, classes, subject
 from auditor.checks.evasion.tabular import CHECK, TabularAttackCheck
 from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.check_subject import CheckShard, Subject
+from auditor.domain.checks import find_refusal_gap
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
@@ -289,6 +290,12 @@ def test_what_is_no_table_or_cannot_move_is_a_gap() -> None:
         assert isinstance(gap, Gap)
         assert gap.reason is GapReason.NOT_DEFINED
         assert words in gap.detail
+    told = find_refusal_gap(QUICK, replace(seen, space=box((8,))))
+    assert told is not None
+    (gap,) = read(QUICK, observed(QUICK, replace(seen, space=box((8,)))))
+    assert isinstance(gap, Gap)
+    assert (told.reason, told.detail, told.cure) == (gap.reason, gap.detail, gap.cure)
+    assert find_refusal_gap(QUICK, seen) is None
 
 
 def test_a_class_that_the_task_does_not_have_is_refused() -> None:

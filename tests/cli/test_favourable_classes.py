@@ -53,6 +53,49 @@ def test_the_favourable_class_is_drafted_by_what_names_mean(
     assert line.endswith("fairness rules rest on it: check it") != clear
 
 
+@pytest.mark.parametrize(
+    ("column", "classes", "favourable"),
+    [
+        ("is_fraud", ("0", "1"), "0"),
+        ("default", ("0", "1"), "0"),
+        ("default.payment.next.month", ("0", "1"), "0"),
+        ("defaulted", ("False", "True"), "False"),
+        ("Churn", ("No", "Yes"), "No"),
+        ("isLate", ("n", "y"), "n"),
+        ("delinquent_90d", ("0", "1"), "0"),
+        ("readmitted", ("yes", "no"), "no"),
+        ("no_default", ("0", "1"), "1"),
+        ("hired", ("0", "1"), "1"),
+    ],
+)
+def test_what_1_says_is_read_from_the_name_of_the_column(
+    column: str, classes: tuple[str, ...], favourable: str
+) -> None:
+    facts = DraftFacts(name="m", artifact="m", data="d.csv", labels=column, classes=classes)
+    text = draft_audit_file(facts)
+    assert yaml.safe_load(text)["task"]["favourable"] == favourable
+    (line,) = (it for it in text.splitlines() if it.strip().startswith("favourable:"))
+    assert f"# guess: the column {column!r} is named as what people " in line
+
+
+@pytest.mark.parametrize(
+    ("column", "classes", "favourable"),
+    [
+        ("label", ("0", "1"), "1"),
+        ("approved_default", ("0", "1"), "1"),
+        ("fraud", ("card", "wire"), "wire"),
+        ("fraud", ("0", "1", "2"), "2"),
+    ],
+)
+def test_a_column_that_says_nothing_of_it_leaves_the_usual_guess(
+    column: str, classes: tuple[str, ...], favourable: str
+) -> None:
+    facts = DraftFacts(name="m", artifact="m", data="d.csv", labels=column, classes=classes)
+    text = draft_audit_file(facts)
+    assert yaml.safe_load(text)["task"]["favourable"] == favourable
+    assert "is named as what people" not in text
+
+
 def test_init_asks_to_check_the_favourable_class_where_there_are_groups(
     auditor: Command, inside: Path
 ) -> None:

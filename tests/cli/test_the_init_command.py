@@ -168,6 +168,15 @@ def test_scores_whose_classes_only_the_rows_tell_are_listed(auditor: Command, ba
     assert line in ended.out, ended.said
 
 
+def test_ranges_that_are_guessed_are_listed(auditor: Command, bare: Path) -> None:
+    ended = auditor("init", "model.onnx", "--data", "test.csv")
+    schema = yaml.safe_load((bare / "schema.yaml").read_text())["features"]
+    ranged = ", ".join(it["name"] for it in schema if "range" in it)
+    assert ranged
+    line = "Ranges guessed from these rows (others beyond them are refused, such as training rows)"
+    assert f"{line}: {ranged}\n" in ended.out
+
+
 def test_a_task_that_is_a_guess_is_listed(auditor: Command, bare: Path) -> None:
     lines = [f"{100 + at},{101 + at * 1.01}" for at in range(100)]
     (bare / "said.csv").write_text("\n".join(["price,predicted_price", *lines]))

@@ -143,6 +143,16 @@ def test_what_keeps_the_verdict_from_a_pass_is_told_beforehand(
         assert [line for line in lines if line in {least, signed}] == told
 
 
+def test_no_signature_is_missed_where_there_is_no_model(auditor: Command, inside: Path) -> None:
+    lines = [f"0.{at % 10},{int(at % 10 > 4)}" for at in range(100)]
+    (inside / "said.csv").write_text("\n".join(["score,label", *lines]))
+    assert auditor("init", "--data", "said.csv", "--out", "said.yaml").code == 0
+    told = auditor("plan", "said.yaml", "--policy", "baseline", "--budget", "smoke").out
+    assert "The verdict cannot be a pass" in told
+    assert "is not signed" not in told
+    assert told.count("needs model (") == 1
+
+
 def test_ranges_that_rows_hardly_fill_are_warned_of(auditor: Command, example: Path) -> None:
     audit = example / "audit.yaml"
     said = "Note The evaluation rows fill "

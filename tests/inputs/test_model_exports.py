@@ -44,6 +44,16 @@ def test_it_is_refused_with_the_three_lines_that_export_it(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(("name", "told"), [("m.joblib", True), ("m.pt", False)])
+def test_what_a_pipeline_of_texts_needs_is_told_beside_the_export(
+    tmp_path: Path, name: str, *, told: bool
+) -> None:
+    (tmp_path / name).write_bytes(b"\x80\x04")
+    with pytest.raises(ArtifactError) as error:
+        refuse_foreign_model(tmp_path / name)
+    assert ("encode these columns before it" in error.value.cure) == told
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "model", "model.bin"])
 def test_a_pickle_of_any_name_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))

@@ -183,6 +183,8 @@ def test_what_attacks_could_move_is_told_once_where_a_model_withstood_them() -> 
         "only that the ranges hold the evaluation rows; narrower ranges and fixed "
         "inputs make attacks weaker."
     )
+    (wide,) = describe_attack_space(withstood(Outcome.WITHSTOOD, eps_absolute=[0.018, 6000]))
+    assert "by 0.018 where that range is narrowest, and by 6,000 where it is widest" in wide
     (alike,) = describe_attack_space(withstood(Outcome.WITHSTOOD, eps_absolute=[0.02, 0.02]))
     assert "each by at most 0.02, which is 2 % of its declared range" in alike
     (table,) = describe_attack_space(

@@ -16,6 +16,7 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditAttempt
 from auditor.reports.formats.html import render_html
 from auditor.reports.formats.markdown import render_markdown
+from auditor.reports.html.first_screen import describe_declared
 from auditor.reports.html.judged_data import (
     build_data_facts,
     describe_constant_decisions,
@@ -107,6 +108,29 @@ def test_columns_named_like_attributes_of_people_are_named_where_none_compared_t
     assert facts(with_columns(many))[name].endswith("sex_f and 2 more")
     declared: dict[str, Json] = {"input.immutable": ["gender", "income"]}
     assert facts(with_columns(["income"], declared))[name] == "gender"
+
+
+def test_columns_that_were_not_compared_stand_beside_a_verdict_whose_rules_on_groups_are_kept() -> (
+    None
+):
+    lead = "Rules about groups are kept, and columns that look like groups were not compared"
+
+    def told(record: AuditRecord) -> list[str]:
+        return [it.text for it in describe_declared(inputs_of(record)) if it.lead == lead]
+
+    request = replace(PASSING.request, uncompared=("ageYears",))
+
+    def judged(outcome: Outcome, record: AuditRecord) -> AuditRecord:
+        found = tuple(
+            replace(it, outcome=outcome) if it.measure.startswith("fairness.") else it
+            for it in record.findings
+        )
+        return replace(record, findings=found)
+
+    record = replace(PASSING, request=request)
+    assert told(judged(Outcome.PASSED, record)) == [f"{lead}: ageYears."]
+    assert told(judged(Outcome.UNKNOWN, record)) == []
+    assert told(judged(Outcome.PASSED, PASSING)) == []
 
 
 def test_columns_that_the_request_names_contradict_a_tag_that_denies_people() -> None:

@@ -6,12 +6,22 @@ from typing import Any, cast
 
 from auditor.domain.checks import Check, Need, uses_need
 from auditor.domain.json import Json
-from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.readings import (
+    NEEDS,
+    BoundKind,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+)
 
 MASKING = "evasion.masking"
 BELIEVABLE = "believable"
 FAMILY = "evasion."
 UNEXAMINED = "there was no time to examine whether the gradients that it rests on are masked"
+
+MORE = f"more time (`--max-minutes`), so that {MASKING} runs"
 
 
 def qualify_masked_readings(
@@ -65,7 +75,7 @@ def _qualified(
         instead = _without_gradients(reading, readings, checks)
         return _doubted(reading, masked[reading.target], instead)
     if reading.target in hurried and "rows_asked" in reading.details:
-        told: dict[str, Json] = {"doubted_because": [UNEXAMINED], "doubt": UNEXAMINED}
+        told: dict[str, Json] = {"doubted_because": [UNEXAMINED], "doubt": UNEXAMINED, NEEDS: MORE}
         details = {**reading.details, **told}
         return replace(reading, doubted=True, worst_case=None, details=details)
     return reading

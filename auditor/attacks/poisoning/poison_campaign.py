@@ -196,7 +196,7 @@ def _classes(subject: Subject) -> ClassificationTask:
 _NO_INPUTS = Gap(
     reason=GapReason.NEEDS_MODEL,
     detail="In an audit of predictions alone the data hold no inputs to train on.",
-    cure="Name the model's file under model.artifact, and the columns that it reads.",
+    cure="Name the model's file under model.artifact in the audit file.",
 )
 _TOO_FEW = Gap(
     reason=GapReason.TOO_FEW_ROWS,

@@ -25,7 +25,7 @@ from auditor.domain.feature_relations import evaluate_formula
 from auditor.domain.json import Json
 from auditor.domain.readings import Gap
 from auditor.domain.row_evidence import RowEvidence, RowFigures
-from auditor.domain.tasks import Array, Floats
+from auditor.domain.tasks import Array, Floats, InputSpace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +39,14 @@ class TabularRun:
     dataset: Dataset
     sample: Rows
     left_out: tuple[str, ...]
+
+
+NO_TABLE = "The rows are no table: the audit file declares no features."
+
+
+def is_table(space: InputSpace, inputs: Array) -> bool:
+    """Return whether rows have one value for each of the features that are declared."""
+    return bool(space.features) and inputs.shape[1:] == (len(space.features),)
 
 
 def prepare_tabular_run(
@@ -55,8 +63,8 @@ def prepare_tabular_run(
     if isinstance(space, Gap) or dataset.inputs is None:
         message = "the frame asks for needs first"
         raise TypeError(message)
-    if not space.features or dataset.inputs.shape[1:] != (len(space.features),):
-        return "The rows are no table: the audit file declares no features."
+    if not is_table(space, dataset.inputs):
+        return NO_TABLE
     impossible = int((~satisfies_constraints(prepare_constraints(space), dataset.inputs)).sum())
     bout = prepare_attack_run(subject, rows + impossible, label=label, decision=decision)
     found = build_tabular_setup(bout.arena, most_features)

@@ -49,11 +49,9 @@ def build_tabular_readings(
     """
     settings = cast("Mapping[str, Json]", evidence["settings"])
     if "undefined" in settings:
-        detail = str(settings["undefined"])
-        return (Gap(reason=GapReason.NOT_DEFINED, detail=detail, cure=FEATURES),)
+        return (nothing_to_attack_gap(str(settings["undefined"])),)
     if not any(cast("Sequence[int]", settings["movable"])):
-        detail = "An attacker may move none of the features at any eps."
-        return (Gap(reason=GapReason.NOT_DEFINED, detail=detail, cure=FEATURES),)
+        return (nothing_to_attack_gap("An attacker may move none of the features at any eps."),)
     outcomes = recount_table(evidence)
     minimal = TabularCounterexamples.of(evidence, outcomes)
     seen = _TabularEvidence(evidence, settings, outcomes, minimal, confidence)
@@ -61,6 +59,11 @@ def build_tabular_readings(
     curve = [seen.robust(index, shared) for index in range(len(outcomes.budgets))]
     costs = expected_costs(evidence, outcomes, confidence, seen.place)
     return (seen.clean(), *curve, *costs, seen.breaking(shared), seen.features_moved(shared))
+
+
+def nothing_to_attack_gap(detail: str) -> Gap:
+    """Return the Gap of an attack on the rows of a table that has none, or none to move."""
+    return Gap(reason=GapReason.NOT_DEFINED, detail=detail, cure=FEATURES)
 
 
 def recount_table(evidence: Evidence) -> RowOutcomes:

@@ -17,16 +17,23 @@ from auditor.attacks.evasion.run_check import (
     robustness_metrics,
 )
 from auditor.attacks.tabular.campaign import REFINE, Stage, attack_table, parse_stages
-from auditor.attacks.tabular.evidence import TABLED, describe_tabular_run, prepare_tabular_run
-from auditor.attacks.tabular.readings import build_tabular_readings
+from auditor.attacks.tabular.evidence import (
+    NO_TABLE,
+    TABLED,
+    describe_tabular_run,
+    is_table,
+    prepare_tabular_run,
+)
+from auditor.attacks.tabular.readings import build_tabular_readings, nothing_to_attack_gap
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.challenges import CounterexampleClaims
 from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
-from auditor.domain.readings import BoundKind, Reading, Unit
+from auditor.domain.readings import BoundKind, Gap, Reading, Unit
 from auditor.domain.row_evidence import RowEvidence
 from auditor.errors import PolicyError
 
@@ -144,6 +151,13 @@ class TabularAttackCheck(Check):
             minimising=self.minimising,
         )
         return describe_tabular_run(entered, found, self.examples * subject.show_examples)
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that the rows are no table, as pictures are none."""
+        rows, space = subject.datasets[DatasetRole.EVALUATION].inputs, subject.space
+        if rows is None or isinstance(space, Gap) or is_table(space, rows):
+            return None
+        return nothing_to_attack_gap(NO_TABLE)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities and what each row keeps."""

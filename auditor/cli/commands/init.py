@@ -11,6 +11,7 @@ from auditor.cli.input_paths import DATA_FILE, DRAFTED_MODEL
 from auditor.cli.main import ExitCode
 from auditor.domain.guesses import Confidence, Guess
 from auditor.domain.json import encode_canonical
+from auditor.domain.name_suggestions import format_name_list
 from auditor.errors import UsageError
 from auditor.inputs.auditfile.system_files import (
     BEGUN_RISKS,
@@ -23,6 +24,7 @@ from auditor.reports.terminal import create_console
 from auditor.reports.terminal_text import make_printable
 from auditor.workflows.init import AuditDraft, init_audit_file
 
+MOST_RANGES = 8
 EVERY_FIGURE = ("task.kind", "task.classes", "task.positive", "data.evaluation.scores")
 """Settings that turn every figure round if they are wrong."""
 
@@ -105,6 +107,12 @@ def _print_guesses(draft: AuditDraft) -> None:
     open_settings = [it.setting for it in draft.guesses if it.confidence is Confidence.LOW]
     if open_settings:
         click.echo(make_printable(f"Guesses without evidence: {', '.join(open_settings)}"))
+    ranged = [it.name for it in draft.facts.features if it.range is not None]
+    if ranged:
+        click.echo(
+            "Ranges guessed from these rows (others beyond them are refused, such as training "
+            f"rows): {make_printable(format_name_list(ranged, MOST_RANGES))}"
+        )
     likely = {it.setting for it in draft.guesses if it.confidence is Confidence.MEDIUM}
     if every := [setting for setting in EVERY_FIGURE if setting in likely]:
         click.echo(f"Guesses that every figure rests on: {', '.join(every)}")

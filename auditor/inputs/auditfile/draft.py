@@ -126,7 +126,7 @@ VALUES: Mapping[str, Callable[[DraftFacts], Json]] = {
     "task.classes": lambda it: list(it.classes) if can_list_classes(it) else None,
     "task.positive": lambda it: it.positive or (it.classes[-1] if it.classes else None),
     "task.favourable": lambda it: (
-        it.favourable or guess_favourable(it.classes)[0] or VALUES["task.positive"](it)
+        it.favourable or guess_favourable(it.classes, it.labels)[0] or VALUES["task.positive"](it)
     ),
     "input.domain": lambda it: None if it.domain is None else list(it.domain),
     "input.text": lambda it: it.text,
@@ -179,11 +179,9 @@ def _usual_evidence(seen: DraftFacts) -> Iterator[tuple[str, str, Confidence]]:
         yield "task.tolerance", words, low
     elif can_list_classes(seen):
         yield "task.classes", FROM_LABELS, low
-        if len(seen.classes) > PAIR:
-            yield "task.positive", "used for two classes only", Confidence.HIGH
-        else:
+        if len(seen.classes) == PAIR:
             yield "task.positive", "the last class; it must be the one that a score is of", low
-        yield "task.favourable", *guess_favourable(seen.classes)[1]
+        yield "task.favourable", *guess_favourable(seen.classes, seen.labels)[1]
     if seen.reads_text:
         yield "input.text", "the column of the longest texts", medium
     elif seen.domain is not None and seen.artifact is not None:
@@ -279,11 +277,13 @@ def _task(seen: DraftFacts) -> Iterator[str]:
         positive = VALUES["task.positive"](seen)
         favourable = VALUES["task.favourable"](seen)
         yield f"  classes: {_listed(seen.classes)}{_why(seen, 'task.classes')}"
-        yield f"  positive: {_quoted(str(positive))}{_why(seen, 'task.positive')}"
+        if len(seen.classes) == PAIR:
+            yield f"  positive: {_quoted(str(positive))}{_why(seen, 'task.positive')}"
         yield f"  favourable: {_quoted(str(favourable))}{_why(seen, 'task.favourable')}"
     else:
         yield "  classes: null                   # list them in the order of the model's scores"
-    yield "  threshold: 0.5                  # two classes: from where on it is positive"
+    if len(seen.classes) <= PAIR:
+        yield "  threshold: 0.5                  # two classes: from this score on it is positive"
 
 
 def can_list_classes(seen: DraftFacts) -> bool:
@@ -314,14 +314,16 @@ def _slices(seen: DraftFacts) -> list[str]:
 
 def _data(seen: DraftFacts) -> str:
     count = "" if seen.rows is None else f"{seen.rows} rows; "
-    there = ", ".join(_quoted(name) for name in seen.columns) or "one array"
+    named = ", ".join(_quoted(name) for name in seen.columns)
+    there = f"beside the inputs: {named}" if seen.input_shape is not None else f"columns: {named}"
+    there = there if named else "one array"
     place = "data.evaluation"
     labels = _why(seen, f"{place}.labels") or _note("which column or array is the truth")
     groups = _why(seen, f"{place}.groups")
     lines = [
         "data:",
         "  evaluation:                     # rows that the model was not trained on",
-        f"    # {count}there are {there}",
+        f"    # {count}{there}",
         f"    path: {_quoted(seen.data)}",
         f"    labels: {_name(None if seen.pictures else seen.labels)}"
         + (_note("the names of the sub-folders") if seen.pictures else labels),

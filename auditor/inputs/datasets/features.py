@@ -199,7 +199,8 @@ def input_space(
     return Gap(
         reason=GapReason.NEEDS_NUMERIC_INPUT,
         detail="The audit file does not say which values the inputs may take.",
-        cure="Set input.domain: [low, high], or input.features: schema.yaml for a table.",
+        cure="Set input.domain: [low, high], or for a table input.features: schema.yaml, which "
+        '`auditor init` drafts (in Python: input={"features": "schema.yaml"}).',
     )
 
 

@@ -80,8 +80,8 @@ def find_prediction_columns(
     decision = None if numbers else _find_decision(found, (*scores, labels), evidence)
     if not scores and decision is None:
         raise DatasetError(
-            f"{name} holds no predictions that can be told: no columns of probabilities that add "
-            f"up to 1, and no column named as a score or a prediction among {_shown(found.series)}",
+            f"no column of {name} is known as a prediction: none are probabilities that add up to "
+            f"1, and none is named as a score or a prediction; there are {_shown(found.series)}",
             cure="Name them so (p_no, p_yes, score, prediction), or pass the model: "
             "auditor init model.onnx --data FILE.",
         )

@@ -150,7 +150,7 @@ def join_codes(codes: Rows, further: Rows) -> Rows:
 NO_INPUTS = Gap(
     reason=GapReason.NEEDS_MODEL,
     detail="In an audit of predictions alone the data hold no inputs.",
-    cure="Name the model's file under model.artifact, and the columns that it reads.",
+    cure="Name the model's file under model.artifact in the audit file.",
 )
 _OTHER_SHAPE = Gap(
     reason=GapReason.UNSUPPORTED,

@@ -15,9 +15,9 @@ from auditor.metrics.performance.error_slices import SliceSearchSettings
 
 MOST_SLICES, MOST_LABELS = 12, 3
 FOUND = (
-    "{looked} slices were looked at in one half of the rows. {tried} of them were tried on the "
-    "other half, and {confirmed} confirmed to be worse than the rest ({method}). All figures are "
-    "of the half that tried them, and their intervals hold jointly."
+    "{looked} slices were looked at in one half of the rows. The other half tried {tried} of them "
+    "and confirmed {confirmed} to be worse than the rest ({method}). All figures are of the half "
+    "that tried them, and their intervals hold jointly."
 )
 NOTHING = "None was confirmed, which does not prove that there is none"
 UNSEEN = "the table of detectable differences shows how bad a slice could be and stay unseen"

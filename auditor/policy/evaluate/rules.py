@@ -13,7 +13,7 @@ from auditor.domain.findings import Outcome
 from auditor.domain.json import Json
 from auditor.domain.metric_ranges import allows_whole_range, find_metric_range
 from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits, Policy, Rule
-from auditor.domain.readings import BoundKind, Gap, Measurement, Unit
+from auditor.domain.readings import NEEDS, BoundKind, Gap, Measurement, Unit
 from auditor.errors import ConditionError
 from auditor.metrics.stats.proportions import scale_rows
 from auditor.policy.cel import ABOUT_READINGS, compile_condition, convert_to_doubles
@@ -90,7 +90,7 @@ def judge_by_limits(rule: Rule, measurement: Measurement) -> RuleOutcome:
     slack = compute_margin(span, limits)
     match compare_with_limits(span, limits):
         case LimitComparison.BREAKS if breaks_by_doubt(measurement, span, limits):
-            return RuleOutcome(Outcome.UNKNOWN, ASTRAY, slack, NOT_DOUBTED)
+            return RuleOutcome(Outcome.UNKNOWN, ASTRAY, slack, need_undoubted(measurement))
         case LimitComparison.BREAKS:
             return RuleOutcome(Outcome.FAILED, FIGURE_BREAKS_RULE, slack)
         case LimitComparison.KEEPS if keeps_despite_doubt(measurement, limits):
@@ -109,12 +109,17 @@ def judge_by_limits(rule: Rule, measurement: Measurement) -> RuleOutcome:
             return RuleOutcome(Outcome.UNKNOWN, why, slack)
 
 
+def need_undoubted(measurement: Measurement) -> str:
+    """Say what a doubted figure needs: what it names itself, or any without a doubt."""
+    return str(measurement.details.get(NEEDS, NOT_DOUBTED))
+
+
 def judge_favourable_figure(
     rule: Rule, measurement: Measurement, slack: float, *, proven: bool
 ) -> RuleOutcome:
     """Say what comes of a figure that keeps a rule, as far as it was ``proven`` to."""
     if measurement.doubted:
-        return RuleOutcome(Outcome.UNKNOWN, DOUBTED, slack, NOT_DOUBTED)
+        return RuleOutcome(Outcome.UNKNOWN, DOUBTED, slack, need_undoubted(measurement))
     if SLICE in rule.for_each and not measurement.slice:
         # Judge what the whole sample says in favour of the slices that a search did not name.
         # Breaking the limit, it breaks it for some slice; keeping it, it says nothing of any one.
@@ -201,7 +206,7 @@ def _opinion(
     strict, lax = limits
     if compare_with_limits(span, lax) is LimitComparison.BREAKS:
         if breaks_by_doubt(measurement, span, lax):
-            return RuleOutcome(Outcome.UNKNOWN, ASTRAY, need=NOT_DOUBTED)
+            return RuleOutcome(Outcome.UNKNOWN, ASTRAY, need=need_undoubted(measurement))
         return RuleOutcome(Outcome.FAILED, BOTH_FIGURES_BREAK_RULE)
     match compare_with_limits(span, strict):
         case LimitComparison.KEEPS:

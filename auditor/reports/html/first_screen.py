@@ -19,7 +19,12 @@ from auditor.reports.declarations import (
     describe_declarations,
     list_switched_off,
 )
-from auditor.reports.html.judged_data import describe_contradiction, list_compared_groups
+from auditor.reports.html.judged_data import (
+    FAIRNESS,
+    describe_contradiction,
+    list_compared_groups,
+    list_uncompared_columns,
+)
 from auditor.reports.html.run_details import shorten_digest
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.signer_text import shorten_key
@@ -42,6 +47,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 )
 """What each family of checks is about; packages may bring others."""
 SIGNATURE = "provenance.signature"
+KEPT = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
 UNPROVEN = (
     "A waiver's signature proves which key signed it, not the names that the waiver holds: the "
     "signer writes them."
@@ -123,7 +129,7 @@ def describe_declared(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     contradicted = describe_contradiction(inputs)
     more = (ListedStatement(contradicted),) if contradicted else ()
     groups = tuple(_describe_group_columns(inputs))
-    everything = (*_describe_chosen_checks(inputs), *said, *more)
+    everything = (*_describe_chosen_checks(inputs), *said, *more, *_describe_uncompared(inputs))
     # Columns alone are told among the limits: the box is for what makes rules easier to pass
     author = ListedStatement(_name_author(inputs))
     return (*everything, *groups, author) if everything else ()
@@ -141,6 +147,18 @@ def _describe_chosen_checks(inputs: ReportInputs) -> Iterator[ListedStatement]:
     families = f", among them all about {', '.join(silent)}" if silent else ""
     yield ListedStatement(f"Only these checks ran: {', '.join(only)}.")
     yield ListedStatement(f"{checks} left out{families}.")
+
+
+def _describe_uncompared(inputs: ReportInputs) -> Iterator[ListedStatement]:
+    """Name columns that look like groups and were not compared, where a rule on groups is kept."""
+    kept = any(
+        item.measure.startswith(FAIRNESS) and item.outcome in KEPT
+        for item in inputs.record.findings
+    )
+    columns = list_uncompared_columns(inputs) if kept else ()
+    if columns:
+        lead = "Rules about groups are kept, and columns that look like groups were not compared"
+        yield ListedStatement(lead, columns)
 
 
 def _describe_group_columns(inputs: ReportInputs) -> Iterator[ListedStatement]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +54,13 @@ def test_a_domain_holds_all_values_and_is_that_of_pixels_only_where_they_fill_it
     assert draft(0.0, 16.0).input.domain == (0.0, 16.0)
     assert draft(-3.71, 4.28).input.domain == (-4.0, 5.0)
     assert draft(2.0, 2.0).input.domain is None
+
+
+def test_columns_are_told_from_what_stands_beside_an_array() -> None:
+    facts = DraftFacts(name="m", artifact="m.onnx", data="d", rows=2, columns=("y",))
+    assert '    # 2 rows; columns: "y"\n' in draft_audit_file(facts)
+    beside = draft_audit_file(replace(facts, input_shape=(8,)))
+    assert '    # 2 rows; beside the inputs: "y"\n' in beside
 
 
 def test_a_model_with_other_classes_than_the_labels_is_pointed_out() -> None:

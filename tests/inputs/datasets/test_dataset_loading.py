@@ -81,6 +81,7 @@ def test_without_a_schema_the_columns_that_nothing_names_are_the_features(
     assert found.features == ("income", "age", "owner")
     assert isinstance(loaded.space, Gap)
     assert loaded.space.reason is GapReason.NEEDS_NUMERIC_INPUT
+    assert 'in Python: input={"features": "schema.yaml"}' in loaded.space.cure
     assert "input.domain" in loaded.space.cure
 
 

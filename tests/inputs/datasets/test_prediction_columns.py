@@ -70,7 +70,7 @@ def test_a_protected_attribute_is_never_the_truth(tmp_path: Path) -> None:
 
 
 def test_a_file_without_predictions_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="holds no predictions that can be told"):
+    with pytest.raises(DatasetError, match="is known as a prediction"):
         found(tmp_path, label=TRUTH, size=RNG.normal(50, 5, 400))
 
 
