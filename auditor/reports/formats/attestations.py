@@ -292,7 +292,8 @@ def _extensions(record: AuditRecord, policy: Policy, beside: SupportingFiles) ->
     if list_exceptions(record):
         said[EXCEPTION] = True
     if record.derived_from is not None:
-        said[DERIVED_FROM] = build_digest_set(record.derived_from)
+        # As text: the one-file verifier takes a digest set for the record that a statement is of
+        said[DERIVED_FROM] = record.derived_from
     if (days := _count_valid_days(record, policy, beside)) is not None:
         said[VALID_FOR] = days
     said |= _name_end(beside)
