@@ -124,9 +124,7 @@ def _explain_undecided(item: RulePlan, plan: AuditPlan, rows: int) -> str:
     if foreseen.rows is not None and foreseen.prospect is RuleProspect.OPEN:
         return f"{words}: good chance with {foreseen.rows:,} rows, there are {rows:,}"
     if foreseen.rows is not None:
-        return (
-            f"{words}: even a perfect figure takes about {foreseen.rows:,} rows, there are {rows:,}"
-        )
+        return f"{words}: a perfect figure needs about {foreseen.rows:,} rows"
     gap = next((it.missing for it in plan.checks if it.check == item.check and it.missing), None)
     if gap is not None:
         return f"{words}: {gap.reason.value.replace('_', ' ')}"
