@@ -35,8 +35,9 @@ class CheckTimer:
         self.listener.advanced(done, total, note)
 
     def ended(self, target: str, check: Check, result: Result) -> None:
-        """Note how long a check took."""
-        self.seconds[target, check.id] = time.monotonic() - self._began
+        """Add how long a check took: one that goes on ends more than once."""
+        place = target, check.id
+        self.seconds[place] = self.seconds.get(place, 0.0) + time.monotonic() - self._began
         self.listener.ended(target, check, result)
 
 

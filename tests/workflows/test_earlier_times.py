@@ -9,8 +9,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import auditor
+from auditor.checks.quality.accuracy import AccuracyCheck
+from auditor.domain.readings import Gap, GapReason
 from auditor.errors import CancelledError
 from auditor.store.check_times import CheckTimes, CheckTimeStore
+from auditor.workflows.earlier_times import CheckTimer
 from auditor.workflows.progress import CallbackProgress
 from auditor.workflows.remaining_time import CheckPlace
 
@@ -65,6 +68,18 @@ def test_an_audit_whose_times_cannot_be_kept_is_made_all_the_same(kept: Path) ->
     folder.write_text("no folder")
     assert build().audit(progress=False).record.readings
     assert build().plan()["cpu"].timed_before == 0
+
+
+def test_the_turns_of_a_check_that_goes_on_take_their_seconds_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter((10.0, 13.0, 20.0, 24.0))
+    monkeypatch.setattr("auditor.workflows.earlier_times.time.monotonic", lambda: next(clock))
+    timer, check = CheckTimer(CallbackProgress()), AccuracyCheck()
+    for _ in range(2):
+        timer.started("cpu", check)
+        timer.ended("cpu", check, Gap(reason=GapReason.OVER_BUDGET, detail="", cure=""))
+    assert timer.seconds == {("cpu", check.id): 7.0}
 
 
 NAME = "sha256:" + "a" * 64
