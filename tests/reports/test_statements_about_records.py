@@ -28,6 +28,7 @@ from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.json import compute_digest
 from auditor.domain.policies import RuleEffect
 from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.domain.targets import CallableSpec
 from auditor.domain.waivers import WaiverRef
 from auditor.reports.formats.attestations import (
     NOTHING,
@@ -265,3 +266,15 @@ def test_a_pass_of_predictions_or_of_known_figures_is_marked_in_every_statement(
         assert b"on recorded predictions" in files[name], name
         assert b"assed on cpu" not in files[name], name
     assert b'"predictions"' in files["bom.cdx.json"]
+
+
+def test_a_pass_of_a_served_model_without_a_file_speaks_of_no_package() -> None:
+    answers = CallableSpec("builtins.max")
+    served = tuple(replace(it, callable=answers) for it in PASSING.request.targets)
+    record = replace(PASSING, request=replace(PASSING.request, artifact=None, targets=served))
+    vsa = json.loads(json.dumps(build_vsa_statement(record, POLICY)))["predicate"]
+    assert vsa["resourceUri"].startswith("urn:auditor:endpoint:")
+    assert "AUDITOR_PREDICTIONS_ONLY" not in vsa["verifiedLevels"]
+    model = json.loads(render_all(inputs_of(record))["bom.cdx.json"])["metadata"]["component"]
+    told = {it["name"].rpartition(":")[2]: it["value"] for it in model["properties"]}
+    assert told["scope"] == "endpoint"

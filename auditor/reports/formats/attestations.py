@@ -34,7 +34,7 @@ from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.json import Json, compute_digest
 from auditor.domain.policies import Policy, RuleEffect
 from auditor.domain.readings import Measurement
-from auditor.domain.record_scope import find_bound_artifact
+from auditor.domain.record_scope import RecordScope, find_bound_artifact, find_record_scope
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import EvidenceLevel
 from auditor.domain.waivers import parse_waiver_time
@@ -243,10 +243,9 @@ def _resource(record: AuditRecord) -> str:
     """Return what was verified: the model, what answered in its place, or what it once said."""
     request = record.request
     named = f"{quote(request.name, safe='')}@{quote(request.version, safe='')}"
-    if request.predictions_only:
-        return f"urn:auditor:predictions:{named}"
-    bound = find_bound_artifact(record) == request.artifact
-    return f"pkg:generic/{named}" if bound else f"urn:auditor:endpoint:{named}"
+    scope = find_record_scope(record)
+    bound = scope is RecordScope.ARTIFACT
+    return f"pkg:generic/{named}" if bound else f"urn:auditor:{scope.value}:{named}"
 
 
 def _levels(record: AuditRecord) -> list[Json]:

@@ -19,7 +19,7 @@ from auditor.domain.json import Json
 from auditor.domain.number_text import DASH, format_coordinates, format_exact
 from auditor.domain.policies import AssuranceLevel, FrameworkControl
 from auditor.domain.readings import Gap, Measurement
-from auditor.domain.record_scope import RecordScope, find_bound_artifact
+from auditor.domain.record_scope import RecordScope, find_bound_artifact, find_record_scope
 from auditor.domain.records import AuditRecord
 from auditor.reports.formats.attestations import build_verifier_id, list_evidence_levels
 from auditor.reports.html.control_names import find_catalogue
@@ -212,16 +212,9 @@ def render_bom(record: AuditRecord) -> Mapping[str, Json]:
     }
 
 
-def _scope(record: AuditRecord) -> str | None:
-    if record.request.predictions_only:
-        return RecordScope.PREDICTIONS.value
-    bound = find_bound_artifact(record) == record.request.artifact
-    return None if bound else RecordScope.ENDPOINT.value
-
-
 def _model(record: AuditRecord) -> dict[str, Json]:
     request, artifact = record.request, find_bound_artifact(record)
-    waived = list_exceptions(record)
+    waived, scope = list_exceptions(record), find_record_scope(record)
     measured = [item for item in record.readings if isinstance(item, Measurement)]
     metrics = [_metric(item) for item in measured[:MOST_METRICS] if item.value is not None]
     datasets = range(len(record.request.datasets))
@@ -237,7 +230,7 @@ def _model(record: AuditRecord) -> dict[str, Json]:
         "properties": _properties(
             {
                 "artifact": None if artifact is None else artifact.digest,
-                "scope": _scope(record),
+                "scope": None if scope is RecordScope.ARTIFACT else scope.value,
                 "record": record.digest,
                 "verdict": record.verdict.value,
                 "exception": describe_exception(waived) if waived else None,
