@@ -5,15 +5,13 @@ from collections.abc import Iterable, Mapping
 from rich.console import Console
 
 from auditor.cli.console import OUTCOMES, show_rows
-from auditor.domain.findings import Outcome
+from auditor.domain.findings import KEPT, Outcome
 from auditor.domain.number_text import format_counted
 from auditor.domain.policies import Rule, SettingChange, StrictnessChange
 from auditor.policy.diff import PolicyDifference, RuleDifference
 from auditor.policy.explain import RuleExplanation
 from auditor.policy.run_policy_tests import PolicyTestResults
 from auditor.reports.terminal_text import escape_markup
-
-KEPT = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
 
 
 def show_policy_tests(console: Console, result: PolicyTestResults) -> None:

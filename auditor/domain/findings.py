@@ -22,7 +22,8 @@ class Outcome(StrEnum):
     NOT_APPLICABLE = "not_applicable"
 
 
-ACCEPTABLE = frozenset({Outcome.PASSED, Outcome.WITHSTOOD, Outcome.WAIVED})
+KEPT = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
+ACCEPTABLE = KEPT | {Outcome.WAIVED}
 
 
 class Verdict(StrEnum):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from auditor.domain.findings import Outcome
+from auditor.domain.findings import KEPT, Outcome
 from auditor.domain.json import Json
 from auditor.domain.number_text import format_percent, format_scalar, format_setting
 from auditor.domain.pinned_settings import DEFAULTS, EASING
@@ -160,7 +160,7 @@ def describe_attack_space(record: AuditRecord) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for finding in record.findings:
         reading = record.readings[finding.readings[0]] if finding.readings else None
-        kept = finding.outcome in {Outcome.WITHSTOOD, Outcome.PASSED}
+        kept = finding.outcome in KEPT
         if (
             kept
             and isinstance(reading, Measurement)

@@ -166,6 +166,17 @@ class FolderBlobStore:
         return digest
 
 
+def write_whole(place: Path, raw: bytes) -> None:
+    """Write a file that readers find whole or not at all; a power cut may take it.
+
+    Raises ``OSError``.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as draft:
+        draft.write(raw)
+    Path(draft.name).replace(place)
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder: a rename survives a power cut only once its folder has reached the disk."""
     descriptor = os.open(folder, os.O_RDONLY)

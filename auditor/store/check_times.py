@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+
+from auditor.store.blobs import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,7 @@ class CheckTimeStore:
             }
         )
         with suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile("w", dir=self.folder, delete=False) as draft:
-                draft.write(text)
-            Path(draft.name).replace(self._place(name))
+            write_whole(self._place(name), text.encode())
 
     def _place(self, name: str) -> Path:
         return self.folder / f"{name.removeprefix('sha256:')}.json"

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-from tempfile import NamedTemporaryFile
 
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
 from auditor.errors import StoreError
-from auditor.store.blobs import FolderBlobStore
+from auditor.store.blobs import FolderBlobStore, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,7 @@ class ResumeCache:
         }
         place = self._place(name)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=place.parent, delete=False) as draft:
-                draft.write(encode_canonical(dict(index)))
-            Path(draft.name).replace(place)
+            write_whole(place, encode_canonical(dict(index)))
         except OSError as error:
             raise StoreError(
                 f"{place.parent} cannot be written: {error.strerror}",

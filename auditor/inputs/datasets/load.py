@@ -148,7 +148,7 @@ def _first_equal_answers(dataset: Dataset) -> Rows | None:
         return None
     (answer,) = row_codes(scores)
     few = LEAST_PATTERNS * dataset.rows
-    if _worth(first_equal_rows(answer)) >= few:
+    if _worth(answer) >= few:
         return None  # all else only tells rows apart further
     rows = code_answers(dataset)
     _, place, times = np.unique(answer, return_inverse=True, return_counts=True)

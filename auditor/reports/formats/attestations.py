@@ -30,7 +30,7 @@ from urllib.parse import quote
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.evidence import decode_evidence
-from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.findings import KEPT, Finding, Outcome, Verdict
 from auditor.domain.json import Json, compute_digest
 from auditor.domain.policies import Policy, RuleEffect
 from auditor.domain.readings import Measurement
@@ -313,7 +313,6 @@ UNDECIDED = "urn:auditor:ext:undecided-tests"
 WITHSTOOD = "urn:auditor:ext:withstood-tests"
 NO_VERDICT = "verdict"
 """The test that stands for a verdict that no single rule explains: nothing was judged."""
-KEPT = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
 BROKEN = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
 
 

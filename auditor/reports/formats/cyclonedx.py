@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from auditor.domain.findings import Finding, Outcome
+from auditor.domain.findings import KEPT, Finding, Outcome
 from auditor.domain.json import Json
 from auditor.domain.number_text import DASH, format_coordinates, format_exact
 from auditor.domain.policies import AssuranceLevel, FrameworkControl
@@ -29,7 +29,6 @@ from auditor.reports.wording import OUTCOMES
 
 MODEL = "model"
 ASSESSOR = "assessor"
-SPEAK_FOR = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
 
 
 def build_declarations(record: AuditRecord) -> dict[str, Json]:
@@ -93,8 +92,8 @@ def _attestation(
 
 def _mapped(control: FrameworkControl, decided: Sequence[tuple[int, Finding]]) -> dict[str, Json]:
     citing = [(place, item) for place, item in decided if control in item.controls]
-    kept = [place for place, item in citing if item.outcome in SPEAK_FOR]
-    against = [place for place, item in citing if item.outcome not in SPEAK_FOR]
+    kept = [place for place, item in citing if item.outcome in KEPT]
+    against = [place for place, item in citing if item.outcome not in KEPT]
     rationale = (
         f"{len(kept)} of {len(citing)} rules that cite this control are kept. "
         "What it asks beyond them was not looked at."

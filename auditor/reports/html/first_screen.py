@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import MappingProxyType
 
 from auditor.domain.ai_system import SystemTopic
-from auditor.domain.findings import Outcome
+from auditor.domain.findings import KEPT, Outcome
 from auditor.domain.json import read_json
 from auditor.domain.trust_context import TrustContext
 from auditor.domain.waivers import Waiver
@@ -47,7 +47,6 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 )
 """What each family of checks is about; packages may bring others."""
 SIGNATURE = "provenance.signature"
-KEPT = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
 UNPROVEN = (
     "A waiver's signature proves which key signed it, not the names that the waiver holds: the "
     "signer writes them."

@@ -6,7 +6,7 @@ for itself. It looks bad as well where it is of a confirmed slice with twice the
 large gap between groups of a column that no rule asks about.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeGuard
 
 from auditor.domain.findings import Finding, Outcome, Verdict
@@ -23,6 +23,7 @@ from auditor.reports.declarations import (
     list_switched_off,
 )
 from auditor.reports.html.findings import find_unmet_term, sort_worst_first
+from auditor.reports.html.judged_data import COLUMN
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import (
     EFFECTS,
@@ -44,14 +45,12 @@ LARGE_GAP = MetricLimits(most=0.1)
 LEAST_RATIO = MetricLimits(least=0.8)
 """Beyond these a difference between groups is large: the second is the four-fifths rule."""
 EPS = "eps"
-COLUMN = "group_column"
 OPEN = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
 def describe_left_aside(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     """Name rules that did not pass and stand nowhere beside the verdict, then unjudged figures."""
-    found = [*_list_open_rules(inputs)]
-    return (*found, *describe_unjudged(inputs))
+    return (*_list_open_rules(inputs), *describe_unjudged(inputs))
 
 
 def describe_unjudged(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
@@ -97,6 +96,8 @@ def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
     applied = [it for it in inputs.record.findings if it.outcome is not Outcome.NOT_APPLICABLE]
     asked = {item.measure for item in applied}
     ruled = {(item.rule, item.target) for item in applied}
+    off = list_switched_off(inputs.record, inputs.policy)
+    rules = [it for it in inputs.policy.rules if BY_REGRESSION not in off.get(it.id, ())]
     compared = _list_compared_columns(inputs, ruled)
     worst: dict[str, tuple[float, str]] = {}
     for reading in inputs.record.readings:
@@ -104,7 +105,8 @@ def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
             continue
         found = None
         if f"{reading.check}/{reading.metric}" not in asked:
-            found = _weigh(inputs, reading, asked, ruled)
+            held = [it for it in rules if _compares(it, reading, ruled)]
+            found = _weigh(inputs, reading, asked, held)
         if found is None and reading.params.get(COLUMN) not in compared:
             found = _weigh_gap(inputs, reading, "these groups" if compared else "groups")
         if found is not None and found[0] > worst.get(reading.check, (0.0, ""))[0]:
@@ -119,9 +121,9 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def _weigh(
-    inputs: ReportInputs, reading: Measurement, asked: set[str], ruled: set[tuple[str, str]]
+    inputs: ReportInputs, reading: Measurement, asked: set[str], rules: Sequence[Rule]
 ) -> tuple[float, str] | None:
-    """Say how bad a figure looks, and how; nothing where it does not."""
+    """Say how bad a figure looks beside rules that compare, and how; nothing where it does not."""
     lift = reading.details.get("lift")
     if reading.slice and reading.details.get("confirmed") is True and _is_number(lift):
         if lift < DOUBLE or f"{reading.check}/worst_slice_error" in asked:
@@ -130,15 +132,10 @@ def _weigh(
         place = format_coordinates({}, reading.slice)
         wrong = f"{words.value} of the {_mistakes(inputs)} ({words.interval})"
         return lift, f"{place}: {wrong}, {lift:.1f} times the share of all other rows"
-    span, mine = build_figure_range(reading), f"{reading.check}/{reading.metric}"
-    off = list_switched_off(inputs.record, inputs.policy)
-    for rule in inputs.policy.rules:
-        limits, same = rule.limits, rule.measure == mine
-        if span is None or limits is None or BY_REGRESSION in off.get(rule.id, ()):
-            continue
-        if not (same or (rule.id, reading.target) in ruled) or not _compares(
-            rule, reading, same=same
-        ):
+    span = build_figure_range(reading)
+    for rule in rules:
+        limits = rule.limits
+        if span is None or limits is None:
             continue
         if compare_with_limits(span, limits) is LimitComparison.BREAKS:
             eps = reading.params.get(EPS)
@@ -146,7 +143,7 @@ def _weigh(
             less = 1.0 / eps if _is_number(eps) and eps > 0 else 1.0
             said = explain_bound(inputs, reading, words.value)
             limit = format_limits(limits, reading.unit)
-            which = "on another check" if not same else "that does not apply"
+            which = "that does not apply" if _is_same(rule, reading) else "on another check"
             return less, f"{said}, and a rule {which} requires {limit}"
     return None
 
@@ -189,8 +186,16 @@ def _weigh_gap(inputs: ReportInputs, reading: Measurement, groups: str) -> tuple
     return (size if gap else 1.0 - size), f"{said}, and no rule compares {groups}"
 
 
-def _compares(rule: Rule, reading: Measurement, *, same: bool) -> bool:
+def _is_same(rule: Rule, reading: Measurement) -> bool:
+    """Whether a rule is about the very measure of a figure."""
+    return rule.measure == f"{reading.check}/{reading.metric}"
+
+
+def _compares(rule: Rule, reading: Measurement, ruled: set[tuple[str, str]]) -> bool:
     """Whether a rule's limit says how good a figure ought to be: of another check only by eps."""
+    same = _is_same(rule, reading)
+    if not same and (rule.id, reading.target) not in ruled:
+        return False
     if rule.metric != reading.metric or _family(rule.check) != _family(reading.check):
         return False
     most, eps = rule.where.get(EPS), reading.params.get(EPS)

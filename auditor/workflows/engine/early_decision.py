@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 from auditor.checks.measure import CONFIDENCE
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
-from auditor.domain.findings import Outcome
+from auditor.domain.findings import KEPT, Outcome
 from auditor.domain.policies import Rule
 from auditor.domain.readings import Reading
 from auditor.policy.evaluate.readings_index import TARGET, ReadingIndex
 from auditor.policy.evaluate.rules import judge_by_limits
-
-KEPT = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
 
 
 @dataclass(frozen=True, slots=True)

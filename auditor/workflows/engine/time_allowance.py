@@ -344,8 +344,7 @@ class TimeAllowance:
         """Return how often a check whose rows time may cut is judged before the last of them."""
         if EarlyDecision.of(check, self.rules, self.spec.name, self.family) is None:
             return 0
-        rows = get_check_parameters(check).get("rows")
-        return len(plan_looks(min(rows, self.size.rows))) if isinstance(rows, int) else 0
+        return len(plan_looks(self._count_asked(check)))
 
     def foresee(self, checks: Sequence[Check], subject: Subject) -> Mapping[str, Gap | int]:
         """Return by id the checks that do not fit if each costs its most, or so many rows of them.
