@@ -79,6 +79,7 @@ def test_bounds_require_it_whoever_makes_them(monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def without_bubblewrap(tmp_path: Path) -> Without:
     """Return a function that runs auditor where bubblewrap is not installed."""
+    (tmp_path / "agent.key").touch()
 
     def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         given = {**os.environ, "PATH": str(tmp_path), "AUDITOR_HOME": str(tmp_path), **more}
