@@ -30,12 +30,14 @@ from auditor.reports.html.findings import (
     sort_worst_first,
     suggest_remedy,
 )
+from auditor.reports.html.first_screen import describe_chosen_checks, describe_uncompared
 from auditor.reports.html.run_details import list_free_names
 from auditor.reports.html.unjudged import describe_unjudged
 from auditor.reports.html.verdict import (
     describe_attempt,
     describe_second_judgement,
     explain_verdict,
+    list_time_limits,
 )
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.scope_wording import describe_scope
@@ -81,18 +83,20 @@ def show_record(
         console.print(f"[yellow]{label}[/] {escape_markup(text)}", highlight=False)
     console.print(explain_verdict(record), highlight=False, markup=False)
     _show_deciding(console, record, policy, checks)
-    _show_unjudged(console, record, policy, checks)
+    _show_left_aside(console, record, policy, checks)
     _show_findings(console, record, policy, checks)
     asked, others = split_requested_gaps(record)
     show_gaps(console, asked)
     # Say how much else is missing, which the report lists
     unasked = len(others)
     if unasked:
+        figures = (
+            "1 figure that no rule requires is"
+            if unasked == 1
+            else (f"{unasked} figures that no rule requires are")
+        )
         console.print(
-            (
-                f"[dim]{unasked} figures that no rule requires are missing; the report "
-                "lists the reasons.[/]"
-            ),
+            f"[dim]{figures} missing; the report lists the reasons.[/]",
             highlight=False,
             soft_wrap=True,
         )
@@ -145,12 +149,15 @@ def _show_deciding(
         console.print(f"{hidden} more in the table.", highlight=False)
 
 
-def _show_unjudged(
+def _show_left_aside(
     console: Console, record: AuditRecord, policy: Policy, checks: Mapping[str, type[Check]]
 ) -> None:
-    """Show the worst figures that no rule judges, which need no blob."""
+    """Show what narrows the verdict and the worst figures that no rule judges, without a blob."""
     nothing: dict[str, bytes] = {}
     inputs = ReportInputs(record=record, policy=policy, checks=checks, blob=nothing.__getitem__)
+    limits = (*describe_chosen_checks(inputs), *describe_uncompared(inputs))
+    for said in (*limits, *map(ListedStatement, list_time_limits(record))):
+        _show_listed(console, "limits", said)
     for said in describe_unjudged(inputs):
         _show_listed(console, "unjudged", said)
 

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from dossier_records import told
@@ -20,8 +21,9 @@ from rendering_records import (
 from rich.console import Console
 
 from auditor.cli.record_output import show_record
+from auditor.domain.budgets import Budget
 from auditor.domain.findings import Finding, Outcome
-from auditor.domain.readings import Gap, Measurement, Unit
+from auditor.domain.readings import BoundKind, Gap, Measurement, Unit
 from auditor.domain.records import AuditRecord
 from auditor.reports.formats.html import render_html
 from auditor.reports.html.findings import build_cards, build_finding_references
@@ -149,6 +151,48 @@ def test_the_terminal_names_bad_figures_that_no_rule_judges() -> None:
     lead, figure = "unjudged Measured, but no rule judges it:", "(eps = 0.02) is at most 18 %"
     assert said.index(lead) < said.index(figure) < said.index("accurate ")
     assert lead not in shown(PASSING)
+
+
+def test_the_terminal_names_what_narrows_a_verdict() -> None:
+    def shown(**request: Any) -> str:  # noqa: ANN401 -- any field of a request
+        written = io.StringIO()
+        found = tuple(
+            replace(it, outcome=Outcome.PASSED) if it.measure.startswith("fairness.") else it
+            for it in PASSING.findings
+        )
+        asked = replace(PASSING.request, **request)
+        record = replace(PASSING, request=asked, findings=found)
+        show_record(Console(file=written, width=80), record, POLICY, CHECKS)
+        return written.getvalue()
+
+    assert "Only these checks ran" not in (whole := shown())
+    assert "columns that look like groups" not in whole
+    assert "limits Only these checks ran: quality.accuracy." in shown(only=("quality.accuracy",))
+    columns = "limits Rules about groups are kept, and columns that look like groups were not"
+    assert f"{columns} compared:\n  age\n" in shown(uncompared=("age", "income"))
+    less = shown(budget=Budget.CI, max_minutes=1.0)
+    assert "limits Less time was allowed than the budget gives" in less
+
+
+def test_many_rows_that_repeat_each_other_are_named() -> None:
+    def named(value: float, chance: float | None, data: str = "evaluation") -> str:
+        details = {} if chance is None else {"by_chance": chance}
+        share = measured("quality.accuracy", "accuracy", value, params={"data": data})
+        repeats = replace(
+            share,
+            check="data.duplicates",
+            metric="near_share",
+            details=details,
+            bound=BoundKind.AT_LEAST,
+        )
+        return " ".join(
+            text for _, text in list_unjudged_figures(inputs_of(with_readings(repeats)))
+        )
+
+    said = "Rows that nearly repeat another row (data = evaluation): at least 62 %"
+    assert named(0.62, 0.02).startswith(said)
+    assert named(0.62, None)
+    assert named(0.62, 0.6) == named(0.05, 0.0) == named(0.62, 0.0, "training") == ""
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 A figure looks bad where it breaks the limit that a rule that applied sets for the same metric of
 another check in its family, at the same or a larger eps, or that a rule that was switched off sets
-for itself. It looks bad as well where it is of a confirmed slice with twice the mistakes, or is a
-large gap between groups of a column that no rule asks about.
+for itself. It looks bad as well where it is of a confirmed slice with twice the mistakes, is a
+large gap between groups of a column that no rule asks about, or says that many more of the judged
+rows repeat each other than would by chance.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import TypeGuard
 
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.number_text import format_coordinates, format_measurement
 from auditor.domain.policies import MetricLimits, Rule, RuleEffect
@@ -38,12 +40,16 @@ from auditor.reports.wording import (
 MOST_NAMED = 3
 UNJUDGED = "Measured, but no rule judges it"
 FAIRNESS = "fairness"
-FAMILIES = (FAIRNESS, "privacy", "poisoning", "evasion")
+DATA = "data"
+FAMILIES = (FAIRNESS, "privacy", "poisoning", "evasion", DATA)
 """Families in which figures without a rule are named, in this order."""
 DOUBLE = 2.0
 LARGE_GAP = MetricLimits(most=0.1)
 LEAST_RATIO = MetricLimits(least=0.8)
 """Beyond these a difference between groups is large: the second is the four-fifths rule."""
+MANY_REPEATS = 0.1
+"""Copies of rows on which a model is right raise its figures and narrow their intervals."""
+REPEATS = frozenset({"data.duplicates/exact_share", "data.duplicates/near_share"})
 EPS = "eps"
 OPEN = (Outcome.FAILED, Outcome.UNKNOWN)
 
@@ -106,7 +112,7 @@ def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
         found = None
         if f"{reading.check}/{reading.metric}" not in asked:
             held = [it for it in rules if _compares(it, reading, ruled)]
-            found = _weigh(inputs, reading, asked, held)
+            found = _weigh(inputs, reading, asked, held) or _weigh_repeats(inputs, reading)
         if found is None and reading.params.get(COLUMN) not in compared:
             found = _weigh_gap(inputs, reading, "these groups" if compared else "groups")
         if found is not None and found[0] > worst.get(reading.check, (0.0, ""))[0]:
@@ -184,6 +190,20 @@ def _weigh_gap(inputs: ReportInputs, reading: Measurement, groups: str) -> tuple
     said = explain_bound(inputs, reading, f"{words.value}{interval}")
     size = abs(reading.value) if _is_number(reading.value) else 0.0
     return (size if gap else 1.0 - size), f"{said}, and no rule compares {groups}"
+
+
+def _weigh_repeats(inputs: ReportInputs, reading: Measurement) -> tuple[float, str] | None:
+    """Say how many of the rows that were judged repeat others, where that is no chance."""
+    judged = reading.params.get(DATA) == DatasetRole.EVALUATION.value
+    if f"{reading.check}/{reading.metric}" not in REPEATS or not judged:
+        return None
+    chance = reading.details.get("by_chance")
+    if not _is_number(reading.value):
+        return None
+    more = reading.value - (chance if _is_number(chance) else 0.0)
+    if more < MANY_REPEATS:
+        return None
+    return more, explain_bound(inputs, reading, format_measurement(reading).value)
 
 
 def _is_same(rule: Rule, reading: Measurement) -> bool:
