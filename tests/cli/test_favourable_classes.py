@@ -39,7 +39,11 @@ ONLY = ("--only", "quality.accuracy", "--only", "fairness.groups", "--out", "out
         (("0", "1"), "1", False),
         (("True", "False"), "True", False),
         (("cat", "dog"), "dog", False),
-        (("approved", "other"), "other", False),
+        (("approved", "other"), "approved", True),
+        (("other", "approved"), "approved", True),
+        (("benign", "malignant"), "benign", True),
+        (("fraud", "legitimate"), "legitimate", True),
+        (("fraud", "legitimate", "unsure"), "unsure", False),
         (("approved", "accepted", "denied"), "denied", False),
     ],
 )
@@ -49,7 +53,7 @@ def test_the_favourable_class_is_drafted_by_what_names_mean(
     text = draft_audit_file(DraftFacts(name="m", artifact="m.onnx", data="d.csv", classes=classes))
     assert yaml.safe_load(text)["task"]["favourable"] == favourable
     (line,) = (it for it in text.splitlines() if it.strip().startswith("favourable:"))
-    assert ("the meaning of the names of the classes" in line) == clear
+    assert ("the meaning of the name" in line) == clear
     assert line.endswith("fairness rules rest on it: check it") != clear
 
 

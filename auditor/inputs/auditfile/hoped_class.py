@@ -16,15 +16,18 @@ GOOD = frozenset(
 )  # fmt: skip
 BAD = frozenset(
     {
-        "arrears", "arrested", "attrition", "bad", "bankrupt", "bankruptcy", "block", "blocked",
-        "chargeback", "churn", "churned", "death", "deceased", "decline", "declined", "default",
-        "defaulted", "defaulter", "delinquency", "delinquent", "denied", "deny", "died", "dropout",
-        "fail", "failed", "fraud", "fraudulent", "ineligible", "late", "mortality", "overdue",
-        "readmission", "readmit", "readmitted", "recidivism", "refuse", "refused", "reject",
-        "rejected", "reoffended", "scam", "unpaid", "unqualified",
+        "abusive", "anomaly", "arrears", "arrested", "attrition", "bad", "bankrupt", "bankruptcy",
+        "block", "blocked", "cancer", "chargeback", "churn", "churned", "death", "deceased",
+        "decline", "declined", "default", "defaulted", "defaulter", "defective", "delinquency",
+        "delinquent", "denied", "deny", "died", "disease", "dropout", "fail", "failed", "faulty",
+        "fraud", "fraudulent", "hateful", "ineligible", "late", "malicious", "malignant", "malware",
+        "mortality", "overdue", "phishing", "readmission", "readmit", "readmitted", "recidivism",
+        "refuse", "refused", "reject", "rejected", "reoffended", "scam", "sick", "spam", "toxic",
+        "unpaid", "unqualified",
     }
 )  # fmt: skip
 """Names of classes and columns that are outcomes people hope for, and that they fear."""
+TWO = 2
 DENIALS = frozenset({"not", "no", "non"})
 AFFIRMED = {"yes": "no", "y": "n", "1": "0", "true": "false", "t": "f"}
 """Names that say that something is so, each with its opposite."""
@@ -40,8 +43,13 @@ def guess_favourable(
     unknown = "no file says which class people hope for; fairness rules rest on it: check it"
     meant = {name: _weigh_name(name) for name in classes}
     good = [name for name, meaning in meant.items() if meaning > 0]
-    if len(good) == 1 and any(meaning < 0 for meaning in meant.values()):
+    bad = [name for name, meaning in meant.items() if meaning < 0]
+    if len(good) == 1 and bad:
         return good[0], ("the meaning of the names of the classes", Confidence.MEDIUM)
+    if len(classes) == TWO and len(good) + len(bad) == 1:
+        hoped = good or [name for name in classes if name not in bad]
+        said = f"the meaning of the name {(good or bad)[0]!r}"
+        return hoped[0], (said, Confidence.MEDIUM)
     affirmed = [name for name in classes if name.lower() in AFFIRMED]
     rest = [name for name in classes if name not in affirmed]
     if not (len(affirmed) == len(rest) == 1 and rest[0].lower() == AFFIRMED[affirmed[0].lower()]):
