@@ -118,8 +118,8 @@ def test_a_batch_in_which_data_drift_by_the_policy_is_audited_as_a_whole_once(
     whole, before = (kept.submission(scheduled.project, str(it)) for it in (run.audit, audit))
     assert whole is not None
     assert before is not None
-    assert (before.only, whole.only) == (("data.drift",), ())
-    assert sha(raw).removeprefix("sha256:") in {it.file.sha256 for it in whole.inputs}
+    assert (before.order.only, whole.order.only) == (("data.drift",), ())
+    assert sha(raw).removeprefix("sha256:") in {it.file.sha256 for it in whole.order.inputs}
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ def test_a_target_that_is_another_than_it_was_audited_on_is_audited_there_once(
     (run,) = scheduled.runs(made)
     again = scheduled.world.service.kept.submission(scheduled.project, str(run.audit))
     assert again is not None
-    assert again.targets == ("cpu",)
+    assert again.order.targets == ("cpu",)
 
 
 @pytest.mark.slow
