@@ -197,7 +197,7 @@ def test_where_readings_are_missing_an_audit_is_made_of_those_targets(moving: Mo
     assert follows.audit in moving.at.engine.queued
     again = moving.at.world.service.kept.submission(moving.at.project, str(follows.audit))
     assert again is not None
-    assert (again.targets, again.policy) == (("cpu",), moving.now.digest)
+    assert (again.order.targets, again.order.policy) == (("cpu",), moving.now.digest)
     TriggerWatcher(moving.scheduler).watch()
     assert len(moving.ticks()) == 2
 
