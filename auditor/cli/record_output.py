@@ -15,11 +15,7 @@ from auditor.domain.policies import EnforcementMode, Policy, RuleEffect
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import AuditRecord
 from auditor.policy.pack_names import explain_pack_name
-from auditor.reports.declarations import (
-    ListedStatement,
-    describe_attack_space,
-    describe_declarations,
-)
+from auditor.reports.declarations import ListedStatement
 from auditor.reports.html.coverage import is_left_out, list_suspicions, split_requested_gaps
 from auditor.reports.html.findings import (
     MOST_DECIDING,
@@ -30,14 +26,13 @@ from auditor.reports.html.findings import (
     sort_worst_first,
     suggest_remedy,
 )
-from auditor.reports.html.first_screen import describe_chosen_checks, describe_uncompared
 from auditor.reports.html.run_details import list_free_names
 from auditor.reports.html.unjudged import describe_unjudged
 from auditor.reports.html.verdict import (
     describe_attempt,
     describe_second_judgement,
+    describe_verdict,
     explain_verdict,
-    list_time_limits,
 )
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.scope_wording import describe_scope
@@ -59,10 +54,12 @@ WORST_FIRST = list(OUTCOMES)
 PREDICTIONS = " of recorded predictions, not of a model"
 
 
-def show_record(
-    console: Console, record: AuditRecord, policy: Policy, checks: Mapping[str, type[Check]]
-) -> None:
-    """Show the verdict and what decided it, then the table of findings and what is missing."""
+def show_record(console: Console, inputs: ReportInputs) -> None:
+    """Show the verdict and what decided it, then the table of findings and what is missing.
+
+    The first screen of the report has the same limits and declarations.
+    """
+    record, policy, checks = inputs.record, inputs.policy, inputs.checks
     enforced = policy.mode is EnforcementMode.ENFORCE
     exceptions = list_exceptions(record)
     waived = f" ({describe_exception(exceptions)})" if exceptions else ""
@@ -83,7 +80,8 @@ def show_record(
         console.print(f"[yellow]{label}[/] {escape_markup(text)}", highlight=False)
     console.print(explain_verdict(record), highlight=False, markup=False)
     _show_deciding(console, record, policy, checks)
-    _show_left_aside(console, record, policy, checks)
+    for said in describe_unjudged(inputs):
+        _show_listed(console, "unjudged", said)
     _show_findings(console, record, policy, checks)
     asked, others = split_requested_gaps(record)
     show_gaps(console, asked)
@@ -100,14 +98,7 @@ def show_record(
             highlight=False,
             soft_wrap=True,
         )
-    for text in list_suspicions(record):
-        console.print(
-            f"[yellow]suspicious[/] {escape_markup(text)}", highlight=False, soft_wrap=True
-        )
-    space = (("limits", ListedStatement(said)) for said in describe_attack_space(record))
-    told = (("declared, not checked", said) for said in describe_declarations(record, policy))
-    for label, said in (*told, *space):
-        _show_listed(console, label, said)
+    _show_limits(console, inputs)
     if attempt := describe_attempt(record.request):
         console.print(f"Attempt: {escape_markup(attempt)}", highlight=False, soft_wrap=True)
 
@@ -149,17 +140,18 @@ def _show_deciding(
         console.print(f"{hidden} more in the table.", highlight=False)
 
 
-def _show_left_aside(
-    console: Console, record: AuditRecord, policy: Policy, checks: Mapping[str, type[Check]]
-) -> None:
-    """Show what narrows the verdict and the worst figures that no rule judges, without a blob."""
-    nothing: dict[str, bytes] = {}
-    inputs = ReportInputs(record=record, policy=policy, checks=checks, blob=nothing.__getitem__)
-    limits = (*describe_chosen_checks(inputs), *describe_uncompared(inputs))
-    for said in (*limits, *map(ListedStatement, list_time_limits(record))):
-        _show_listed(console, "limits", said)
-    for said in describe_unjudged(inputs):
-        _show_listed(console, "unjudged", said)
+def _show_limits(console: Console, inputs: ReportInputs) -> None:
+    """Show what nobody checked and what narrows the verdict, in the report's words."""
+    wording, suspicions = describe_verdict(inputs), list_suspicions(inputs.record)
+    for text in suspicions:
+        _show_listed(console, "suspicious", ListedStatement(text))
+    named = explain_pack_name(inputs.record.request.policy)  # said beside the verdict
+    for said in wording.declared:
+        if said.lead != named:
+            _show_listed(console, "declared, not checked", said)
+    for text in wording.limits:
+        if text not in {*suspicions, named}:
+            _show_listed(console, "limits", ListedStatement(text))
 
 
 def _show_findings(

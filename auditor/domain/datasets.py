@@ -93,6 +93,11 @@ def concatenate_columns(*columns: TextColumn) -> TextColumn:
 UNKNOWN = "unknown"
 TEXT = "U"
 """The kind of dtype in which texts are held."""
+CHANGE_WORDS = (
+    "Read evasion.text, which changes words; rules about it apply to models with the tag `text` "
+    "(model.tags)."
+)
+"""The cure where an attack on numbers is asked of a model that reads texts."""
 TABLE_AXES = 2
 UNLABELLED = -1
 """The label of a row whose truth is not known yet, as in production."""

@@ -25,13 +25,15 @@ KERAS = (
 )
 SCIKIT_LEARN = (
     "import joblib, numpy, skl2onnx",
-    'onnx = skl2onnx.to_onnx(joblib.load("{file}"), X[:1].astype(numpy.float32))',
+    'onnx = skl2onnx.to_onnx(joblib.load("{file}"), numpy.asarray(X[:1], numpy.float32))',
     'open("{stem}.onnx", "wb").write(onnx.SerializeToString())',
 )
 OF_TEXTS = (
-    "A pipeline that reads columns of text can neither be exported so nor passed to "
-    "`auditor.audit`: encode these columns before it, export the steps after that, and give data "
-    "that are encoded."
+    "X are rows that it was trained on, all of numbers. For a pipeline that reads one column of "
+    "texts, give initial_types=[('text', skl2onnx.common.data_types.StringTensorType([None]))] in "
+    "place of X. Where numbers and texts are mixed, encode the texts before the pipeline, export "
+    "the steps after that, and give data that are encoded. onnxmltools exports models of LightGBM "
+    "(convert_lightgbm) and XGBoost (convert_xgboost)."
 )
 SAFETENSORS = (
     "import torch; from safetensors.torch import load_file",

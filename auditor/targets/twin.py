@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact
 from auditor.domain.check_subject import CheckShard, derive_seed
+from auditor.domain.datasets import CHANGE_WORDS
 from auditor.domain.isolation import IsolationLevel
 from auditor.domain.json import Json
 from auditor.domain.models import Model, Twin, TwinKind, TwinSource
@@ -249,7 +250,7 @@ NO_SPACE = Gap(
 NO_GRADIENT_OF_TEXT = Gap(
     reason=GapReason.NEEDS_NUMERIC_INPUT,
     detail="The model reads text, and no gradient reaches a letter.",
-    cure="Read evasion.text, which changes words.",
+    cure=CHANGE_WORDS,
 )
 EXTRAS: Mapping[str, str] = {
     "torch": suggest_install("attacks"),

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx
 
+from auditor.domain.datasets import TEXT
 from auditor.domain.json import Json
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import AuditorError, MissingExtraError, ModelExportError, suggest_install
@@ -121,7 +122,8 @@ def convert_model(model: object, sample: Array) -> ModelConversion:
         )
     if not len(sample) or sample.dtype.kind not in "biuf":
         raise ModelExportError(
-            f"{title} cannot be exported for {len(sample)} rows of {sample.dtype.name}",
+            f"{title} cannot be exported for {len(sample)} rows of "
+            f"{'texts' if sample.dtype.kind == TEXT else sample.dtype.name}",
             cure=f"Give rows of numbers, or {EXPORT_YOURSELF}.",
         )
     with failing_as(f"{title} cannot be exported", f"Fix it, or {EXPORT_YOURSELF}."):

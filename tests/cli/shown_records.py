@@ -14,6 +14,7 @@ from auditor.domain.readings import Reading
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.targets import TargetSpec
+from auditor.reports.rendering_inputs import ReportInputs
 
 LONG = "accuracy-under-a-bounded-attack"
 
@@ -59,5 +60,9 @@ def table_of(record: AuditRecord, asked: Rule, width: int = 80) -> str:
         name="p", version="1", owner="o", digest="sha256:0", document={}, source="p", rules=(asked,)
     )
     written = io.StringIO()
-    show_record(Console(file=written, width=width), record, policy, discover_checks())
+    nothing: dict[str, bytes] = {}
+    inputs = ReportInputs(
+        record=record, policy=policy, checks=discover_checks(), blob=nothing.__getitem__
+    )
+    show_record(Console(file=written, width=width), inputs)
     return written.getvalue()

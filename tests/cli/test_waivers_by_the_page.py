@@ -46,7 +46,7 @@ def test_the_worked_example_does_what_the_page_says(auditor: Command, digits: Pa
         ended.setdefault(words[0], []).append(done.said)
     assert "say whose waivers count with --waiver-key" in ended["gate"][0]
     comment = (digits / "comment.md").read_text()
-    assert "\N{WHITE HEAVY CHECK MARK}" in comment
+    assert "\N{WARNING SIGN}" in comment
     assert "RISK-7" in comment
 
     told = replace(

@@ -91,7 +91,7 @@ def test_the_report_and_the_terminal_list_the_same_declarations(
     record = replace(record, request=request)
     inputs = inputs_of(record, policy=policy)
     out = io.StringIO()
-    show_record(create_console(file=out), record, policy, inputs.checks)
+    show_record(create_console(file=out), inputs)
     lines = Page(render_html(inputs)).lines
     box = lines[lines.index("Declared, not checked") : lines.index("Limits of this verdict")]
     said = describe_declarations(record, policy)

@@ -127,7 +127,7 @@ def test_the_confidence_of_intervals_is_that_of_the_record() -> None:
         assert describe_intervals(replace(PASSING, readings=readings), PASSING.findings) == said
     assert describe_intervals(PASSING, ()) == ""
     out = io.StringIO()
-    show_record(create_console(file=out), PASSING, POLICY, {})
+    show_record(create_console(file=out), inputs_of(PASSING))
     assert f"{PASSING.request.version}, with 95 % intervals" in out.getvalue()
 
 
@@ -312,7 +312,7 @@ def test_a_policy_that_only_has_the_name_of_a_pack_is_named_on_every_first_scree
     assert any(said in line for line in box)
     assert said in render_markdown(inputs).split("## Findings")[0]
     out = io.StringIO()
-    show_record(create_console(file=out), inputs.record, inputs.policy, inputs.checks)
+    show_record(create_console(file=out), inputs)
     assert said in out.getvalue()
 
 
@@ -343,7 +343,7 @@ def test_a_free_name_of_a_target_stands_beside_the_machine_of_the_audit() -> Non
     assert ran.startswith("“datacentre-frankfurt” (EPYC, ")
     for of, there in ((record, True), (PASSING, False)):
         out = io.StringIO()
-        show_record(create_console(file=out), of, POLICY, {})
+        show_record(create_console(file=out), inputs_of(of))
         assert (f"ran on {place}" in out.getvalue().replace("\n", " ")) is there
 
 

@@ -53,7 +53,7 @@ def test_a_key_that_only_the_audit_file_names_is_declared_and_not_checked() -> N
     assert "The artifact is signed" in box
     assert SELF in render_markdown(inputs).split("## Findings")[0]
     out = io.StringIO()
-    show_record(create_console(file=out), inputs.record, inputs.policy, inputs.checks)
+    show_record(create_console(file=out), inputs)
     assert f"declared, not checked {SELF} 1 rule rests on it:" in out.getvalue()
 
 

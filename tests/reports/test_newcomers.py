@@ -73,6 +73,7 @@ def test_a_wrong_order_of_classes_is_said_with_the_verdict_and_beside_the_figure
     other: Mapping[str, Any] = {"classes": classes, "accuracy": 0.97}
     wrong = altered(place, value=0.03, low=0.01, high=0.05, details={"other_order": other})
     record = with_reading(place, wrong, finding("accurate", Outcome.FAILED, "It breaks."))
+    assert card_of(record, "accurate").remedy.startswith(said)
     for text in (text_of(record), render_markdown(inputs_of(record))):
         assert text.count(said) >= 2
         assert "check task.classes." in text.replace("\\", "")

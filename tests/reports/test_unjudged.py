@@ -8,7 +8,6 @@ import pytest
 from dossier_records import told
 from pages import Page
 from rendering_records import (
-    CHECKS,
     FAILING,
     LINF,
     PASSING,
@@ -144,7 +143,7 @@ def test_a_rule_for_classifiers_says_nothing_of_a_regression() -> None:
 def test_the_terminal_names_bad_figures_that_no_rule_judges() -> None:
     def shown(record: AuditRecord) -> str:
         written = io.StringIO()
-        show_record(Console(file=written, width=80), record, POLICY, CHECKS)
+        show_record(Console(file=written, width=80), inputs_of(record))
         return written.getvalue()
 
     said = shown(with_readings(tabular(0.18, 0.02)))
@@ -162,13 +161,15 @@ def test_the_terminal_names_what_narrows_a_verdict() -> None:
         )
         asked = replace(PASSING.request, **request)
         record = replace(PASSING, request=asked, findings=found)
-        show_record(Console(file=written, width=80), record, POLICY, CHECKS)
+        show_record(Console(file=written, width=80), inputs_of(record))
         return written.getvalue()
 
     assert "Only these checks ran" not in (whole := shown())
     assert "columns that look like groups" not in whole
-    assert "limits Only these checks ran: quality.accuracy." in shown(only=("quality.accuracy",))
-    columns = "limits Rules about groups are kept, and columns that look like groups were not"
+    assert "not checked Only these checks ran: quality.accuracy." in shown(
+        only=("quality.accuracy",)
+    )
+    columns = "not checked Rules about groups are kept, and columns that look like groups were not"
     assert f"{columns} compared:\n  age\n" in shown(uncompared=("age", "income"))
     less = shown(budget=Budget.CI, max_minutes=1.0)
     assert "limits Less time was allowed than the budget gives" in less
@@ -224,6 +225,25 @@ def test_a_figure_that_a_rule_judges_is_not_named_again() -> None:
         policy=replace(POLICY, rules=(*RULES, *rules)),
     )
     assert list_unjudged_figures(inputs) == ()
+
+
+def test_a_limit_of_one_changed_word_says_nothing_of_two() -> None:
+    rule = replace(RULES[0], id="words", check="evasion.text", where={"words": 1})
+    off = replace(
+        PASSING.findings[0],
+        rule=rule.id,
+        measure=rule.measure,
+        outcome=Outcome.NOT_APPLICABLE,
+    )
+
+    def named(words: int) -> int:
+        low = replace(tabular(0.18, 0.02), check="evasion.text", metric=rule.metric)
+        record = with_readings(replace(low, params={"words": words}))
+        record = replace(record, findings=(*record.findings, off))
+        inputs = inputs_of(record, policy=replace(POLICY, rules=(*RULES, rule)))
+        return len(list_unjudged_figures(inputs))
+
+    assert (named(1), named(2)) == (1, 0)
 
 
 def test_a_rule_that_a_declaration_switches_off_judges_nothing() -> None:
@@ -319,7 +339,7 @@ def test_a_term_of_the_policy_that_is_not_met_says_what_the_audit_has() -> None:
     assert (card.value, card.found) == ("budget smoke", ("Budget smoke.",))
     written = io.StringIO()
     undecided = replace(PASSING, findings=(*PASSING.findings, unmet))
-    show_record(Console(file=written, width=80), undecided, POLICY, CHECKS)
+    show_record(Console(file=written, width=80), inputs_of(undecided))
     assert "Found: budget smoke. Required:" in written.getvalue()
 
 

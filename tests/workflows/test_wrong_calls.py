@@ -143,7 +143,7 @@ CALLS: dict[str, tuple[Callable[[], object], type[AuditorError], str, str]] = {
     "a folder as model": (lambda: audit("folder"),
         ArtifactError, "folder cannot be read", "Name the model's file"),
     "a model for texts": (lambda: audit(FITTED, Dataset(["a", "b"] * 20, LABELS)),
-        ModelExportError, "cannot be exported for 40 rows of str", "rows of numb"),
+        ModelExportError, "cannot be exported for 40 rows of texts", "rows of numb"),
     "a model and no rows": (lambda: audit(FITTED, None),
         UsageError, "no rows to export the model with", "Pass data with inputs"),
     # Data.

@@ -194,8 +194,12 @@ def _ended(  # noqa: PLR0913, PLR0917 -- what was decided, by what, and what is 
     *,
     as_json: bool,
 ) -> tuple[int, CiOutput]:
+    read = RecordFolder(folder)
+    inputs = ReportInputs(
+        record=record, policy=policy, checks=discover_checks(), blob=read.evidence
+    )
     if not as_json:
-        show_record(console, record, policy, discover_checks())
+        show_record(console, inputs)
         show_waivers(console, record, waivers)
         show_report(console, folder)
     code = choose_audit_exit(fail_on, record, policy.mode)
@@ -211,10 +215,6 @@ def _ended(  # noqa: PLR0913, PLR0917 -- what was decided, by what, and what is 
         show_closing(console, "Audited", record)
     # What a CI system is told of an audit: its summary begins with an odd exit code. The baseline
     # that it rests on is told to later steps where whoever asked named it.
-    read = RecordFolder(folder)
-    inputs = ReportInputs(
-        record=record, policy=policy, checks=discover_checks(), blob=read.evidence
-    )
     outputs = {"verdict": record.verdict.value, "record": record.digest, "folder": str(folder)}
     outputs["report"] = str(folder / "report.html")
     if list_rules_kept_by_baseline(record.findings) and not unasked:

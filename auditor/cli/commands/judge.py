@@ -14,6 +14,7 @@ from auditor.cli.output_folder import write_record_folder
 from auditor.cli.record_output import show_closing, show_record, show_report
 from auditor.cli.workspace import open_own_workspace
 from auditor.reports.folder import RecordFolder, refuse_foreign_files
+from auditor.reports.rendering_inputs import ReportInputs
 from auditor.workflows.command_documents import describe_record
 from auditor.workflows.judge import JudgeOptions, judge_record_folder
 
@@ -84,7 +85,13 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         )
         print_json(said)
     else:
-        show_record(console, done.record, done.policy, done.checks)
+        inputs = ReportInputs(
+            record=done.record,
+            policy=done.policy,
+            checks=done.checks,
+            blob=RecordFolder(target).evidence,
+        )
+        show_record(console, inputs)
         show_waivers(console, done.record, done.waivers)
         show_report(console, target)
         show_closing(console, "Judged", done.record)

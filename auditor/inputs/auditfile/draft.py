@@ -36,6 +36,8 @@ MOST_EVIDENCE = 300
 PAIR = 2
 BANDED = 3
 FROM_LABELS = "the order of the labels; it must be the order of the model's scores"
+TEXT_TAG = "text"
+"""The tag of models that read texts, which rules of shipped policies go by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +257,10 @@ def _model(seen: DraftFacts) -> Iterator[str]:
         yield "  signature: null                 # model.sig, once it is signed (auditor sign)"
         yield "  key: null                       # model.pub, the key that you trust for it"
     if seen.tags:
-        yield f"  tags: {_listed(seen.tags)}{_why(seen, 'model.tags')}"
+        tags = (*([TEXT_TAG] if seen.reads_text else []), *seen.tags)
+        yield f"  tags: {_listed(tags)}{_why(seen, 'model.tags')}"
+    elif seen.reads_text:
+        yield f"  tags: [{TEXT_TAG}]                    # rules on changed words apply by this tag"
     else:
         yield "  tags: []                        # [not-about-people] if it decides about no person"
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.auditfiles import InputSection
-from auditor.domain.datasets import TEXT
+from auditor.domain.datasets import CHANGE_WORDS, TEXT
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, FeatureKind, InputFeature, InputSpace
 from auditor.errors import DatasetError
@@ -19,6 +19,7 @@ from auditor.inputs.datasets.schema_draft import round_outwards
 
 BRIGHTEST = 255
 MOST_CODES = 20
+SCALED = "Most rows are outside: check that these data are scaled as the model was trained."
 
 
 def stack_features(source: RawDataset, names: Sequence[str]) -> Array:
@@ -93,10 +94,12 @@ def refuse_outside_domain(
     if outside.any():
         where = np.argwhere(outside)
         index = tuple(int(part) for part in where[0])
+        rows = len(np.unique(where[:, 0]))
+        told = f"{SCALED} " if 2 * rows > len(values) else ""
         raise DatasetError(
             f"{_place(source, index, names)} is {values[index]:g}, outside input.domain "
-            f"[{domain[0]:g}, {domain[1]:g}]{describe_other_rows(len(np.unique(where[:, 0])))}",
-            cure="Fix the value, or declare the domain that the model really takes.",
+            f"[{domain[0]:g}, {domain[1]:g}]{describe_other_rows(rows)}",
+            cure=f"{told}Fix the value, or declare the domain that the model really takes.",
         )
 
 
@@ -116,6 +119,8 @@ def refuse_outside_schema(source: RawDataset, inputs: Array, schema: FeatureSche
         if rows.size:
             row = int(rows[0])
             told = "The range was drafted from the evaluation sample. " if schema.drafted else ""
+            if 2 * rows.size > len(values):
+                told = f"{SCALED} {told}"
             raise DatasetError(
                 f"{source.name}: column {feature.name!r}, {source.row(row)}: {values[row]:g} "
                 f"{problem}{describe_other_rows(rows.size)}",
@@ -182,7 +187,7 @@ def input_space(
         return Gap(
             reason=GapReason.NEEDS_NUMERIC_INPUT,
             detail="The inputs are texts, which have no range that a number could move in.",
-            cure="Read evasion.text, which changes words.",
+            cure=CHANGE_WORDS,
         )
     if schema.features:
         return _from_schema(schema, inputs)

@@ -94,7 +94,8 @@ def suggest_remedy(
         if only and check not in only:
             return f"Audit again without --only, or with --only {check} too: the check was not run."
         return ""
-    return suggest_signing(record, deciding) or finding.remediation
+    suspected = "" if deciding is None else find_suspicion(record, deciding)
+    return suggest_signing(record, deciding) or f"{suspected} {finding.remediation}".strip()
 
 
 def find_unmet_term(finding: Finding) -> str:

@@ -128,13 +128,13 @@ def describe_declared(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     contradicted = describe_contradiction(inputs)
     more = (ListedStatement(contradicted),) if contradicted else ()
     groups = tuple(_describe_group_columns(inputs))
-    everything = (*describe_chosen_checks(inputs), *said, *more, *describe_uncompared(inputs))
+    everything = (*_describe_chosen_checks(inputs), *said, *more, *_describe_uncompared(inputs))
     # Columns alone are told among the limits: the box is for what makes rules easier to pass
     author = ListedStatement(_name_author(inputs))
     return (*everything, *groups, author) if everything else ()
 
 
-def describe_chosen_checks(inputs: ReportInputs) -> Iterator[ListedStatement]:
+def _describe_chosen_checks(inputs: ReportInputs) -> Iterator[ListedStatement]:
     """Say which checks alone ran, how many were left out, and of which families all were."""
     only = inputs.record.request.only
     if not only:
@@ -148,7 +148,7 @@ def describe_chosen_checks(inputs: ReportInputs) -> Iterator[ListedStatement]:
     yield ListedStatement(f"{checks} left out{families}.")
 
 
-def describe_uncompared(inputs: ReportInputs) -> Iterator[ListedStatement]:
+def _describe_uncompared(inputs: ReportInputs) -> Iterator[ListedStatement]:
     """Name columns that look like groups and were not compared, where a rule on groups is kept."""
     kept = any(
         item.measure.startswith(FAIRNESS) and item.outcome in KEPT

@@ -51,6 +51,7 @@ MANY_REPEATS = 0.1
 """Copies of rows on which a model is right raise its figures and narrow their intervals."""
 REPEATS = frozenset({"data.duplicates/exact_share", "data.duplicates/near_share"})
 EPS = "eps"
+BUDGETS = (EPS, "words")
 OPEN = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
@@ -212,16 +213,20 @@ def _is_same(rule: Rule, reading: Measurement) -> bool:
 
 
 def _compares(rule: Rule, reading: Measurement, ruled: set[tuple[str, str]]) -> bool:
-    """Whether a rule's limit says how good a figure ought to be: of another check only by eps."""
+    """Whether a rule's limit says how good a figure ought to be at its eps or number of words.
+
+    Of another check it does only at a budget that both name.
+    """
     same = _is_same(rule, reading)
     if not same and (rule.id, reading.target) not in ruled:
         return False
     if rule.metric != reading.metric or _family(rule.check) != _family(reading.check):
         return False
-    most, eps = rule.where.get(EPS), reading.params.get(EPS)
-    if isinstance(most, float | int) and isinstance(eps, float | int):
-        return eps <= most
-    return same and most is None and eps is None
+    limits = [(rule.where.get(name), reading.params.get(name)) for name in BUDGETS]
+    given = [it for it in limits if it != (None, None)]
+    if given:
+        return all(_is_number(most) and _is_number(had) and had <= most for most, had in given)
+    return same
 
 
 def _family(check: str) -> str:

@@ -334,7 +334,7 @@ def _list_unasked_reservations(inputs: ReportInputs) -> list[str]:
             "The budget was smoke, which shows that everything runs; the policy requires no larger "
             "one."
         )
-    found += list_time_limits(inputs.record)
+    found += _list_time_limits(inputs.record)
     left = [] if paper is None else [item for item in paper.risks if item.accepted is None]
     if paper is not None and left:
         verb = "is" if len(left) == 1 else "are"
@@ -343,7 +343,7 @@ def _list_unasked_reservations(inputs: ReportInputs) -> list[str]:
     return found
 
 
-def list_time_limits(record: AuditRecord) -> list[str]:
+def _list_time_limits(record: AuditRecord) -> list[str]:
     """Say that less time was allowed, and which checks did not look at all their rows, and why."""
     request = record.request
     less = request.seconds < request.budget.seconds

@@ -103,6 +103,15 @@ KNOWN = (
         "Export the model with its scores [rows, classes] as an output.",
     ),
     KnownMessage(
+        re.compile(r"Failed to construct locale with name:\s*([\w.@-]+)"),
+        "model",
+        lambda file, found: (
+            f"{file}: the model reads texts by the locale {found[1]}, which is not installed here"
+        ),
+        "Export it with the locale C (skl2onnx: options={TfidfVectorizer: {'locale': 'C'}}), or "
+        "install the locale.",
+    ),
+    KnownMessage(
         re.compile(r"Could not find an implementation for (\w+)\((\d+)\)"),
         "model",
         lambda file, found: (

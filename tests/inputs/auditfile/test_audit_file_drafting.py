@@ -42,6 +42,14 @@ def test_what_was_observed_stands_in_the_draft() -> None:
     assert "1149 rows" in draft
 
 
+def test_a_model_that_reads_texts_gets_the_tag_that_rules_about_words_go_by() -> None:
+    seen = DraftFacts(name="m", artifact="m.onnx", data="x.csv", text="message", reads_text=True)
+    assert read(draft_audit_file(seen)).model.tags == ("text",)
+    people = replace(seen, tags=("not-about-people",))
+    assert set(read(draft_audit_file(people)).model.tags) == {"text", "not-about-people"}
+    assert read(draft_audit_file(replace(seen, reads_text=False))).model.tags == ()
+
+
 def test_a_domain_holds_all_values_and_is_that_of_pixels_only_where_they_fill_it() -> None:
     def draft(low: float, high: float) -> AuditFile:
         seen = DraftFacts(
