@@ -51,7 +51,7 @@ def test_what_a_pipeline_of_texts_needs_is_told_beside_the_export(
     (tmp_path / name).write_bytes(b"\x80\x04")
     with pytest.raises(ArtifactError) as error:
         refuse_foreign_model(tmp_path / name)
-    assert ("encode these columns before it" in error.value.cure) == told
+    assert ("encode the texts before the pipeline" in error.value.cure) == told
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model", "model.bin"])

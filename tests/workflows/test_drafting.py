@@ -16,6 +16,7 @@ from auditor.domain.guesses import Guess
 from auditor.errors import ArtifactError, DatasetError
 from auditor.inputs.auditfile.draft import FROM_LABELS
 from auditor.inputs.auditfile.read import read_audit_file
+from auditor.inputs.datasets.features import SCALED
 from auditor.inputs.datasets.load import load_datasets
 from auditor.workflows.draft_session import CPU
 from auditor.workflows.init import init_audit_file
@@ -289,7 +290,7 @@ def test_training_rows_beyond_a_drafted_range_say_where_it_is_from_and_how_to_wi
     with pytest.raises(DatasetError, match=r"^t\.csv: column 'b', row \d+ ") as error:
         load_datasets(asked, lambda path: tmp_path / path)
     cure = error.value.cure
-    assert cure.startswith("The range was drafted from the evaluation sample. ")
+    assert cure.startswith(f"{SCALED} The range was drafted from the evaluation sample. ")
     written = re.search(r"write (range: \[.*\]) for 'b' \(schema\.yaml:(\d+)\)", cure)
     assert written is not None
     lines = (draft.schema or "").splitlines()
@@ -305,7 +306,10 @@ def test_rows_for_evaluation_beyond_their_range_are_not_told_of_a_draft(tmp_path
     draft = init_audit_file(tmp_path / "m.onnx", tmp_path / "d.csv", tmp_path)
     (tmp_path / "schema.yaml").write_text(draft.schema or "")
     asked = read_audit_file(draft.audit.encode(), "a", lambda _: CPU)
-    numbers_of(3).with_columns(b=pl.col("b") * 100).write_csv(tmp_path / "d.csv")
-    with pytest.raises(DatasetError) as error:
-        load_datasets(asked, lambda path: tmp_path / path)
-    assert error.value.cure.startswith("Fix the value, or write range: ")
+    scaled = pl.col("b") * 100
+    few = pl.when(pl.int_range(pl.len()) < 5).then(scaled).otherwise(pl.col("b"))
+    for column, lead in ((scaled, f"{SCALED} "), (few, "")):
+        numbers_of(3).with_columns(b=column).write_csv(tmp_path / "d.csv")
+        with pytest.raises(DatasetError) as error:
+            load_datasets(asked, lambda path: tmp_path / path)
+        assert error.value.cure.startswith(f"{lead}Fix the value, or write range: ")
