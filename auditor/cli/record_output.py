@@ -26,6 +26,7 @@ from auditor.reports.html.findings import (
     sort_worst_first,
     suggest_remedy,
 )
+from auditor.reports.html.first_screen import describe_loosened
 from auditor.reports.html.run_details import list_free_names
 from auditor.reports.html.unjudged import describe_unjudged
 from auditor.reports.html.verdict import (
@@ -149,6 +150,8 @@ def _show_limits(console: Console, inputs: ReportInputs) -> None:
     for said in wording.declared:
         if said.lead != named:
             _show_listed(console, "declared, not checked", said)
+    for said in describe_loosened(inputs.policy):
+        _show_listed(console, "limits", said)
     for text in wording.limits:
         if text not in {*suspicions, named}:
             _show_listed(console, "limits", ListedStatement(text))

@@ -1,28 +1,38 @@
 """The first screen says which rows were judged, who chose them, and which groups were compared."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from pages import Page
-from rendering_records import BLOBS, FAILING, OBSERVATION, PASSING, POLICY, inputs_of
+from rendering_records import BLOBS, FAILING, OBSERVATION, PASSING, POLICY, inputs_of, measured
 
+from auditor.cli.record_output import show_record
 from auditor.domain.evidence import encode_evidence
 from auditor.domain.findings import Outcome
 from auditor.domain.json import Json
 from auditor.domain.pinned_settings import AuditPins
+from auditor.domain.policies import (
+    DroppedRule,
+    ParentPolicy,
+    RuleOrigin,
+    SettingChange,
+    StrictnessChange,
+)
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditAttempt
 from auditor.reports.formats.html import render_html
 from auditor.reports.formats.markdown import render_markdown
-from auditor.reports.html.first_screen import describe_declared
+from auditor.reports.html.first_screen import describe_declared, describe_loosened
 from auditor.reports.html.judged_data import (
     build_data_facts,
     describe_constant_decisions,
     describe_contradiction,
 )
 from auditor.reports.rendering_inputs import ReportInputs
+from auditor.reports.terminal import create_console
 
 DIGEST = PASSING.request.datasets[0].digest
 AUTHOR = "450 rows, chosen by the author of the audit file; the policy "
@@ -183,3 +193,59 @@ def test_a_model_that_gives_one_answer_is_named_beside_the_verdict(
     told = describe_constant_decisions(inputs_of(record, blob=known.__getitem__))
     assert len(told) == bool(said)
     assert all(text in told[0] for text in said)
+
+
+def with_left_out(outcome: Outcome) -> AuditRecord:
+    gap = measured(
+        "fairness.groups",
+        "selection_rate_gap",
+        0.02,
+        0.0,
+        0.07,
+        params={"group_column": "sex"},
+        details={
+            "counts": {"M": {"k": 992, "n": 2078}, "X": {"k": 879, "n": 1922}},
+            "left_out": {"F": {"k": 114, "n": 1300}},
+        },
+    )
+    found = tuple(
+        replace(it, outcome=outcome) if it.measure.startswith("fairness.") else it
+        for it in PASSING.findings
+    )
+    return replace(PASSING, readings=(*PASSING.readings, gap), findings=found)
+
+
+def test_groups_that_kept_rules_leave_out_stand_beside_the_verdict_with_their_rate() -> None:
+    def told(record: AuditRecord) -> list[str]:
+        said = [it.text for it in describe_declared(inputs_of(record))]
+        return [text for text in said if "leave out these groups" in text]
+
+    kept = with_left_out(Outcome.PASSED)
+    (said,) = told(kept)
+    assert said == (
+        "Rules about groups are kept, and leave out these groups: sex = F: 1,300 rows, of which "
+        "9 % have the favourable decision; of compared groups 46 % to 48 %."
+    )
+    assert told(with_left_out(Outcome.FAILED)) == told(PASSING) == []
+    assert "sex (M, X; not compared: F)" in facts(inputs_of(kept))["Groups compared"]
+
+
+def test_a_policy_that_asks_less_than_the_one_it_extends_says_so_beside_the_verdict() -> None:
+    less = SettingChange("least_share", "nothing", "0.33", StrictnessChange.LOOSENED)
+    more = SettingChange("least_budget", "smoke", "ci", StrictnessChange.TIGHTENED)
+    rule = replace(POLICY.rules[0], title="Right", origin=RuleOrigin("house", "2", (less, more)))
+    parent = ParentPolicy("house", "2", "sha256:0", (less, more))
+    dropped = DroppedRule("fair", "Groups are alike", "house", "mine", "Small groups")
+    policy = replace(POLICY, rules=(rule,), inherits=(parent,), dropped=(dropped,))
+    (said,) = describe_loosened(policy)
+    assert said.lead == "The policy asks less than house 2, which it extends"
+    assert said.items == (
+        "not asked: Groups are alike",
+        "Right: least_share: nothing \N{RIGHTWARDS ARROW} 0.33",
+        "least_share: nothing \N{RIGHTWARDS ARROW} 0.33",
+    )
+    out = io.StringIO()
+    show_record(create_console(file=out), inputs_of(PASSING, policy=policy))
+    assert "limits The policy asks less than house 2" in out.getvalue()
+    stricter = replace(parent, changes=(more,))
+    assert describe_loosened(replace(POLICY, inherits=(stricter,))) == ()

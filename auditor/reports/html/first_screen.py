@@ -11,6 +11,7 @@ from types import MappingProxyType
 from auditor.domain.ai_system import SystemTopic
 from auditor.domain.findings import KEPT, Outcome
 from auditor.domain.json import read_json
+from auditor.domain.policies import Policy, StrictnessChange
 from auditor.domain.trust_context import TrustContext
 from auditor.domain.waivers import Waiver
 from auditor.errors import AuditorError
@@ -23,6 +24,7 @@ from auditor.reports.html.judged_data import (
     FAIRNESS,
     describe_contradiction,
     list_compared_groups,
+    list_left_out_groups,
     list_uncompared_columns,
 )
 from auditor.reports.html.run_details import shorten_digest
@@ -47,6 +49,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 )
 """What each family of checks is about; packages may bring others."""
 SIGNATURE = "provenance.signature"
+MOST_LOOSENED = 6
 UNPROVEN = (
     "A waiver's signature proves which key signed it, not the names that the waiver holds: the "
     "signer writes them."
@@ -149,7 +152,7 @@ def _describe_chosen_checks(inputs: ReportInputs) -> Iterator[ListedStatement]:
 
 
 def _describe_uncompared(inputs: ReportInputs) -> Iterator[ListedStatement]:
-    """Name columns that look like groups and were not compared, where a rule on groups is kept."""
+    """Name columns that look like groups, and groups, that a kept rule on groups leaves out."""
     kept = any(
         item.measure.startswith(FAIRNESS) and item.outcome in KEPT
         for item in inputs.record.findings
@@ -158,6 +161,13 @@ def _describe_uncompared(inputs: ReportInputs) -> Iterator[ListedStatement]:
     if columns:
         lead = "Rules about groups are kept, and columns that look like groups were not compared"
         yield ListedStatement(lead, columns)
+    left = tuple(
+        f"{column} = {name}{f': {said}' if said else ''}"
+        for column, groups in list_left_out_groups(inputs.record).items()
+        for name, said in groups.items()
+    )
+    if kept and left:
+        yield ListedStatement("Rules about groups are kept, and leave out these groups", left)
 
 
 def _describe_group_columns(inputs: ReportInputs) -> Iterator[ListedStatement]:
@@ -181,7 +191,37 @@ def _name_author(inputs: ReportInputs) -> str:
 
 def describe_unasked(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     """Say what the verdict does not answer: rules that do not apply, families without a rule."""
-    return tuple(_list_unasked(inputs))
+    return (*describe_loosened(inputs.policy), *_list_unasked(inputs))
+
+
+def describe_loosened(policy: Policy) -> tuple[ListedStatement, ...]:
+    """Say where a policy asks less than those that it extends.
+
+    A change that cannot be shown to ask more counts as one that asks less.
+    """
+    said = [
+        *(f"not asked: {item.title}" for item in policy.dropped),
+        *(
+            f"{it.title}: {change}"
+            for it in policy.rules
+            if it.origin
+            for change in it.origin.loosened
+        ),
+        *(
+            str(change)
+            for parent in policy.inherits
+            for change in parent.changes
+            if change.way is StrictnessChange.LOOSENED
+        ),
+    ]
+    if not said:
+        return ()
+    names = ", ".join(dict.fromkeys(f"{it.name} {it.version}" for it in policy.inherits))
+    more = [f"{len(said) - MOST_LOOSENED} more"] if len(said) > MOST_LOOSENED + 1 else []
+    shown = said[:MOST_LOOSENED] if more else said
+    return (
+        ListedStatement(f"The policy asks less than {names}, which it extends", (*shown, *more)),
+    )
 
 
 def _list_unasked(inputs: ReportInputs) -> Iterator[ListedStatement]:

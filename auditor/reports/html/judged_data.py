@@ -3,12 +3,13 @@
 What a record knows of columns are the names of inputs in its evidence, and the groups compared.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from auditor.domain.column_names import is_protected_name
 from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import Json
 from auditor.domain.name_suggestions import format_name_list
 from auditor.domain.number_text import format_number
 from auditor.domain.readings import Measurement, Unit
@@ -21,7 +22,7 @@ FAIRNESS = "fairness."
 ACCURACY = "quality.accuracy/accuracy"
 NEARLY_ALWAYS = 0.98
 """A class that gets this share of decisions leaves little to the others."""
-COLUMN = "group_column"
+COLUMN, SELECTED = "group_column", "selection_rate_gap"
 GROUPS, NO_GROUPS = "Groups compared", "none"
 MOST_GROUPS, MOST_COLUMNS = 8, 6
 
@@ -103,17 +104,62 @@ def list_compared_groups(record: AuditRecord) -> Mapping[str, tuple[str, ...]]:
     return {column: tuple(groups) for column, groups in found.items()}
 
 
+def list_left_out_groups(record: AuditRecord) -> Mapping[str, Mapping[str, str]]:
+    """Return the groups of each compared column that no comparison has, and what is known of them.
+
+    They are too small by the policy's ``least_share``, or rows without a group.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for reading in record.readings:
+        if not isinstance(reading, Measurement) or not reading.check.startswith(FAIRNESS):
+            continue
+        groups = found.setdefault(str(reading.params.get(COLUMN)), {})
+        counts, left = reading.details.get("counts"), reading.details.get("left_out")
+        if isinstance(left, Mapping):
+            for name, count in left.items():
+                if name not in groups or reading.metric == SELECTED:
+                    groups[name] = _describe_left_out(count, counts, reading.metric)
+        elif isinstance(left, Sequence) and not isinstance(left, str):
+            groups.update((str(name), "") for name in left if name not in groups)
+    return {column: groups for column, groups in found.items() if groups}
+
+
+def _describe_left_out(count: Json, counts: Json, metric: str) -> str:
+    """Say how many rows a group has, and by the rate of selection how it stands to the others."""
+    told = _read_fraction(count)
+    if told is None or metric != SELECTED:
+        return ""
+    said = f"{told[1]:,} rows"
+    others = [_read_fraction(it) for it in counts.values()] if isinstance(counts, Mapping) else []
+    rates = [k / n for k, n in filter(None, others) if n]
+    if not told[1] or not rates:
+        return said
+    own, *ends = (
+        format_number(round(it, 2), Unit.SHARE)
+        for it in (told[0] / told[1], min(rates), max(rates))
+    )
+    span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    return f"{said}, of which {own} have the favourable decision; of compared groups {span}"
+
+
+def _read_fraction(value: Json) -> tuple[int, int] | None:
+    parts = (value.get("k"), value.get("n")) if isinstance(value, Mapping) else (None, None)
+    k, n = (it if isinstance(it, int) else None for it in parts)
+    return None if k is None or n is None else (k, n)
+
+
 def describe_groups(record: AuditRecord) -> str:
-    """Name the columns by which people were compared, and the groups."""
-    compared = list_compared_groups(record)
-    return "; ".join(map(_name_groups, compared, compared.values())) or NO_GROUPS
+    """Name the columns by which people were compared, the groups, and those that were left out."""
+    compared, left = list_compared_groups(record), list_left_out_groups(record)
+    named = (_name_groups(it, groups, tuple(left.get(it, ()))) for it, groups in compared.items())
+    return "; ".join(named) or NO_GROUPS
 
 
-def _name_groups(column: str, groups: tuple[str, ...]) -> str:
-    if not groups:
-        return column
+def _name_groups(column: str, groups: tuple[str, ...], left: tuple[str, ...]) -> str:
     shown = ", ".join(groups) if len(groups) <= MOST_GROUPS else f"{len(groups)} groups"
-    return f"{column} ({shown})"
+    out = f"not compared: {format_name_list(left, MOST_GROUPS)}" if left else ""
+    said = "; ".join(filter(None, (shown if groups else "", out)))
+    return f"{column} ({said})" if said else column
 
 
 def list_uncompared_columns(inputs: ReportInputs) -> tuple[str, ...]:
