@@ -242,7 +242,7 @@ def test_a_model_proto_that_is_too_large_for_one_file_has_its_weights_beside_it(
         (MODELS["forest"](), X[:, :3], "fitted on 4 features, and a row of the data has 3"),
         (MODELS["xgboost alone"](), X[:, :3], "fitted on 4 features, and a row of the data has 3"),
         (MODELS["forest"](), X[:0], "0 rows"),
-        (MODELS["forest"](), np.array([["a"] * 4]), "rows of str"),
+        (MODELS["forest"](), np.array([["a"] * 4]), "rows of texts"),
         (MODELS["logistic"](), np.full((3, 4), np.nan), "fails on rows of the data"),
         (nn.Linear(5, 2), X, r"takes no rows of the shape \(4,\)"),
         (Branching(), X, "cannot be traced for any number of rows"),
