@@ -10,7 +10,7 @@ from rich.table import Table
 from auditor.cli.console import OUTCOMES, fill_table, show_gap_groups
 from auditor.domain.checks import Check
 from auditor.domain.findings import Finding, Verdict
-from auditor.domain.number_text import DASH, format_measurement
+from auditor.domain.number_text import DASH, format_counted, format_measurement
 from auditor.domain.policies import EnforcementMode, Policy, RuleEffect
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import AuditRecord
@@ -89,13 +89,12 @@ def show_record(console: Console, inputs: ReportInputs) -> None:
     # Say how much else is missing, which the report lists
     unasked = len(others)
     if unasked:
-        figures = (
-            "1 figure that no rule requires is"
-            if unasked == 1
-            else (f"{unasked} figures that no rule requires are")
-        )
+        figures, verb = format_counted(unasked, "figure"), "is" if unasked == 1 else "are"
         console.print(
-            f"[dim]{figures} missing; the report lists the reasons.[/]",
+            (
+                f"[dim]{figures} that no rule requires {verb} missing; the report lists the "
+                "reasons.[/]"
+            ),
             highlight=False,
             soft_wrap=True,
         )

@@ -334,21 +334,16 @@ def _list_unasked_reservations(inputs: ReportInputs) -> list[str]:
             "The budget was smoke, which shows that everything runs; the policy requires no larger "
             "one."
         )
-    found += _list_time_limits(inputs.record)
+    if inputs.record.request.seconds < had.seconds:
+        time = format_budget(inputs.record.request)
+        found.append(f"Less time was allowed than the budget gives: {time}.")
+    found += _list_shortened_checks(inputs.record)
     left = [] if paper is None else [item for item in paper.risks if item.accepted is None]
     if paper is not None and left:
         verb = "is" if len(left) == 1 else "are"
         risks = format_counted(len(paper.risks), "declared risk")
         found.append(f"{len(left)} of {risks} {verb} not accepted by anyone.")
     return found
-
-
-def _list_time_limits(record: AuditRecord) -> list[str]:
-    """Say that less time was allowed, and which checks did not look at all their rows, and why."""
-    request = record.request
-    less = request.seconds < request.budget.seconds
-    time = f"Less time was allowed than the budget gives: {format_budget(request)}."
-    return [*([time] if less else []), *_list_shortened_checks(record)]
 
 
 def _list_shortened_checks(record: AuditRecord) -> list[str]:
