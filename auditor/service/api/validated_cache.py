@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 from typing import Generic, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 V = TypeVar("V")
+MAKERS = 2
+"""So many values are made at once: more threads that compute would keep the loop from every answer
+that is known; with one, all would wait for whoever waits for a disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class MarkedCache(Generic[V]):
     def __init__(self, longest: float, most: int = 1000) -> None:
         self._longest, self._most = longest, most
         self._lock = Lock()
+        self._makers = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]()
         self._made: OrderedDict[Hashable, _CacheEntry[V]] = OrderedDict()
         self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
@@ -49,13 +53,16 @@ class MarkedCache(Generic[V]):
         if found is not None and found.mark == mark and asked - found.began < self._longest:
             return found.value
         # A lock belongs to one loop; it goes when nobody waits for it any more.
-        turn = self._turns.setdefault((asyncio.get_running_loop(), name), asyncio.Lock())
+        loop = asyncio.get_running_loop()
+        turn = self._turns.setdefault((loop, name), asyncio.Lock())
+        makers = self._makers.setdefault(loop, asyncio.Semaphore(MAKERS))
         async with turn:
             found = self._made.get(name)
             if found is not None and found.began >= asked:
                 return found.value
-            began = monotonic()
-            value = await make()
+            async with makers:
+                began = monotonic()
+                value = await make()
             if keeps(value):
                 made = _CacheEntry(value, mark, began)
                 with self._lock:

@@ -5,6 +5,7 @@ Each function makes one database query for any number of rows, so that pages nee
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
@@ -208,6 +209,7 @@ class AuditListQueries:
         )
 
 
+@cache  # to build it takes as long as to ask it
 def _lines() -> Rows:
     asked: Rows = (
         select(
@@ -232,6 +234,7 @@ def _lines() -> Rows:
     return asked
 
 
+@cache
 def _verdict() -> ColumnElement[str | None]:
     """Return the verdict of an audit's last record: it may have been judged again with waivers."""
     return _last(RecordRow.verdict)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from auditor.domain.json import (
@@ -96,9 +96,12 @@ def list_events_after(
 ) -> tuple[SubmissionEvent, ...]:
     """Return the events whose number is above ``after``, in order."""
     row = SubmissionEventRow
-    asked = select(row).where(row.submission == submission, row.number > after)
+    # Columns, no objects: a long history is read over and over while it grows
+    asked = select(row.submission, row.number, row.at, row.kind, row.detail).where(
+        row.submission == submission, row.number > after
+    )
     return tuple(
-        read_event_row(item) for item in session.scalars(asked.order_by(row.number).limit(limit))
+        read_event_row(item) for item in session.execute(asked.order_by(row.number).limit(limit))
     )
 
 
@@ -222,7 +225,7 @@ def _last_state(session: Session, submission: str) -> SubmissionEvent | None:
     return None if found is None else read_event_row(found)
 
 
-def read_event_row(row: SubmissionEventRow) -> SubmissionEvent:
+def read_event_row(row: SubmissionEventRow | Row[str, int, str, str, str]) -> SubmissionEvent:
     """Read a line of a history."""
     detail = JsonPart(parse_json(row.detail.encode()), "detail").value
     return SubmissionEvent(

@@ -15,7 +15,7 @@ from auditor._time import utc_now
 from auditor.service.api.app import build_app
 from auditor.service.api.auth import is_public_path
 from auditor.service.api.response_cache import HEADERS, CachedRoute
-from auditor.service.api.validated_cache import MarkedCache
+from auditor.service.api.validated_cache import MAKERS, MarkedCache
 from auditor.service.domain.access import AccessRole
 from auditor.service.domain.submissions import SubmissionResult
 from auditor.service.store.submission_history import ServiceStore
@@ -192,6 +192,36 @@ def test_one_makes_what_many_wait_for_and_who_comes_after_a_change_waits_anew() 
         assert await recall.of("a", 1, make) == 1
         assert await recall.of("a", 2, make) == 2
         assert await recall.of("b", 2, make) == 3
+
+    asyncio.run(all_of_it())
+
+
+def test_few_values_are_made_at_once_and_one_that_waits_keeps_no_other_waiting() -> None:
+    busy, most = 0, 0
+    release = asyncio.Event()
+
+    async def slow() -> int:
+        await release.wait()
+        return -1
+
+    async def make() -> int:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0.001)
+        busy -= 1
+        return most
+
+    async def all_of_it() -> None:
+        recall: MarkedCache[int] = MarkedCache(60)
+        waits = asyncio.ensure_future(recall.of("slow", 1, slow))
+        await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.gather(*(recall.of(it, 1, make) for it in range(9))), 60)
+        assert most == MAKERS - 1
+        release.set()
+        assert await waits == -1
+        await asyncio.gather(*(recall.of(it, 2, make) for it in range(9)))
+        assert most == MAKERS
 
     asyncio.run(all_of_it())
 
