@@ -1,29 +1,35 @@
-"""Finds the order of the classes by scoring rows of the data."""
+"""Finds the order of the classes, and the scale of pixels, by scoring rows of the data."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor._resources import scratch_folder
 from auditor.domain.check_subject import seeded_permutation
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.guesses import Confidence
-from auditor.domain.tasks import ClassificationTask
+from auditor.domain.tasks import Array, ClassificationTask
 from auditor.errors import AuditorError
 from auditor.inputs.auditfile.draft import FROM_LABELS, DraftFacts
 from auditor.inputs.auditfile.hoped_class import guess_favourable
-from auditor.inputs.datasets.schema_draft import write_schema
+from auditor.inputs.datasets.schema_draft import USUAL_DOMAINS, find_other_scale, write_schema
 from auditor.metrics.performance.classification import (
     BETTER,
     BEYOND_CHANCE,
     AlternativeClassOrder,
     find_better_class_order,
 )
+from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.targets.model import OpenedModel
 from auditor.targets.session import open_model
 from auditor.workflows.draft_session import CPU, MOST_SCORED, DraftSession, load_draft
 
 TWO = 2
 OWN_ORDER = "the labels' own order"
+SURE, LEAST_GAIN = 0.999, 0.01
+"""How sure it must be that the other scale of pixels is better, and by what share of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,21 @@ class ScoredDraft:
     one_score: bool = False
     problem: str = ""
     other: AlternativeClassOrder | None = None
+    rescaled: "RescaledPixels | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class RescaledPixels:
+    """Pixels times a factor that makes the model right more often, and how often then."""
+
+    factor: float
+    accuracy: float
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        if self.factor < 1:
+            return "the model takes values from 0 to 1, and the data hold 0 to 255"
+        return "the model takes values from 0 to 255, and the data hold 0 to 1"
 
 
 def order_classes(seen: DraftFacts, session: DraftSession) -> DraftFacts:
@@ -45,6 +66,12 @@ def order_classes(seen: DraftFacts, session: DraftSession) -> DraftFacts:
     classes is not read otherwise because they are listed otherwise.
     """
     tried = score_draft(seen, session)
+    if tried.rescaled is not None:
+        if seen.pictures and tried.rescaled.factor > 1:
+            # Of pictures the audit file itself says how bytes are spread
+            moved = replace(seen, value_domain=USUAL_DOMAINS[1])
+            return order_classes(moved, session)
+        seen = _doubt_scale(seen, tried, tried.rescaled)
     if tried.other is not None:
         last = seen.classes[-1]
         hoped = guess_favourable(seen.classes, seen.labels)[0] or last
@@ -60,6 +87,17 @@ def order_classes(seen: DraftFacts, session: DraftSession) -> DraftFacts:
             before = f", in {whose} {tried.accuracy:.0%}"
             return _scored(moved, again, before)
     return _scored(seen, tried, "")
+
+
+def _doubt_scale(seen: DraftFacts, tried: ScoredDraft, found: RescaledPixels) -> DraftFacts:
+    """Say that the data seem to have another scale than those that the model was trained on."""
+    what = "divided by 255" if found.factor < 1 else "times 255"
+    doubt = (
+        f"It seems that {found}: {tried.accuracy:.0%} of {tried.rows} rows are right as they are, "
+        f"and {found.accuracy:.0%} {what}. Store them so, or every figure is that of a model that "
+        "nobody deploys."
+    )
+    return replace(seen, doubts=(*seen.doubts, doubt))
 
 
 def _scored(seen: DraftFacts, tried: ScoredDraft, before: str) -> DraftFacts:
@@ -101,6 +139,7 @@ def score_draft(seen: DraftFacts, session: DraftSession) -> ScoredDraft:
         with open_model(CPU, session.folder, session.artifact, task, inputs) as model:
             decided = task.decide(model.probabilities(model.predict(inputs)))
             known = model.fingerprint.interface
+            rescaled = None if seen.features else _rescale(model, task, inputs, labels, decided)
         classes = len(task.classes)
         accuracy = float(np.mean(decided == labels))
         return ScoredDraft(
@@ -109,9 +148,39 @@ def score_draft(seen: DraftFacts, session: DraftSession) -> ScoredDraft:
             fits=accuracy >= 1 / classes + BEYOND_CHANCE,
             one_score=known is not None and known.scores.startswith("binary_"),
             other=find_better_class_order(labels, decided, classes),
+            rescaled=rescaled,
         )
     except AuditorError as error:
         return ScoredDraft(problem=error.problem)
+
+
+def _rescale(
+    model: OpenedModel,
+    task: ClassificationTask,
+    inputs: Array,
+    labels: NDArray[np.int64],
+    decided: NDArray[np.int64],
+) -> RescaledPixels | None:
+    """Return the other usual scale of pixels, where the model is surely right more often by it.
+
+    The rows that one scale alone gets right are a coin's throws if neither is better (McNemar's
+    exact test).
+    """
+    factor = find_other_scale(inputs)
+    if factor is None:
+        return None
+    moved = (inputs.astype(np.float64) * factor).astype(np.float32)
+    then = None
+    with suppress(AuditorError):  # one that takes whole numbers alone has no other scale
+        then = task.decide(model.probabilities(model.predict(moved))) == labels
+    if then is None:
+        return None
+    now = decided == labels
+    gained, lost = int((then & ~now).sum()), int((now & ~then).sum())
+    if gained - lost < LEAST_GAIN * len(labels) or not gained:
+        return None
+    sure = clopper_pearson(gained, gained + lost, SURE).low > 1 / TWO
+    return RescaledPixels(factor, float(then.mean())) if sure else None
 
 
 def note_answered_order(seen: DraftFacts, tried: ScoredDraft) -> DraftFacts:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from auditor.domain.guesses import Guess
 from auditor.errors import ArtifactError, DatasetError
@@ -115,6 +116,45 @@ def test_names_that_the_file_lists_are_taken_with_the_share_that_agrees(tmp_path
     assert task["classes"] == ["owl", "cat", "dog"]
     listed = "# found: the model's file lists them, in the order of its scores; 100% of 60 rows"
     assert listed in text
+
+
+DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
+SEEMS = "It seems that the model takes values from 0 to 1, and the data hold 0 to 255: "
+
+
+def digits_at(folder: Path, factor: float, kind: type[np.generic]) -> str:
+    """Return what is drafted of the digits network, which was trained on pixels of 0 to 1."""
+    with np.load(DIGITS / "test.npz") as found:
+        np.savez(folder / "d.npz", x=(found["x"] * factor).astype(kind), y=found["y"])
+    return init_audit_file(DIGITS / "model.onnx", folder / "d.npz", folder).audit
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_pixels_of_another_scale_are_noticed_where_most_rows_are_right_all_the_same(
+    tmp_path: Path, kind: type[np.generic]
+) -> None:
+    text = digits_at(tmp_path, 255, kind)
+    assert f"# {SEEMS}94% of 450 rows are right as they are, and 98% divided by 255." in text
+    assert "It seems" not in digits_at(tmp_path, 1, np.float32)
+
+
+def test_pictures_are_spread_over_the_range_by_which_the_model_is_right(tmp_path: Path) -> None:
+    model = onnx.load(DIGITS / "model.onnx")
+    pixels = model.graph.input[0].name
+    for node in model.graph.node:
+        node.input[:] = ["shares" if name == pixels else name for name in node.input]
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(255), "brightest"))
+    model.graph.node.insert(0, helper.make_node("Div", [pixels, "brightest"], ["shares"]))
+    onnx.save(model, tmp_path / "m.onnx")
+    with np.load(DIGITS / "test.npz") as found:
+        shown = np.rint(found["x"][:200, 0] * 255).astype(np.uint8)
+        for row, (values, label) in enumerate(zip(shown, found["y"], strict=False)):
+            (tmp_path / "d" / str(label)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(tmp_path / "d" / str(label) / f"{row}.png")
+    for model_at_hand, domain in ((tmp_path / "m.onnx", [0, 255]), (DIGITS / "model.onnx", [0, 1])):
+        text = init_audit_file(model_at_hand, tmp_path / "d", tmp_path).audit
+        assert yaml.safe_load(text)["input"]["domain"] == domain
+        assert "It seems" not in text
 
 
 def test_name_and_version_come_from_the_file_its_name_or_its_folder(tmp_path: Path) -> None:

@@ -90,6 +90,15 @@ def draft_domain(low: float, high: float) -> tuple[float, float] | None:
     return round_outwards(low, high) if low < high else None
 
 
+def find_other_scale(inputs: Array) -> float | None:
+    """Return the factor from the usual range of pixels that all values fill to the other one."""
+    if inputs.dtype.kind not in "iuf" or not inputs.size or not np.isfinite(inputs).all():
+        return None
+    one, bytes_ = (usual[1] for usual in USUAL_DOMAINS)
+    domain = draft_domain(float(inputs.min()), float(inputs.max()))
+    return {(0.0, one): bytes_, (0.0, bytes_): 1 / bytes_}.get(domain) if domain else None
+
+
 def list_array_columns(inputs: Array) -> dict[str, pl.Series]:
     """Return the columns of ``[n, columns]`` by place, if their scales differ; else none.
 
