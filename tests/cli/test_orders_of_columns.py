@@ -9,7 +9,9 @@ import pytest
 Command = Callable[..., Any]
 
 
-@pytest.mark.parametrize("groups", ["[town, area]", "[area, town]"])
+@pytest.mark.parametrize(
+    "groups", ["[town, area]", pytest.param("[area, town]", marks=pytest.mark.slow)]
+)
 def test_a_record_of_two_group_columns_is_verified(
     auditor: Command, inside: Path, home: Path, groups: str
 ) -> None:

@@ -77,6 +77,7 @@ def test_the_plan_starts_with_what_can_be_decided(auditor: Command, example: Pat
     assert lines[-1] == "With --all, the plan lists every check, rule and input."
 
 
+@pytest.mark.slow
 def test_a_rule_that_may_stay_undecided_names_the_rows_for_a_good_chance(
     auditor: Command, example: Path
 ) -> None:
@@ -103,6 +104,7 @@ ROBUST = """\
 """
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_more_time_would_decide(auditor: Command, example: Path) -> None:
     policy, audit = example / "policy.yaml", example / "audit.yaml"
     policy.write_text(policy.read_text() + ROBUST)
@@ -128,6 +130,7 @@ def test_the_plan_of_a_long_policy_fits_on_one_screen(auditor: Command, policy: 
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.slow
 def test_what_keeps_the_verdict_from_a_pass_is_told_beforehand(
     auditor: Command, example: Path
 ) -> None:
@@ -153,6 +156,7 @@ def test_no_signature_is_missed_where_there_is_no_model(auditor: Command, inside
     assert told.count("needs model (") == 1
 
 
+@pytest.mark.slow
 def test_ranges_that_rows_hardly_fill_are_warned_of(auditor: Command, example: Path) -> None:
     audit = example / "audit.yaml"
     said = "Note The evaluation rows fill "

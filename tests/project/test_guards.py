@@ -42,6 +42,7 @@ def test_a_text_without_a_golden_file_fails(golden: Callable[[str, str], None]) 
         golden("no/such/file.txt", "anything")
 
 
+@pytest.mark.slow
 def test_a_golden_file_is_written_on_demand_and_compared_ever_after(
     pytester: pytest.Pytester,
 ) -> None:

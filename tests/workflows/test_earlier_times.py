@@ -61,6 +61,7 @@ def test_a_plan_goes_by_the_times_of_an_earlier_audit_of_the_same_alone(kept: Pa
     assert spec.plan()["cpu"].timed_before == 0, "the target is another one now"
 
 
+@pytest.mark.slow
 def test_an_audit_whose_times_cannot_be_kept_is_made_all_the_same(kept: Path) -> None:
     folder = kept.parent
     kept.unlink()
@@ -131,6 +132,7 @@ def test_the_time_left_goes_by_earlier_audits_too(kept: Path) -> None:
     assert watch.expected == {("cpu", check): 30.0 for check in ONLY}
 
 
+@pytest.mark.slow
 def test_an_audit_that_was_interrupted_tells_no_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

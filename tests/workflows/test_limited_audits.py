@@ -76,6 +76,7 @@ RULE = """
      at_least: {least}, accept: withstood, severity: high, effect: deny, controls: []}}"""
 
 
+@pytest.mark.slow
 def test_a_record_whose_attack_went_on_with_time_left_over_is_repeated_to_the_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ CHANCE = random.Random(17)  # noqa: S311 -- no secret
 SLOW, ROWS = pytest.mark.slow, 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("minutes", "twin", "moments"),
     [

@@ -121,6 +121,7 @@ def test_what_a_converter_gets_wrong_is_not_audited_as_the_original(tmp_path: Pa
         export_model(model, X, tmp_path)
 
 
+@pytest.mark.slow
 def test_another_process_with_another_order_of_sets_writes_the_same_bytes(tmp_path: Path) -> None:
     names = ("svm", "lightgbm", "xgboost alone", "perceptron")
     command = [sys.executable, models.__file__, *names]

@@ -259,6 +259,7 @@ def spawned_verdict(folder: str) -> str:
     return quick().verdict.value
 
 
+@pytest.mark.slow
 def test_audits_run_in_spawned_processes(inside: Path) -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(spawned_verdict, str(inside)).result() == "pass"

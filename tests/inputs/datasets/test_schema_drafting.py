@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.domain.datasets import DatasetRole
@@ -92,6 +92,7 @@ NUMBERS = st.one_of(
 )
 
 
+@settings(max_examples=25)
 @given(st.lists(NUMBERS, min_size=2, max_size=40).filter(lambda it: len(it) % 2 == 0))
 def test_a_drafted_schema_takes_the_rows_that_it_was_drafted_from(
     tmp_path_factory: object, values: list[float]

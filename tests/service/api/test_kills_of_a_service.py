@@ -232,6 +232,7 @@ def carried_out(world: World, name: str, dies: set[int]) -> AuditRecord:
     return read_record(world.call("GET", f"/v1/audits/{name}/record").content)
 
 
+@pytest.mark.slow
 def test_an_audit_whose_workers_died_goes_on_with_the_clock_of_the_last(apart: World) -> None:
     raw = AUDIT.replace("model.onnx}", "model.onnx, twin: none}") + "max_minutes: 0.1\n"
     apart.upload(raw.encode())

@@ -149,6 +149,7 @@ def test_a_peer_goes_on_with_what_a_killed_process_had_in_hand(
     assert peer.poll() is None
 
 
+@pytest.mark.slow
 def test_owners_take_turns_at_a_target_whoever_came_first_with_how_much(
     post: EngineConfig, tmp_path: Path
 ) -> None:
