@@ -23,12 +23,14 @@ def swapped_once_read(path: Path, raw: bytes) -> Iterator[threading.Event]:
     watch = libc.inotify_init()
     assert watch >= 0
     assert libc.inotify_add_watch(watch, os.fsencode(path), CLOSED_UNWRITTEN) >= 0
-    other, done, over = path.with_name(f".{path.name}"), threading.Event(), threading.Event()
+    # Beside the folder, not in it: whoever lists the folder meanwhile would find one file too many
+    other = path.parent.with_name(f".{path.name}")
+    other.write_bytes(raw)
+    done, over = threading.Event(), threading.Event()
 
     def act() -> None:
         while not over.is_set():
             if select.select([watch], [], [], 0.01)[0]:
-                other.write_bytes(raw)
                 other.replace(path)
                 done.set()
                 return
