@@ -29,6 +29,7 @@ class Ended:
 
 
 Command = Callable[..., Ended]
+Once = Callable[[str, Callable[[], None]], None]
 
 
 @pytest.fixture
@@ -64,42 +65,51 @@ def inside(example: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the one finished audit is kept, once there is one."""
+    """Where what one test has made is kept for the other tests of its module."""
     return tmp_path_factory.mktemp("kept")
 
 
 @pytest.fixture
-def finished(auditor: Command, inside: Path, home: Path, kept: Path) -> Path:
-    """The folder with a finished, passing audit and a signed model in it."""
-    if not any(kept.iterdir()):
-        assert auditor(*AUDITED).code == 0
-        assert auditor("sign", "model.onnx", "--out", "model.sig").code == 0
-        shutil.copytree(inside, kept / "example")
-        shutil.copytree(home, kept / "home")
-    shutil.copytree(kept / "example", inside, dirs_exist_ok=True)
-    shutil.copytree(kept / "home", home, dirs_exist_ok=True)
-    return inside
+def once(example: Path, home: Path, kept: Path) -> Once:
+    """Make the folder of the audit and the home what they are once a module; copy them later."""
 
+    def bring(name: str, make: Callable[[], None]) -> None:
+        folders = {"example": example, "home": home}
+        if (kept / name).exists():
+            for stem, folder in folders.items():
+                shutil.copytree(kept / name / stem, folder, dirs_exist_ok=True)
+            return
+        make()
+        for stem, folder in folders.items():
+            shutil.copytree(folder, kept / name / stem)
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the one audit that all tests here look at is kept, once there is one."""
-    return tmp_path_factory.mktemp("made")
+    return bring
 
 
 @pytest.fixture
-def disclosed(auditor: Command, inside: Path, home: Path, made: Path) -> Path:
+def finished(auditor: Command, inside: Path, once: Once) -> Path:
+    """The folder with a finished, passing audit and a signed model in it."""
+
+    def make() -> None:
+        assert auditor(*AUDITED).code == 0
+        assert auditor("sign", "model.onnx", "--out", "model.sig").code == 0
+
+    once("finished", make)
+    return inside
+
+
+@pytest.fixture
+def disclosed(auditor: Command, inside: Path, once: Once) -> Path:
     """The folder with a committed record (`full`), and one of which rows are withheld (`part`)."""
-    if not any(made.iterdir()):
+
+    def make() -> None:
         with (inside / "audit.yaml").open("a") as file:
             file.write("disclosure: rows\n")
         assert auditor("audit", "audit.yaml", *ONLY, "--out", "full").code == 0
         (inside / "ids.txt").write_text("\n".join(HIDDEN))
         assert auditor("disclose", "full", "--withhold", "ids.txt", "--out", "part").code == 0
-        shutil.copytree(inside, made / "example")
-        shutil.copytree(home, made / "home")
-    shutil.copytree(made / "example", inside, dirs_exist_ok=True)
-    shutil.copytree(made / "home", home, dirs_exist_ok=True)
+
+    once("disclosed", make)
     return inside
 
 

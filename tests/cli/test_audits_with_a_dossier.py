@@ -13,6 +13,7 @@ import yaml
 from auditor.domain.json import compute_digest, encode_canonical
 
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 SYSTEM = """\
 apiVersion: auditor/v1
 kind: System
@@ -50,11 +51,15 @@ def alone(out: Path) -> tuple[int, list[str]]:
 
 
 @pytest.fixture
-def declared(auditor: Command, example: Path) -> Path:
+def declared(auditor: Command, example: Path, once: Once) -> Path:
     """The folder of a finished audit with a system file and a file of risks."""
     out = example / "out"
-    ended = auditor("audit", declare(example), *ONLY, "--out", out)
-    assert ended.code == 0, ended.said
+
+    def make() -> None:
+        ended = auditor("audit", declare(example), *ONLY, "--out", out)
+        assert ended.code == 0, ended.said
+
+    once("declared", make)
     return out
 
 

@@ -22,6 +22,7 @@ from auditor.workflows.verify.verifiers import build_verifier
 pytestmark = pytest.mark.slow
 
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LEAST = 0.755
 WEIGHTS, BIAS = np.array([6.0, 4.0, 0.0]), -5.0
@@ -97,16 +98,11 @@ def challenged(auditor: Command, **arrays: Any) -> Any:  # noqa: ANN401 -- what 
     return auditor("challenge", "out", "--examples", "x.npz")
 
 
-@pytest.fixture(scope="module")
-def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the one weakly attacked audit of the table is kept, once there is one."""
-    return tmp_path_factory.mktemp("attacked")
-
-
 @pytest.fixture
-def table(auditor: Command, inside: Path, home: Path, attacked: Path) -> pl.DataFrame:
+def table(auditor: Command, inside: Path, once: Once) -> pl.DataFrame:
     """The rows of the small audit, whose columns have rules; its record is of a weak attack."""
-    if not any(attacked.iterdir()):
+
+    def make() -> None:
         (inside / "schema.yaml").write_text(SCHEMA)
         text = (inside / "audit.yaml").read_text()
         text = text.replace("{domain: [0.0, 1.0]}", "{features: schema.yaml}")
@@ -116,10 +112,8 @@ def table(auditor: Command, inside: Path, home: Path, attacked: Path) -> pl.Data
         asked = {"measure": "evasion.tabular/robust_accuracy", "where": "eps: 0.1", "least": LEAST}
         policy = POLICY.format(checks=weak, **asked)
         audited(auditor, policy, "evasion.tabular", "evasion.corruption")
-        shutil.copytree(inside, attacked / "example")
-        shutil.copytree(home, attacked / "home")
-    shutil.copytree(attacked / "example", inside, dirs_exist_ok=True)
-    shutil.copytree(attacked / "home", home, dirs_exist_ok=True)
+
+    once("table", make)
     return pl.read_csv(inside / "test.csv")
 
 

@@ -16,6 +16,7 @@ from auditor.domain.json import compute_digest, encode_canonical
 from auditor.reports.folder import EVIDENCE, RECORD, SIGNER
 
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 ONLY = ("--only", "quality.accuracy")
 ATTACK = """\
   - id: robust
@@ -48,9 +49,12 @@ def forge(folder: Path) -> None:
 
 
 @pytest.fixture
-def audited(auditor: Command, example: Path) -> Path:
-    ended = auditor("audit", example / "audit.yaml", *ONLY, "--out", example / "out")
-    assert ended.code == 0, ended.said
+def audited(auditor: Command, example: Path, once: Once) -> Path:
+    def make() -> None:
+        ended = auditor("audit", example / "audit.yaml", *ONLY, "--out", example / "out")
+        assert ended.code == 0, ended.said
+
+    once("audited", make)
     return example / "out"
 
 

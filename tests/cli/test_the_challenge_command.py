@@ -32,6 +32,7 @@ from auditor.workflows.evidence import load_results
 from auditor.workflows.verify.verifiers import build_verifier
 
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 CHECK = "evasion.linf_query"
 STRANGER = KeySigner(ec.derive_private_key(83, ec.SECP256R1()))
 WEIGHTS, BIAS = np.array([6.0, 4.0, 0.0]), -5.0
@@ -68,23 +69,16 @@ GATE = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the one weakly attacked audit is kept, once there is one."""
-    return tmp_path_factory.mktemp("attacked")
-
-
 @pytest.fixture
-def passed(auditor: Command, inside: Path, home: Path, attacked: Path) -> Path:
+def passed(auditor: Command, inside: Path, once: Once) -> Path:
     """The folder of an audit whose weak attack the model withstood."""
-    if not any(attacked.iterdir()):
+
+    def make() -> None:
         (inside / "weak.yaml").write_text(POLICY)
         ended = auditor("audit", "audit.yaml", "--policy", "weak.yaml", *ONLY, "--out", "out")
         assert ended.code == 0, ended.said
-        shutil.copytree(inside, attacked / "example")
-        shutil.copytree(home, attacked / "home")
-    shutil.copytree(attacked / "example", inside, dirs_exist_ok=True)
-    shutil.copytree(attacked / "home", home, dirs_exist_ok=True)
+
+    once("passed", make)
     return inside
 
 

@@ -24,12 +24,16 @@ from auditor.trust.ledger.receipts import LedgerReceipt
 
 ONLY = ("--only", "quality.accuracy", "--only", "provenance.signature")
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 
 
 @pytest.fixture
-def audited(auditor: Command, example: Path) -> Path:
-    ended = auditor("audit", example / "audit.yaml", *ONLY, "--out", example / "out")
-    assert ended.code == 0, ended.said
+def audited(auditor: Command, example: Path, once: Once) -> Path:
+    def make() -> None:
+        ended = auditor("audit", example / "audit.yaml", *ONLY, "--out", example / "out")
+        assert ended.code == 0, ended.said
+
+    once("audited", make)
     return example / "out"
 
 

@@ -23,6 +23,7 @@ RENDERED = (
 STRICT = "at_least: 0.6"
 ONLY = ("--only", "quality.accuracy", "--only", "provenance.signature")
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 TIMELESS = ("id", "registered", "finished")
 
 
@@ -33,9 +34,12 @@ def flip(path: Path, at: int | None = None) -> None:
 
 
 @pytest.fixture
-def audited(auditor: Command, example: Path) -> Path:
-    ended = auditor("audit", example / "audit.yaml", *ONLY, "--out", example / "out")
-    assert ended.code == 0, ended.said
+def audited(auditor: Command, example: Path, once: Once) -> Path:
+    def make() -> None:
+        ended = auditor("audit", example / "audit.yaml", *ONLY, "--out", example / "out")
+        assert ended.code == 0, ended.said
+
+    once("audited", make)
     return example / "out"
 
 
