@@ -1,4 +1,4 @@
-"""Locates the input files of an audit by digest."""
+"""Finds where each input file of a prepared audit lies: the staged copy, or the path named."""
 
 from collections.abc import Iterator
 from pathlib import Path

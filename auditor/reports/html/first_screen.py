@@ -42,7 +42,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "poisoning": "poisoned training data and backdoors",
         "privacy": "privacy of the training data",
         "fairness": "fairness between groups",
-        "data": "the data",
+        "data": "quality of the data",
         "hardware": "the hardware",
         "provenance": "the origin of the artifact",
     }

@@ -1,4 +1,4 @@
-"""Stored attempts and sealed datasets: counts attempts and draws the seeds of sealed ones.
+"""Sealed datasets and attempts at them: stores and counts both, and draws the seeds of sealed ones.
 
 The bytes of sealed sets are in the blob store.
 """
