@@ -383,18 +383,16 @@ def _headline(
     inputs: ReportInputs, finding: Finding, limits: MetricLimits | None, words: FigureText | None
 ) -> str:
     deciding = inputs.record.readings[finding.readings[0]] if finding.readings else None
-    if words is None or not isinstance(deciding, Measurement):
+    waived = finding.outcome is Outcome.WAIVED
+    if waived or words is None or not isinstance(deciding, Measurement):
         return finding.message
     interval = f" ({words.interval})" if words.interval else ""
     said = explain_bound(inputs, deciding, f"{words.value}{interval}")
-    if limits is not None:
-        said += f"; required: {format_limits(limits, deciding.unit)}"
-    if finding.outcome is Outcome.WAIVED:
-        return f"{said}. {finding.message}"
     if limits is None:
         return f"{said}.{_signer(inputs, deciding)}"
+    required = format_limits(limits, deciding.unit)
     more = f"{_describe_attacked_rows(inputs, deciding)}{describe_extreme_groups(deciding)}"
-    return f"{said}.{more}{_describe_open_doubt(inputs, finding, deciding)}"
+    return f"{said}; required: {required}.{more}{_describe_open_doubt(inputs, finding, deciding)}"
 
 
 def _describe_attacked_rows(inputs: ReportInputs, found: Measurement) -> str:
