@@ -101,8 +101,8 @@ def test_families_that_no_rule_asks_about_are_named() -> None:
     assert tuple(item.text for item in describe_unasked(inputs_of(accurate))) == (
         (
             "No rule that applies is about attacks on inputs, poisoned training data "
-            "and backdoors, privacy of the training data, fairness between groups, the data, the "
-            "hardware or the origin of the artifact."
+            "and backdoors, privacy of the training data, fairness between groups, quality of the "
+            "data, the hardware or the origin of the artifact."
         ),
     )
     assert describe_unasked(inputs_of(replace(PASSING, findings=()))) == ()
