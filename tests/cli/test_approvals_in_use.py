@@ -22,6 +22,7 @@ from auditor.workflows.approvals import collect_approvals
 from auditor.workflows.settings import AuditorSettings
 
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy")
 GATE = (
     "gate", "--artifact", "model.onnx", "--policy", "policy.yaml",
@@ -38,23 +39,16 @@ def by(who: str, *words: str, folder: str = "out") -> tuple[str, ...]:
 BOB = by("Bob", "--key", "bob/decision.key")
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the one passing audit is kept."""
-    return tmp_path_factory.mktemp("first")
-
-
 @pytest.fixture
-def place(auditor: Command, inside: Path, home: Path, first: Path) -> Path:
+def place(auditor: Command, inside: Path, once: Once) -> Path:
     """The folder of an audit that passes, and keys of people beside it."""
-    if not any(first.iterdir()):
+
+    def make() -> None:
         assert auditor(*AUDITED, "--out", "out").code == 0
         for name in ("bob", "eve"):
             create_key_pair(inside / name, stem="decision")
-        shutil.copytree(inside, first / "example")
-        shutil.copytree(home, first / "home")
-    shutil.copytree(first / "example", inside, dirs_exist_ok=True)
-    shutil.copytree(first / "home", home, dirs_exist_ok=True)
+
+    once("place", make)
     return inside
 
 

@@ -1,7 +1,6 @@
 """Rows of attacks are shown and withheld one by one, and cannot be tampered with."""
 
 import json
-import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from auditor.workflows.verify.verifiers import build_verifier
 pytestmark = pytest.mark.slow
 
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 SCHEMA = """\
 features:
   - {name: a, kind: numeric, range: [0, 1]}
@@ -59,16 +59,11 @@ ITEMS: Mapping[str, tuple[str, ...]] = {
 EDITS = [(check, item) for check, items in ITEMS.items() for item in items]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the one audit of attacks is kept, once there is one."""
-    return tmp_path_factory.mktemp("made")
-
-
 @pytest.fixture
-def part(auditor: Command, inside: Path, made: Path) -> Path:
+def part(auditor: Command, inside: Path, once: Once) -> Path:
     """A folder with the rows of attacks, of which every fifth is withheld."""
-    if not any(made.iterdir()):
+
+    def make() -> None:
         (inside / "schema.yaml").write_text(SCHEMA)
         (inside / "few.yaml").write_text(POLICY)
         text = (inside / "audit.yaml").read_text()
@@ -79,10 +74,9 @@ def part(auditor: Command, inside: Path, made: Path) -> Path:
         assert ended.code in {0, 3}, ended.said
         (inside / "ids.txt").write_text("\n".join(f"r{at}" for at in range(0, 240, 5)))
         assert auditor("disclose", "full", "--withhold", "ids.txt", "--out", "part").code == 0
-        shutil.copytree(inside / "part", made / "part")
-        shutil.copytree(inside / "full", made / "full")
-    shutil.copytree(made / "full", inside / "full", dirs_exist_ok=True)
-    return Path(shutil.copytree(made / "part", inside / "part", dirs_exist_ok=True))
+
+    once("part", make)
+    return inside / "part"
 
 
 @pytest.fixture(scope="module")

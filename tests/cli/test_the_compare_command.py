@@ -1,7 +1,6 @@
 """The command that puts two records side by side."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,24 @@ import pytest
 from onnx import numpy_helper
 
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 ONLY = ("--only", "quality.accuracy")
 
 
 @pytest.fixture
-def two(auditor: Command, example: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def two(auditor: Command, inside: Path, once: Once) -> Path:
     """A folder with two audits of one model, and one of a model that errs more often."""
-    monkeypatch.chdir(example)
-    if not (kept / "example").exists():
+
+    def make() -> None:
         for name in ("old", "again"):
             auditor("audit", "audit.yaml", *ONLY, "--out", name)
-        turn(example / "model.onnx")
-        audit = (example / "audit.yaml").read_text()
-        (example / "audit.yaml").write_text(audit.replace("version: 1.0.0", "version: 2.0.0"))
+        turn(inside / "model.onnx")
+        audit = (inside / "audit.yaml").read_text()
+        (inside / "audit.yaml").write_text(audit.replace("version: 1.0.0", "version: 2.0.0"))
         auditor("audit", "audit.yaml", *ONLY, "--out", "new")
-        shutil.copytree(example, kept / "example")
-    shutil.copytree(kept / "example", example, dirs_exist_ok=True)
-    return example
+
+    once("two", make)
+    return inside
 
 
 def turn(path: Path) -> None:

@@ -25,6 +25,7 @@ from auditor.trust.signatures.decisions import open_waiver, sign_waiver
 from auditor.trust.signatures.keys import read_public_key
 
 Command = Callable[..., Any]
+Once = Callable[[str, Callable[[], None]], None]
 AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy")
 LEAVE = (
     "--rule", "accuracy", "--reason", "The sensor is replaced soon.", "--ticket", "RISK-1",
@@ -39,16 +40,11 @@ GATE = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the one failing audit, its waiver and the waived audit are kept."""
-    return tmp_path_factory.mktemp("first")
-
-
 @pytest.fixture
-def place(auditor: Command, inside: Path, home: Path, first: Path) -> Path:
+def place(auditor: Command, inside: Path, once: Once) -> Path:
     """The folder of an audit that fails (out), its waiver (w.json), and the same waived."""
-    if not any(first.iterdir()):
+
+    def make() -> None:
         policy = inside / "policy.yaml"
         policy.write_text(policy.read_text().replace("0.6", "0.97"))
         assert auditor(*AUDITED, "--out", "out").code == 1
@@ -58,10 +54,8 @@ def place(auditor: Command, inside: Path, home: Path, first: Path) -> Path:
         assert ended.code == 0, ended.said
         assert "accuracy on cpu failed: Required: accuracy of at least 97 %" in ended.said
         assert auditor(*AUDITED, *TOLD, "--out", "waived").code == 0
-        shutil.copytree(inside, first / "example")
-        shutil.copytree(home, first / "home")
-    shutil.copytree(first / "example", inside, dirs_exist_ok=True)
-    shutil.copytree(first / "home", home, dirs_exist_ok=True)
+
+    once("place", make)
     return inside
 
 

@@ -1,4 +1,4 @@
-"""Sealed datasets and attempts at them: stores and counts both, and draws the seeds of sealed ones.
+"""Sealed datasets and audit attempts: stores both, counts attempts, and draws sealed ones' seeds.
 
 The bytes of sealed sets are in the blob store.
 """
