@@ -337,11 +337,13 @@ def _places(
 ) -> Iterator[tuple[Place, str]]:
     """Yield where each part of the whole document stands, the policy's own parts last."""
     index = {name: at for at, name in enumerate(kept)}
+    own = [("metadata", name) for name in OWN]
     for layer in (*above, document):
         ids = [str(entry["id"]) for entry in _entries(layer)]
         for place in (*layer.lines, *layer.elsewhere):
             if place[:1] != ("rules",):
-                yield place, layer.where(place)
+                if layer is document or place[:2] not in own:
+                    yield place, layer.where(place)
             elif len(place) > 1 and ids[cast("int", place[1])] in index:
                 at = index[ids[cast("int", place[1])]]
                 yield ("rules", at, *place[2:]), layer.where(place)

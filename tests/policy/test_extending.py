@@ -301,6 +301,13 @@ def test_a_rule_is_dropped_with_a_reason_alone() -> None:
         heir("drop: [{rule: absent, reason: Because.}]\n")
 
 
+def test_what_an_heir_must_say_of_itself_is_missing_there_and_not_in_its_parent() -> None:
+    with pytest.raises(
+        PolicyError, match=r"heir\.yaml:4: metadata\.owner: this setting is missing"
+    ):
+        heir("", about="metadata: {name: heir, version: 2.0.0}\n")
+
+
 @pytest.mark.parametrize(
     ("text", "about"),
     [
