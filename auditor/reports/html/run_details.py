@@ -17,7 +17,7 @@ from auditor.reports.rendering_inputs import ReportInputs
 MOST_KINDS = 12
 SHIPPED = ("cpu",)
 """Names of targets that every audit file has; all others are free text."""
-CALLED = "which the audit file calls"
+CALLED = "the audit file calls"
 LEVELS: Mapping[EvidenceLevel, str] = {
     EvidenceLevel.VERIFIED: "verified on target",
     EvidenceLevel.MEASURED: "measured",
@@ -235,7 +235,9 @@ def _name_place(machine: str, names: Sequence[str]) -> str:
     if list(names) == list(SHIPPED):
         return f"{names[0]} ({machine})" if machine else names[0]
     quoted = " and ".join(f"“{name}”" for name in names)
-    return f"{machine or 'a target'}, {CALLED} {quoted}"
+    if not machine:
+        return f"the target{'s' * (len(names) > 1)} that {CALLED} {quoted}"
+    return f"{machine}, which {CALLED} {quoted}"
 
 
 def _name_machine(record: AuditRecord, spec: TargetSpec) -> str:
