@@ -131,6 +131,12 @@ class FindingChange:
         gone = self.after is Outcome.FAILED or self.after is Outcome.UNKNOWN
         return self.effect is RuleEffect.DENY and self.before in ACCEPTABLE and gone
 
+    @property
+    def failed(self) -> bool:
+        """Whether a denying rule that was undecided fails now."""
+        undecided = self.before is Outcome.UNKNOWN
+        return self.effect is RuleEffect.DENY and undecided and self.after is Outcome.FAILED
+
     to_json = write_fields
 
 
@@ -203,8 +209,8 @@ class RecordComparison:
 
     @property
     def got_worse(self) -> bool:
-        """Whether a figure got worse beyond its interval, a pass is none any more, or a rule that
-        was kept no longer is.
+        """Whether a figure got worse beyond its interval, a pass is none any more, a rule that was
+        kept no longer is, or one that was undecided fails.
         """
         harmless = {ComparisonConclusion.NOTHING, ComparisonConclusion.DECLARED}
         return self.conclusion not in harmless
@@ -226,7 +232,7 @@ class RecordComparison:
             return ComparisonConclusion.FIGURES
         if before is Verdict.PASS is not after:
             return ComparisonConclusion.VERDICT
-        if any(item.lost for item in self.findings):
+        if any(item.lost or item.failed for item in self.findings):
             return ComparisonConclusion.RULES
         return ComparisonConclusion.DECLARED if self.declared else ComparisonConclusion.NOTHING
 

@@ -155,6 +155,12 @@ def _describe_self_named_signers(record: AuditRecord, policy: Policy) -> Iterato
         yield ListedStatement(f"{said}. {rest} on it", titles)
 
 
+OWN_RANGES = (
+    "The audit checks only that the ranges hold the evaluation rows; narrower ranges and fixed "
+    "inputs make attacks weaker."
+)
+
+
 def describe_attack_space(record: AuditRecord) -> tuple[str, ...]:
     """Say what attacks could move where a rule on their figures is kept, once for each budget."""
     found: dict[str, None] = {}
@@ -166,11 +172,9 @@ def describe_attack_space(record: AuditRecord) -> tuple[str, ...]:
             and isinstance(reading, Measurement)
             and isinstance(reading.details.get("movable"), int)
         ):
-            found[
-                f"{_describe_moves(reading)}. The audit checks only that the ranges hold the "
-                "evaluation rows; narrower ranges and fixed inputs make attacks weaker."
-            ] = None
-    return tuple(found)
+            found[f"{_describe_moves(reading)}."] = None
+    *others, last = found or [""]
+    return (*others, f"{last} {OWN_RANGES}") if last else ()
 
 
 def _describe_moves(reading: Measurement) -> str:
@@ -178,7 +182,7 @@ def _describe_moves(reading: Measurement) -> str:
     inputs, radius = known.get("coordinates"), known.get("eps_absolute")
     budget = f" at eps {eps:.3g}" if isinstance(eps, float | int) else ""
     of = f" of {inputs}" if isinstance(inputs, int) else ""
-    said = f"Attacks{budget} could move {known['movable']}{of} inputs"
+    said = f"The attacks of {reading.check}{budget} could move {known['movable']}{of} inputs"
     # Of the other norms, eps bounds all inputs together.
     if not isinstance(radius, list | tuple) or reading.params.get("norm", "linf") != "linf":
         return said

@@ -16,7 +16,11 @@ from auditor.domain.verification_steps import VerificationStep, all_hold
 from auditor.errors import RecordError, UsageError
 from auditor.inputs.api_arguments import StrPath, name_arguments, read_name, read_path, speak_python
 from auditor.policy.plan import AuditPlan, CheckPlan, RulePlan
-from auditor.policy.record_comparison_result import FindingChange, MetricChange
+from auditor.policy.record_comparison_result import (
+    ComparisonDirection,
+    FindingChange,
+    MetricChange,
+)
 from auditor.reports.folder import EVIDENCE, RecordFolder, write_folder
 from auditor.reports.formats.comparison_html import render_comparison_html
 from auditor.reports.html.comparison import ComparisonView
@@ -294,11 +298,12 @@ class ComparisonReport:
     def __repr__(self) -> str:
         """Say which records are compared, and how many figures moved."""
         found = self.view.comparison
-        worse, moved = len(found.worse), found.proven
+        worse = len(found.worse)
+        moved = sum(item.way is not ComparisonDirection.SAME for item in found.moved)
         unverified = f" {name_arguments(self.view.unverified)}" if self.view.unverified else ""
         return (
             f"<ComparisonReport {found.verdicts[0].value} → {found.verdicts[1].value}: "
-            f"{moved} of {found.compared} figures moved, {worse} for the worse>{unverified}"
+            f"{moved} of {len(found.moved)} figures moved, {worse} for the worse>{unverified}"
         )
 
     def _repr_html_(self) -> str:

@@ -129,7 +129,8 @@ class AuditSpec:
         ``targets``, ``only`` and ``checks``, one stands for a list of one. ``settings`` are those
         of an audit file: ``version``, ``signature``, ``tags`` … of its model,
         and the sections ``task`` (an estimator brings its classes), ``input``, ``claims``,
-        ``population``, ``recipe`` and so on; ``reference_target`` stands for its ``reference``.
+        ``population``, ``recipe`` and so on; ``reference_target`` stands for its ``reference``, and
+        ``model_key`` for the ``key`` of its model, as ``auditor.audit`` takes another ``key``.
         Raises ``UsageError`` for a setting that there is not; what the others hold is checked when
         the audit is planned or run.
         """
@@ -148,6 +149,9 @@ class AuditSpec:
             "seed": read_setting(seed, "seed"),
             **_take(settings, OF_FILE),
         }
+        if "model_key" in settings:
+            settings["key"] = settings.pop("model_key")
+            document["model"].update(_take(settings, frozenset({"key"})))
         if "reference_target" in settings:
             asked = settings.pop("reference_target")
             document["reference"] = _read_targets((asked,), "reference_target")[0]

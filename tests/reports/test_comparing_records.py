@@ -291,7 +291,7 @@ def finding(outcome: Outcome) -> Finding:
         (Outcome.WITHSTOOD, Outcome.UNKNOWN, True),
         (Outcome.FAILED, Outcome.PASSED, False),
         (Outcome.PASSED, Outcome.WITHSTOOD, False),
-        (Outcome.UNKNOWN, Outcome.FAILED, False),
+        (Outcome.UNKNOWN, Outcome.FAILED, True),
     ],
 )
 def test_a_required_rule_that_is_not_kept_any_more_is_worse(

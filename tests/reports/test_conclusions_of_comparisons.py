@@ -10,6 +10,7 @@ from rich.console import Console
 
 from auditor.cli.compare_output import show_comparison
 from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.readings import BoundKind, Measurement, Unit
 from auditor.domain.records import AuditRecord
 from auditor.policy.record_comparison_result import ComparisonConclusion
 from auditor.reports.formats.comparison_html import render_comparison_html
@@ -68,6 +69,34 @@ def test_a_rule_that_is_lost_where_no_figure_moved_is_called_that() -> None:
     for text in told(shown):
         assert "Something got worse" not in text
         assert "A required rule is not kept any more; no figure got worse" in text
+
+
+def test_a_rule_that_was_undecided_and_fails_now_is_worse() -> None:
+    undecided = replace(FAILING.findings[0], outcome=Outcome.UNKNOWN)
+    also = replace(undecided, rule="another", outcome=Outcome.FAILED)
+    failed = replace(undecided, outcome=Outcome.FAILED)
+    before, after = (replace(FAILING, findings=(it, also)) for it in (undecided, failed))
+    shown = juxtaposed(before, after)
+    assert shown.comparison.conclusion is ComparisonConclusion.RULES
+    assert shown.comparison.got_worse
+    for text in map(" ".join, (it.split() for it in told(shown))):
+        assert "A required rule that was undecided fails now; no figure got worse" in text
+        assert "1 required rule that was undecided fails now." in text
+    assert not juxtaposed(after, before).comparison.got_worse
+
+
+def test_rounding_that_differs_between_runs_is_never_worse() -> None:
+    apart = Measurement(
+        check="hardware.determinism", target="cpu", metric="max_score_difference", value=0.0000610,
+        bound=BoundKind.AT_LEAST, method="largest over 2 runs", n=2, unit=Unit.NONE,
+        params={"varied": "rows"},
+    )  # fmt: skip
+    before, after = (
+        replace(PASSING, readings=(*PASSING.readings, replace(apart, value=value)))
+        for value in (0.0000610, 0.000122)
+    )
+    assert not juxtaposed(before, after).comparison.got_worse
+    assert not juxtaposed(after, before).comparison.got_worse
 
 
 def test_declarations_that_changed_stand_first_and_are_never_green() -> None:

@@ -169,8 +169,9 @@ def withstood(outcome: Outcome, **details: object) -> AuditRecord:
     """A record with one reading of an attack, and two findings on it."""
     known: dict[str, Any] = {"coordinates": 8, "movable": 6, "eps_absolute": [0.4, 160], **details}
     reading = Measurement(
-        metric="robust_accuracy", value=0.8, method="", n=9, params={"eps": 0.02}, details=known
-    )
+        check="evasion.linf", metric="robust_accuracy", value=0.8, method="", n=9,
+        params={"eps": 0.02}, details=known,
+    )  # fmt: skip
     finding = replace(PASSING.findings[0], outcome=outcome, readings=(0,))
     return replace(PASSING, readings=(reading,), findings=(finding, finding))
 
@@ -178,9 +179,9 @@ def withstood(outcome: Outcome, **details: object) -> AuditRecord:
 def test_what_attacks_could_move_is_told_once_where_a_model_withstood_them() -> None:
     (moved,) = describe_attack_space(withstood(Outcome.WITHSTOOD))
     assert moved == (
-        "Attacks at eps 0.02 could move 6 of 8 inputs, each by at most 2 % of its declared range: "
-        "by 0.4 where that range is narrowest, and by 160 where it is widest. The audit checks "
-        "only that the ranges hold the evaluation rows; narrower ranges and fixed "
+        "The attacks of evasion.linf at eps 0.02 could move 6 of 8 inputs, each by at most 2 % of "
+        "its declared range: by 0.4 where that range is narrowest, and by 160 where it is widest. "
+        "The audit checks only that the ranges hold the evaluation rows; narrower ranges and fixed "
         "inputs make attacks weaker."
     )
     (wide,) = describe_attack_space(withstood(Outcome.WITHSTOOD, eps_absolute=[0.018, 6000]))
@@ -190,6 +191,8 @@ def test_what_attacks_could_move_is_told_once_where_a_model_withstood_them() -> 
     (table,) = describe_attack_space(
         withstood(Outcome.PASSED, coordinates=None, eps_absolute=None, movable=3)
     )
-    assert table.startswith("Attacks at eps 0.02 could move 3 inputs. The audit checks only")
+    assert table.startswith(
+        "The attacks of evasion.linf at eps 0.02 could move 3 inputs. The audit checks only"
+    )
     assert describe_attack_space(withstood(Outcome.FAILED)) == ()
     assert describe_attack_space(withstood(Outcome.WITHSTOOD, movable=None)) == ()

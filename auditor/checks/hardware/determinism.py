@@ -59,6 +59,7 @@ class DeterminismCheck(Check):
             higher_is_better=False,
             exact=True,
             number=True,
+            of_machine=True,
         ),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (

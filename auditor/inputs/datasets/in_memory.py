@@ -416,14 +416,27 @@ def _refuse_misfits(
         if isinstance(inputs, pl.DataFrame) and name in inputs.columns:
             raise DatasetError(
                 f"{place}: inputs has a column {name!r} too",
-                cure=f"Drop it from inputs, or pass {argument}={name!r} to take it out of what the "
-                "model reads, or give the values another name.",
+                cure=_resolve_shared_name(argument, name),
             )
         if name in beside and not beside[name].equals(column):
             raise DatasetError(
                 f"{place}: the name {name!r} stands for other values already",
                 cure="Give the values another name: .rename(…) of a Series.",
             )
+
+
+def _resolve_shared_name(argument: str, name: str) -> str:
+    """Say how a column beside the inputs and one among them are told apart."""
+    if argument == "groups":
+        return (
+            "If the model reads it too, give the values another name: "
+            f"groups={{'{name}_group': …}}. If it does not, pass groups={name!r}, which takes it "
+            "out of the inputs."
+        )
+    return (
+        f"Drop it from inputs, or pass {argument}={name!r} to take it out of what the "
+        "model reads, or give the values another name."
+    )
 
 
 def _refuse_other_order(argument: str, value: Any, inputs: Any) -> None:  # noqa: ANN401

@@ -165,10 +165,14 @@ def build_headline(comparison: RecordComparison) -> str:
     before, after = comparison.verdicts
     match comparison.conclusion:
         case ComparisonConclusion.FIGURES:
+            if all(item.change is None for item in comparison.worse):
+                return "A figure that has no interval got worse"
             return "Something got worse beyond its interval"
         case ComparisonConclusion.VERDICT:
             return f"The verdict changed from {before} to {after}; no figure got worse"
         case ComparisonConclusion.RULES:
+            if not any(item.lost for item in comparison.findings):
+                return "A required rule that was undecided fails now; no figure got worse"
             return "A required rule is not kept any more; no figure got worse"
         case ComparisonConclusion.DECLARED:
             named = format_name_list([item.name for item in comparison.declared], SHOWN_NAMES)
@@ -217,6 +221,9 @@ def summarize_comparison(comparison: RecordComparison) -> tuple[str, ...]:
         f"{lost} required {'rule that was kept is' if lost == 1 else 'rules that were kept are'}"
     )
     last = [f"{third} not kept any more."] if lost else []
+    if failed := sum(item.failed for item in comparison.findings):
+        rules = "rule that was undecided fails" if failed == 1 else "rules that were undecided fail"
+        last.append(f"{failed} required {rules} now.")
     return (
         *_summarize_declared(comparison), first, second, *([timed] if machine else []), *last
     )  # fmt: skip

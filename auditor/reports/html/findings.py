@@ -110,6 +110,17 @@ OTHER_KEY = (
 )
 
 
+NO_KEY = (
+    "The signature is there, but no key that you trust: set `model.key` (in Python `model_key`) to "
+    "the signer's public key, whose path `auditor sign` prints."
+)
+IN_MEMORY = (
+    "Save the model as a file, run `auditor sign model.onnx --out model.sig`, and audit that file "
+    'with `signature="model.sig"` and with `model_key` as the path of the public key that is '
+    "printed."
+)
+
+
 def suggest_signing(record: AuditRecord, deciding: Measurement | None) -> str:
     """Return what to do about an artifact without a signature, or with that of another key."""
     artifact, found = record.request.artifact, None if deciding is None else deciding.details
@@ -118,11 +129,15 @@ def suggest_signing(record: AuditRecord, deciding: Measurement | None) -> str:
     codes = [item.get("code") for item in listed if isinstance(item, Mapping)]
     if codes == [IssueCode.KEY]:
         return OTHER_KEY
+    if codes == [IssueCode.NO_KEY]:
+        return NO_KEY
     if artifact is None or not artifact.files or codes != [IssueCode.UNSIGNED]:
         return ""
     main = next((it for it in artifact.files if it.name.endswith(".onnx")), artifact.files[0])
     named = (it.path for it in record.request.inputs if it.file.sha256 == main.sha256)
-    path = next(named, main.name)
+    path = next(named, "")
+    if not path:
+        return IN_MEMORY
     signature = str(PurePath(path).with_suffix(".sig"))
     return (
         f"Run `auditor sign {quote(path)} --out {quote(signature)}`, set `model.signature: "

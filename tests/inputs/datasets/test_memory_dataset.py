@@ -592,6 +592,14 @@ WRONG: dict[str, tuple[Callable[[], object], str, str]] = {
             "give the values another name."
         ),
     ),
+    "groups that the model would read": (
+        lambda: Dataset(FRAME[["age"]], FRAME["y"], groups={"age": FRAME["age"]}),
+        "groups: inputs has a column 'age' too",
+        (
+            "If the model reads it too, give the values another name: groups={'age_group': …}. If "
+            "it does not, pass groups='age', which takes it out of the inputs."
+        ),
+    ),
     "labels in another order": (
         lambda: Dataset(FRAME[["age"]], FRAME["y"][::-1]),
         "labels has another index than inputs, so that its rows may stand in another order",
