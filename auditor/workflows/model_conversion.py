@@ -209,8 +209,8 @@ def _count_columns(sample: Array, wanted: int | None, title: str) -> int:
     if wanted is not None and found != wanted:
         raise ModelExportError(
             f"{title} was fitted on {wanted} features, and a row of the data has {found}",
-            cure="Give the columns that it was fitted on, in that order. Names in `groups`, `labels` "
-            "and the like take columns out of the inputs: for a column that the model reads too, "
+            cure="Give the columns that it was fitted on, in that order. Names in `groups` and "
+            "the like take columns out of the inputs: for a column that the model reads too, "
             "pass values under another name.",
         )
     return found

@@ -195,6 +195,17 @@ def test_a_named_key_signs(inside: Path) -> None:
     assert report.files["signer.pub"] == private.with_suffix(".pub").read_bytes()
 
 
+def test_the_key_of_the_model_is_another_than_that_of_the_report(inside: Path) -> None:
+    assert run(["keys", "new", "--role", "model", "--home", "mine"]) == 0
+    private = next(Path("mine").glob("*.key"))
+    assert run(["sign", "model.onnx", "--out", "model.sig", "--key", str(private)]) == 0
+    signed = {"signature": "model.sig", "model_key": private.with_suffix(".pub")}
+    report = quick(only="provenance.signature", **signed)
+    (found,) = report.readings.to_polars().filter(metric="verified").iter_rows(named=True)
+    assert found["value"] == 1
+    assert report.files["signer.pub"] != private.with_suffix(".pub").read_bytes()
+
+
 def load_rows() -> auditor.Dataset:
     return auditor.Dataset.load("test.csv", labels="y", ids="id", groups=["town"])
 
