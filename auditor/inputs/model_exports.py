@@ -51,6 +51,15 @@ CATBOOST = (
     'model.save_model("{stem}.onnx", format="onnx")',
 )
 
+LIGHTGBM = (
+    "import lightgbm, onnxmltools; from onnxmltools.convert.common import data_types",
+    'model = lightgbm.Booster(model_file="{file}"); n = model.num_feature()',
+    (
+        'onnxmltools.utils.save_model(onnxmltools.convert_lightgbm(model, initial_types=[("x", '
+        'data_types.FloatTensorType([None, n]))], zipmap=False), "{stem}.onnx")'
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignFormat:
@@ -82,6 +91,7 @@ BY_FIRST_BYTES = (
     (b"\x80\x05", PICKLE),
     (b"PK\x03\x04", TORCH_FILE),
     (b"\x89HDF\r\n", KERAS_FILE),
+    (b"tree\nversion=", ForeignFormat("a LightGBM model", LIGHTGBM)),
 )
 LONGEST_START = 16
 LONGEST_MARK = max(len(mark) for mark, _ in BY_FIRST_BYTES)

@@ -2,9 +2,13 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
+import onnxruntime as ort
 import pytest
 
 from auditor.errors import ArtifactError
@@ -60,6 +64,21 @@ def test_a_pickle_of_any_name_is_known_by_its_first_bytes(tmp_path: Path, name: 
     with pytest.raises(ArtifactError, match="is a pickle"):
         refuse_foreign_model(tmp_path / name)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_lightgbm_model_is_told_and_its_three_lines_export_it(tmp_path: Path) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    rows = np.random.default_rng(0).normal(size=(300, 4))
+    asked = {"objective": "binary", "verbose": -1}
+    booster = lightgbm.train(asked, lightgbm.Dataset(rows, rows[:, 0] > 0), 5)
+    booster.save_model(tmp_path / "model.txt")
+    with pytest.raises(ArtifactError, match=r"model\.txt is a LightGBM model") as error:
+        refuse_foreign_model(tmp_path / "model.txt")
+    lines = [it.strip() for it in error.value.cure.splitlines() if it.startswith("    ")]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, check=True)
+    session = ort.InferenceSession(tmp_path / "model.onnx")
+    shares = np.asarray(session.run(None, {"x": rows.astype(np.float32)})[1])
+    assert np.allclose(shares[:, 1], booster.predict(rows), atol=1e-5)
 
 
 def test_a_folder_is_refused_with_the_file_in_it(tmp_path: Path) -> None:
