@@ -142,16 +142,13 @@ class AuditSpec:
         }
         _refuse_no_model(model, targets)
         document = {
-            "model": {"name": _name_model(model, name), **_take(settings, OF_MODEL)},
+            "model": {"name": _name_model(model, name), **_take_model(settings)},
             "targets": _read_targets(targets),
             "policy": read_setting(read_path_name(policy, "policy"), "policy"),
             "budget": _read_budget(budget).value,
             "seed": read_setting(seed, "seed"),
             **_take(settings, OF_FILE),
         }
-        if "model_key" in settings:
-            settings["key"] = settings.pop("model_key")
-            document["model"].update(_take(settings, frozenset({"key"})))
         if "reference_target" in settings:
             asked = settings.pop("reference_target")
             document["reference"] = _read_targets((asked,), "reference_target")[0]
@@ -453,6 +450,13 @@ def _take(settings: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
     """Remove the settings of some names, and return them as an audit file writes them."""
     found = {name: settings.pop(name) for name in list(settings) if name in names}
     return {name: read_setting(it, name) for name, it in found.items() if it is not None}
+
+
+def _take_model(settings: dict[str, Any]) -> dict[str, Any]:
+    """Remove the settings of the model; its key may have a name of its own."""
+    if "model_key" in settings:
+        settings["key"] = settings.pop("model_key")
+    return _take(settings, OF_MODEL)
 
 
 def _refuse_unknown(settings: Mapping[str, Any]) -> None:
