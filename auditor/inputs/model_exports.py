@@ -50,7 +50,6 @@ CATBOOST = (
     'model = CatBoost().load_model("{file}")',
     'model.save_model("{stem}.onnx", format="onnx")',
 )
-
 LIGHTGBM = (
     "import lightgbm, onnxmltools; from onnxmltools.convert.common import data_types",
     'model = lightgbm.Booster(model_file="{file}"); n = model.num_feature()',

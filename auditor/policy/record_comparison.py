@@ -22,6 +22,7 @@ from auditor.domain.json import Json
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import Policy
 from auditor.domain.readings import (
+    BoundKind,
     ConfidenceInterval,
     Gap,
     Measurement,
@@ -193,9 +194,10 @@ def compare_metrics(
 
     A change is a finding only if its interval leaves zero out at Holm's level over all figures
     that have an interval, so that at most ``1 - confidence`` of comparisons of one model with
-    itself say that anything moved. What has no interval moved where it is not the same. What is
-    ``of_machine`` moved only where the intervals of both runs are far apart, and is never worse: a
-    busy machine makes a tail of times that much longer.
+    itself say that anything moved. What has no interval moved where it is not the same, and a
+    bound among them neither for better nor for worse. What is ``of_machine`` moved only where the
+    intervals of both runs are far apart, and is never worse: a busy machine makes a tail of times
+    that much longer.
     """
     old, new = pairs.before.signed(), pairs.after.signed()
     basis = {
@@ -235,7 +237,9 @@ def _moved(  # noqa: PLR0913, PLR0917 -- a figure twice, and what is known of it
             sign = 0.0
         else:
             sign = float(np.sign(float(new) - float(old)))
-        return replace(found, alone=True, way=_way(sign, better_up))
+        # Of a bound without an interval nobody knows the other end, so that neither is better
+        known = better_up if after.bound is BoundKind.ESTIMATE else None
+        return replace(found, alone=True, way=_way(sign, known))
     if basis is ChangeBasis.MOMENT and is_far_apart(before, after):
         return replace(found, way=ComparisonDirection.OTHER)
     if change is None:

@@ -132,7 +132,7 @@ class FindingChange:
         return self.effect is RuleEffect.DENY and self.before in ACCEPTABLE and gone
 
     @property
-    def failed(self) -> bool:
+    def newly_failed(self) -> bool:
         """Whether a denying rule that was undecided fails now."""
         undecided = self.before is Outcome.UNKNOWN
         return self.effect is RuleEffect.DENY and undecided and self.after is Outcome.FAILED
@@ -232,7 +232,7 @@ class RecordComparison:
             return ComparisonConclusion.FIGURES
         if before is Verdict.PASS is not after:
             return ComparisonConclusion.VERDICT
-        if any(item.lost or item.failed for item in self.findings):
+        if any(item.lost or item.newly_failed for item in self.findings):
             return ComparisonConclusion.RULES
         return ComparisonConclusion.DECLARED if self.declared else ComparisonConclusion.NOTHING
 

@@ -162,8 +162,8 @@ OWN_RANGES = (
 
 
 def describe_attack_space(record: AuditRecord) -> tuple[str, ...]:
-    """Say what attacks could move where a rule on their figures is kept, once for each budget."""
-    found: dict[str, None] = {}
+    """Say what attacks could move where a rule on their figures is kept, once for attacks alike."""
+    found: dict[str, dict[str, None]] = {}
     for finding in record.findings:
         reading = record.readings[finding.readings[0]] if finding.readings else None
         kept = finding.outcome in KEPT
@@ -172,9 +172,9 @@ def describe_attack_space(record: AuditRecord) -> tuple[str, ...]:
             and isinstance(reading, Measurement)
             and isinstance(reading.details.get("movable"), int)
         ):
-            found[f"{_describe_moves(reading)}."] = None
-    *others, last = found or [""]
-    return (*others, f"{last} {OWN_RANGES}") if last else ()
+            found.setdefault(_describe_moves(reading), {})[reading.check] = None
+    said = [f"The attacks of {' and '.join(checks)}{moves}." for moves, checks in found.items()]
+    return (*said[:-1], f"{said[-1]} {OWN_RANGES}") if said else ()
 
 
 def _describe_moves(reading: Measurement) -> str:
@@ -182,7 +182,7 @@ def _describe_moves(reading: Measurement) -> str:
     inputs, radius = known.get("coordinates"), known.get("eps_absolute")
     budget = f" at eps {eps:.3g}" if isinstance(eps, float | int) else ""
     of = f" of {inputs}" if isinstance(inputs, int) else ""
-    said = f"The attacks of {reading.check}{budget} could move {known['movable']}{of} inputs"
+    said = f"{budget} could move {known['movable']}{of} inputs"
     # Of the other norms, eps bounds all inputs together.
     if not isinstance(radius, list | tuple) or reading.params.get("norm", "linf") != "linf":
         return said

@@ -418,7 +418,10 @@ def _is_function(model: object) -> TypeGuard[ModelFunction]:
     return callable(model) and not known
 
 
-BUILT = frozenset(signature(AuditSpec.build).parameters) - {"settings"} | {"reference_target"}
+BUILT = frozenset(signature(AuditSpec.build).parameters) - {"settings"} | {
+    "model_key",
+    "reference_target",
+}
 
 
 def _refuse_no_model(model: object, targets: object) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
+import lightgbm
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -67,7 +68,6 @@ def test_a_pickle_of_any_name_is_known_by_its_first_bytes(tmp_path: Path, name: 
 
 
 def test_a_lightgbm_model_is_told_and_its_three_lines_export_it(tmp_path: Path) -> None:
-    lightgbm = pytest.importorskip("lightgbm")
     rows = np.random.default_rng(0).normal(size=(300, 4))
     asked = {"objective": "binary", "verbose": -1}
     booster = lightgbm.train(asked, lightgbm.Dataset(rows, rows[:, 0] > 0), 5)

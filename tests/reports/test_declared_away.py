@@ -194,5 +194,11 @@ def test_what_attacks_could_move_is_told_once_where_a_model_withstood_them() -> 
     assert table.startswith(
         "The attacks of evasion.linf at eps 0.02 could move 3 inputs. The audit checks only"
     )
+    record = withstood(Outcome.WITHSTOOD)
+    queries = replace(record.findings[0], readings=(1,))
+    other = replace(record.readings[0], check="evasion.linf_query")
+    both = replace(record, readings=(*record.readings, other), findings=(*record.findings, queries))
+    (joined,) = describe_attack_space(both)
+    assert joined.startswith("The attacks of evasion.linf and evasion.linf_query at eps 0.02 could")
     assert describe_attack_space(withstood(Outcome.FAILED)) == ()
     assert describe_attack_space(withstood(Outcome.WITHSTOOD, movable=None)) == ()

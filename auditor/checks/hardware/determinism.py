@@ -59,7 +59,6 @@ class DeterminismCheck(Check):
             higher_is_better=False,
             exact=True,
             number=True,
-            of_machine=True,
         ),
     }
     controls: ClassVar[tuple[FrameworkControl, ...]] = (

@@ -221,7 +221,7 @@ def summarize_comparison(comparison: RecordComparison) -> tuple[str, ...]:
         f"{lost} required {'rule that was kept is' if lost == 1 else 'rules that were kept are'}"
     )
     last = [f"{third} not kept any more."] if lost else []
-    if failed := sum(item.failed for item in comparison.findings):
+    if failed := sum(item.newly_failed for item in comparison.findings):
         rules = "rule that was undecided fails" if failed == 1 else "rules that were undecided fail"
         last.append(f"{failed} required {rules} now.")
     return (

@@ -108,8 +108,6 @@ OTHER_KEY = (
     "The signature is by another key than `model.key`. If you trust the signer, set `model.key` to "
     "its public key (`auditor sign` prints the path of yours); else sign the file again."
 )
-
-
 NO_KEY = (
     "The signature is there, but no key that you trust: set `model.key` (in Python `model_key`) to "
     "the signer's public key, whose path `auditor sign` prints."
