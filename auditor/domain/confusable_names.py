@@ -10,6 +10,9 @@ UNSEEN = re.compile(
 )
 """What is drawn as nothing (Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties)."""
 
+INNER_MARKS = str.maketrans("“”„‟", '""""')
+"""Double quotation marks that stand around names, and what stands for them within one."""
+
 
 def fold_name(name: str, *, cased: bool = False) -> str:
     """Return what names that look alike have in common; if ``cased``, but for those of other case.
@@ -27,3 +30,8 @@ def fold_name(name: str, *, cased: bool = False) -> str:
 
 def _decomposed(text: str) -> str:
     return UNSEEN.sub("", unicodedata.normalize("NFKD", text))
+
+
+def quote_name(name: str) -> str:
+    """Return a free name in quotation marks, of which it cannot break out by marks of its own."""
+    return f"“{name.translate(INNER_MARKS)}”"

@@ -5,7 +5,7 @@ from functools import cache
 from typing import cast
 
 from auditor._resources import find_shipped_folder
-from auditor.domain.confusable_names import fold_name
+from auditor.domain.confusable_names import fold_name, quote_name
 from auditor.domain.json import digest_json
 from auditor.domain.requests import PolicyRef
 from auditor.policy.find import list_pack_names
@@ -26,7 +26,7 @@ def explain_pack_name(policy: PolicyRef) -> str:
     pack = None if name is None else read_pack_identity(name)
     if pack is None or pack.digest == policy.digest:
         return ""
-    calls = f"The policy calls itself “{policy.name} {policy.version}”"
+    calls = f"The policy calls itself {quote_name(f'{policy.name} {policy.version}')}"
     if (policy.name, policy.version) == (pack.name, pack.version):
         return (
             f"{calls} but {NOT_THE_PACK} in this version of auditor: its content differs. "
@@ -44,7 +44,7 @@ def name_policy(policy: PolicyRef) -> str:
     if _is_pack(policy):
         return named
     unsure = doubt and NOT_THE_PACK not in doubt
-    return f"“{named}”" if unsure else f"“{named}” (not a pack of auditor)"
+    return quote_name(named) if unsure else f"{quote_name(named)} (not a pack of auditor)"
 
 
 def _is_pack(policy: PolicyRef) -> bool:

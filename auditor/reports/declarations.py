@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from auditor.domain.confusable_names import quote_name
 from auditor.domain.findings import KEPT, Outcome
 from auditor.domain.json import Json
 from auditor.domain.number_text import format_percent, format_scalar, format_setting
@@ -142,9 +143,9 @@ def _describe_favourable_class(record: AuditRecord) -> Iterator[ListedStatement]
     if not rules:
         return
     favourable, positive = named[FAVOURABLE], named.get(POSITIVE)
-    lead = f"The favourable class is “{_shorten(format_scalar(favourable))}”"
+    lead = f"The favourable class is {quote_name(_shorten(format_scalar(favourable)))}"
     if positive is not None and positive != favourable:
-        lead += f", and the positive class “{_shorten(format_scalar(positive))}”"
+        lead += f", and the positive class {quote_name(_shorten(format_scalar(positive)))}"
     rest = "1 rule rests" if len(rules) == 1 else f"{len(rules)} rules rest"
     yield ListedStatement(f"{lead}; {rest} on it", tuple(rules.values()))
 

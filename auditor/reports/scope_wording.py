@@ -1,5 +1,6 @@
 """Wording of a record's scope: the audited file, or an endpoint."""
 
+from auditor.domain.confusable_names import quote_name
 from auditor.domain.findings import Verdict
 from auditor.domain.record_scope import find_unbound_targets
 from auditor.domain.records import AuditRecord
@@ -39,7 +40,7 @@ def _build_plain_headline(record: AuditRecord) -> str:
 
 def name_verdict_subject(record: AuditRecord) -> str:
     """Name what the verdict is of: the model, or the endpoint that answered in its place."""
-    named = f"“{record.request.name} {record.request.version}”"
+    named = quote_name(f"{record.request.name} {record.request.version}")
     unbound = _unbound(record)
     everywhere = bool(unbound) and len(unbound) == len(record.request.targets)
     return f"The endpoint that answered for {named}" if everywhere else named

@@ -6,6 +6,7 @@ counted once.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from auditor.domain.confusable_names import quote_name
 from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.policies import RuleEffect
 from auditor.domain.records import AuditRecord
@@ -111,7 +112,7 @@ def _name_key(used: SignedWaivers, key: str) -> str:
     """Name a key with the name that its waivers give it; several names are counted alone."""
     names = list_approvers(used, key)
     several = f"signed in {len(names)} different names"
-    named = f"names itself “{names[0]}”" if len(names) == 1 else several
+    named = f"names itself {quote_name(names[0])}" if len(names) == 1 else several
     signed = f"key {shorten_key(key)}" if key else "a key that is not at hand"
     return f"{signed}, which {named}"
 

@@ -123,7 +123,7 @@ class OpenedModel:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the same rows gave the same bytes when asked twice."""
+        """Whether rows gave the same bytes when asked twice, and the same answers alone."""
         return self._deterministic
 
     @property

@@ -11,12 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from auditor._resources import find_user_home
 from auditor.domain.artifacts import Artifact, ModelStructure
 from auditor.domain.execution_providers import suggest_provider_package
 from auditor.domain.isolation import IsolationLevel
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Task
+from auditor.domain.tasks import Array, ClassificationTask, Task
 from auditor.errors import ArtifactError, DatasetError, ModelFailedError, RuntimeMissingError
 from auditor.targets.callable_model import (
     CallableConnection,
@@ -38,7 +40,13 @@ from auditor.targets.input_layout import (
 )
 from auditor.targets.isolation import build_sandbox_bounds
 from auditor.targets.model import InterfaceDiscovery, OpenedModel, count_request_rows
-from auditor.targets.outputs import ModelOutput, find_score_output, read_output
+from auditor.targets.outputs import (
+    ModelOutput,
+    find_score_output,
+    read_output,
+    to_probabilities,
+    to_unchecked_scores,
+)
 from auditor.targets.protocol import ModelConnection
 from auditor.targets.runtimes import find_driver
 from auditor.targets.supervisor import ProcessSupervisor
@@ -47,6 +55,12 @@ from auditor.targets.twin import open_twin
 
 PROBE_ROWS = 64
 """Rows by which the interface is found out; each is sent twice, to see whether scores repeat."""
+LONE_ROWS = 32
+"""Of these, the rows that are sent alone as well: a model may serve one row otherwise than many."""
+MOST_LONE = 0.1
+"""The share of rows that may be decided otherwise alone: quantised models round by the batch."""
+SAME_VALUE = 0.1
+"""Of the deviation of the values of a regression: what differs by less is the same value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +107,52 @@ def discover_interface(
     first = next(answer for answer in heard.answers if answer.name == leaving.output)
     again = _ask(connection, heard.entrance, sample, outputs)
     second = next(answer for answer in again if answer.name == leaving.output)
+    repeats = first.array.tobytes() == second.array.tobytes() and first.keys == second.keys
+    # A graph of a fixed batch cannot tell a row alone from one among others
+    lone = 0 if heard.entrance.fixed_batch is not None else min(LONE_ROWS, len(sample))
+    told = [
+        _ask_alone(connection, heard.entrance, sample[at : at + 1], outputs) for at in range(lone)
+    ]
+    alone = [next((it for it in answers if it.name == first.name), None) for answers in told]
     return InterfaceDiscovery(
         build_interface(heard.entrance, leaving),
         None if first.keys is None else tuple(first.keys),
-        deterministic=first.array.tobytes() == second.array.tobytes() and first.keys == second.keys,
-        queries=len(sample) * (heard.tried + 1),
+        deterministic=repeats and _answers_alike(first, alone, leaving.scores, task),
+        queries=len(sample) * (heard.tried + 1) + lone,
         busy=time.monotonic() - began,
     )
+
+
+def _ask_alone(
+    connection: ModelConnection, entrance: InputBinding, row: Array, outputs: Sequence[TensorSlot]
+) -> list[ModelOutput]:
+    """Return the answers to one row; none where the runtime refuses it alone."""
+    try:
+        return _ask(connection, entrance, row, outputs)
+    except ModelFailedError:
+        return []
+
+
+def _answers_alike(
+    together: ModelOutput, alone: Sequence[ModelOutput | None], kind: str, task: Task
+) -> bool:
+    """Whether rows that were sent alone are answered as they were among others, but for a few."""
+    if not alone:
+        return True
+    shape, found = (1, *together.array.shape[1:]), []
+    for item in alone:
+        if item is None or item.keys != together.keys or item.array.shape != shape:
+            return False
+        found.append(item.array)
+    many, lone = (
+        to_probabilities(to_unchecked_scores(it, together.keys, kind, task), kind)
+        for it in (together.array[: len(found)], np.concatenate(found))
+    )
+    if isinstance(task, ClassificationTask):
+        differ = task.decide(many) != task.decide(lone)
+    else:
+        differ = np.abs(many - lone).max(axis=1) > SAME_VALUE * many.std()
+    return bool(differ.mean() <= MOST_LONE)
 
 
 def _ask(
@@ -168,11 +221,11 @@ def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to h
     """Open the artifact staged in ``folder`` on its target, and close it at the end.
 
     An endpoint needs no artifact. The first ``PROBE_ROWS`` rows of ``sample`` decide the
-    interface; they are sent at least twice and count as queries. Raises ``ArtifactError`` where
-    file, data and task do not go together, ``ModelFailedError`` for what the runtime refuses or is
-    not audited yet, ``TargetError`` where the target is not to be had here,
-    ``RuntimeMissingError`` where it lacks a runtime, ``SubjectLostError`` where opening takes the
-    process down.
+    interface; they are sent at least twice, some of them alone too, and count as queries. Raises
+    ``ArtifactError`` where file, data and task do not go together, ``ModelFailedError`` for what
+    the runtime refuses or is not audited yet, ``TargetError`` where the target is not to be had
+    here, ``RuntimeMissingError`` where it lacks a runtime, ``SubjectLostError`` where opening takes
+    the process down.
     """
     connection = connect_model(spec, folder, artifact, isolation)
     try:

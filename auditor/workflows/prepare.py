@@ -1,6 +1,6 @@
 """Prepares an audit: everything that it needs, read and digested before anything runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -214,17 +214,26 @@ def choose_checks(
 ) -> tuple[Check, ...]:
     """Make the checks that will run, with the parameters of the budget and the policy.
 
+    Beside those that ``only`` names, their gradients are examined where a rule asks for one.
+
     Raises ``UsageError`` when ``only`` names what is no check.
     """
     strangers = sorted(set(only) - set(checks))
     if strangers:
         cure = "`auditor checks list` names all."
         raise UsageError(describe_unknown_name("check", strangers, checks), cure=cure)
-    return tuple(
-        instantiate_check(check, resolve_check_parameters(check, policy, budget))
-        for name, check in checks.items()
-        if not only or name in only
-    )
+
+    def make(names: Collection[str]) -> tuple[Check, ...]:
+        return tuple(
+            instantiate_check(check, resolve_check_parameters(check, policy, budget))
+            for name, check in checks.items()
+            if name in names
+        )
+
+    chosen = make(only or checks)
+    # Who names an attack that a rule rests on does not choose whether its gradients are examined
+    examined = MASKING in _list_asked_checks(policy, chosen)
+    return make({*only, MASKING}) if only and examined else chosen
 
 
 def _request(

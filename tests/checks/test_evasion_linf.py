@@ -302,6 +302,31 @@ def test_only_quantities_that_may_change_are_moved(
     assert robust.details["movable"] == 1  # at eps 0.02 no integer of 0..10 can move
 
 
+def test_a_budget_below_the_step_of_every_input_withstands_nothing(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
+    space = InputSpace(
+        np.zeros(2), np.full(2, 10.0), np.zeros(2), np.ones(2, bool),
+        (InputFeature("rooms", FeatureKind.INTEGER), InputFeature("floors", FeatureKind.INTEGER)),
+    )  # fmt: skip
+    rows = np.random.default_rng(0).integers(0, 11, (50, 2)).astype(float)
+    weights = np.array([[0.0, 0.5], [0, 0.5]])
+    twin = LinearTwin(weights, np.array([5.0, 0.0]))
+    model = ToyModel(lambda x: x @ weights + twin.bias)
+    labels = model.logits(rows).argmax(axis=1)
+    both = replace(check, eps=(0.02, 0.2))
+    evidence = both.observe(subject(model, twin, rows, labels, space, classes(2)), CheckShard())
+    readings = both.figures(evidence, 0.95)
+    gap = next(it for it in readings if isinstance(it, Gap))
+    assert (gap.metric, gap.params) == ("robust_accuracy", {"eps": 0.02, "norm": "linf"})
+    assert "no input can move" in gap.detail
+    figures = [it for it in readings if isinstance(it, Measurement)]
+    robust = [it for it in figures if it.metric == "robust_accuracy"]
+    assert [it.params["eps"] for it in robust] == [0.2]
+    assert robust[0].value is not None
+    assert robust[0].value < 1
+
+
 def row_numbers(evidence: Evidence) -> list[int]:
     ids, places = evidence["ids"], evidence["crafted_rows"]
     assert isinstance(ids, list)

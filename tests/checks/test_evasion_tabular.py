@@ -18,7 +18,7 @@ from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
 from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
-from auditor.domain.tasks import ClassificationTask, InputSpace
+from auditor.domain.tasks import ClassificationTask, FeatureKind, InputSpace
 from auditor.errors import PolicyError
 
 ROWS = 30
@@ -296,6 +296,22 @@ def test_what_is_no_table_or_cannot_move_is_a_gap() -> None:
     assert isinstance(gap, Gap)
     assert (told.reason, told.detail, told.cure) == (gap.reason, gap.detail, gap.cure)
     assert find_refusal_gap(QUICK, seen) is None
+
+
+def test_a_budget_within_which_nothing_moves_withstands_nothing() -> None:
+    whole = tuple(
+        replace(it, kind=FeatureKind.INTEGER) if it.kind is FeatureKind.NUMERIC else it
+        for it in toys.FEATURES
+    )
+    still = tuple(
+        it if it.kind is FeatureKind.INTEGER else replace(it, immutable=True, direction=None)
+        for it in whole
+    )
+    check = TabularAttackCheck(eps=(1e-4, 0.2), stages=("capgd:10", "search:60"))
+    readings = read(check, observed(check, table(space=toys.space(still))))
+    (gap,) = (it for it in readings if isinstance(it, Gap) and it.metric == "robust_accuracy")
+    assert gap.params == {"eps": 1e-4}
+    assert measured(readings, "robust_accuracy").params["eps"] == 0.2
 
 
 def test_a_class_that_the_task_does_not_have_is_refused() -> None:

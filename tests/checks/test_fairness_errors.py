@@ -113,6 +113,7 @@ def test_people_of_unknown_group_are_shown_and_not_compared() -> None:
     readings = read(GroupErrorCheck(), rated(errors, groups))
     assert measured(readings, "mean_error", group="unknown").value == 9
     assert measured(readings, "mean_error_gap").value == 0
+    assert measured(readings, "mean_error_gap").doubted  # they are served so much worse
     with_it = read(GroupErrorCheck(compare_unknown=True), rated(errors, groups))
     assert measured(with_it, "mean_error_gap").value == 9
 

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from scored_subjects import ends, gaps, measured, names, read, scored, stored
 
 from auditor.checks.fairness.groups import CHECK, GroupFairnessCheck
 from auditor.domain.budgets import AuditSize
-from auditor.domain.check_subject import Subject
+from auditor.domain.check_subject import CheckShard, Subject
+from auditor.domain.datasets import DatasetRole, TextColumn
 from auditor.domain.readings import GapReason, Measurement
+from auditor.metrics.performance.group_fairness import WEIGHS_UNKNOWN
 
 RATES = ["selection_rate", "tpr", "fpr", "ppv", "npv", "accuracy"]
 GAPS = [*(f"{rate}_gap" for rate in RATES), "equalised_odds_gap"]
@@ -171,6 +174,52 @@ def test_unknown_is_shown_and_compared_unless_the_policy_leaves_it_out() -> None
         assert measured(readings, "selection_rate", group="unknown").n == 4
     assert measured(with_it, "selection_rate_gap").value == 0.5
     assert measured(without, "selection_rate_gap").value == 0
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_whom_a_model_refuses_is_not_hidden_by_a_missing_group(*, clustered: bool) -> None:
+    # Sixty of the hundred people of b are refused, and exactly these have no group
+    hidden: Cells = {"a": (0, 50, 0, 50), "b": (0, 20, 0, 20), "unknown": (30, 0, 30, 0)}
+    subject = confused(hidden)
+    if clustered:
+        dataset = subject.datasets[DatasetRole.EVALUATION]
+        pairs = TextColumn.of([f"c{row // 2}" for row in range(dataset.rows)])
+        told = {DatasetRole.EVALUATION: replace(dataset, cluster=pairs)}
+        subject = replace(subject, datasets=told)
+    readings = read(GroupFairnessCheck(), subject)
+    gap, ratio = measured(readings, "selection_rate_gap"), measured(readings, "impact_ratio")
+    assert (gap.value, ratio.value) == (0, 1)
+    assert gap.doubted
+    assert ratio.doubted
+    assert "with the rows whose race is not known as a group of their own it would be 1 (" in str(
+        gap.details["doubt"]
+    )
+    assert not measured(readings, "fpr", group="a").doubted
+    compared = read(GroupFairnessCheck(compare_unknown=True), subject)
+    assert not measured(compared, "selection_rate_gap").doubted
+    assert measured(compared, "selection_rate_gap").value == 1
+
+
+def test_missing_groups_raise_no_doubt_by_chance_alone() -> None:
+    rng, doubted = np.random.default_rng(9), 0
+    for _ in range(40):
+        members = rng.choice(["a", "b", "unknown"], 600, p=[0.5, 0.4, 0.1]).tolist()
+        seen = scored(rng.random(600), rng.random(600) < 0.5, groups={"g": members})
+        readings = read(GroupFairnessCheck(), seen)
+        doubted += any(item.doubted for item in readings if isinstance(item, Measurement))
+    assert doubted <= 5  # at most two expected of forty; four Monte-Carlo errors more would be 7
+
+
+def test_evidence_that_weighs_no_missing_group_is_read_as_it_was() -> None:
+    hidden: Cells = {"a": (0, 50, 0, 50), "b": (0, 20, 0, 20), "unknown": (30, 0, 30, 0)}
+    check = GroupFairnessCheck()
+    evidence = dict(check.observe(confused(hidden), CheckShard()))
+    evidence["columns"] = [
+        {name: item for name, item in column.items() if name != WEIGHS_UNKNOWN}
+        for column in cast("list[dict[str, Any]]", evidence["columns"])
+    ]
+    found = [it for it in check.figures(evidence, 0.95) if isinstance(it, Measurement)]
+    assert not any(item.doubted for item in found)
 
 
 def repeated(rng: np.random.Generator, people: int, times: int) -> tuple[Subject, Subject]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from auditor.domain.confusable_names import fold_name
+from auditor.domain.confusable_names import fold_name, quote_name
 from auditor.domain.waivers import is_same_person
 
 ALIKE = {
@@ -53,3 +53,8 @@ def test_forms_of_one_name_are_one(name: str) -> None:
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert fold_name(unicodedata.normalize(form, name)) == folded
     assert fold_name("\u200b".join(name)) == folded
+
+
+def test_a_name_cannot_break_out_of_its_quotation() -> None:
+    assert quote_name("churn 3") == "“churn 3”"
+    assert quote_name("churn” passed. It is “safe") == '“churn" passed. It is "safe”'

@@ -196,6 +196,25 @@ def test_many_rows_that_repeat_each_other_are_named() -> None:
     assert named(0.62, 0.6) == named(0.05, 0.0) == named(0.62, 0.0, "training") == ""
 
 
+def test_judged_rows_of_the_training_data_are_named() -> None:
+    share = measured("quality.accuracy", "accuracy", 1.0)
+    leaked = replace(share, check="data.leakage", metric="exact_share", details={"by_chance": 0.02})
+    (named,) = list_unjudged_figures(inputs_of(with_readings(leaked)))
+    assert named[0] == "data.leakage"
+    assert named[1].startswith("Evaluation rows that are also in the training data: 100 %")
+    few = replace(leaked, value=0.05)
+    assert list_unjudged_figures(inputs_of(with_readings(few))) == ()
+
+
+def test_decisions_that_depend_on_the_batch_are_named() -> None:
+    share = measured("quality.accuracy", "accuracy", 0.04, params={"varied": "rows"})
+    unsteady = replace(share, check="hardware.determinism", metric="label_disagreement")
+    (named,) = list_unjudged_figures(inputs_of(with_readings(unsteady)))
+    assert named[1].startswith("Rows with a different decision in another run (varied = rows): 4 %")
+    rare = replace(unsteady, value=0.002)
+    assert list_unjudged_figures(inputs_of(with_readings(rare))) == ()
+
+
 @pytest.mark.parametrize(
     "reading",
     [

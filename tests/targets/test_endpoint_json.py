@@ -170,8 +170,8 @@ def test_a_label_that_is_no_class_is_refused(
 ) -> None:
     host.behaviour.reply = each("cat")
     with (
-        open_model(target(host), tmp_path, None, classes(CLASSES), rows) as model,
         pytest.raises(ModelFailedError, match="'cat', which is none of the classes"),
+        open_model(target(host), tmp_path, None, classes(CLASSES), rows) as model,
     ):
         model.predict(rows)
 

@@ -18,7 +18,7 @@ from auditor.attacks.evasion.readings import build_robustness_readings
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.json import Json, read_json
 from auditor.domain.models import Twin
-from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.readings import Gap, GapReason, Reading, Unit
 
 
 class CraftingTool(Protocol):
@@ -210,13 +210,13 @@ def _of(name: str, evidence: Evidence, shared: Evidence, confidence: float) -> S
     return [
         _placed(reading, name, by_eps)
         for reading in build_robustness_readings({**shared, **own}, confidence, effort)
-        if isinstance(reading, Measurement) and reading.metric != "clean_accuracy"
+        if reading.metric != "clean_accuracy"
     ]
 
 
-def _placed(
-    reading: Measurement, name: str, claims: Mapping[float, Mapping[str, Json]]
-) -> Measurement:
+def _placed(reading: Reading, name: str, claims: Mapping[float, Mapping[str, Json]]) -> Reading:
+    if isinstance(reading, Gap):
+        return replace(reading, params={"attack": name, **reading.params})
     details = {key: item for key, item in reading.details.items() if key not in LEFT_OUT}
     tally = claims.get(cast("float", reading.params.get("eps", 0.0)))
     if tally is not None:

@@ -130,11 +130,24 @@ def _settings(arena: AttackSetup, found: SweepResult) -> dict[str, Json]:
         "goal": write_goal(arena.goal),
         "coordinates": int(np.prod(arena.rows.shape[1:])),
         "movable": list(found.movable),
+        **list_still_budgets(found.budgets, found.movable),
         "log": [asdict(bill) for bill in found.log],
         "repeats": arena.repeats,
         "channels": arena.threat(found.budgets[-1]).channels,
         "deterministic": arena.model.deterministic,
     }
+
+
+STILL = "still"
+
+
+def list_still_budgets(budgets: Sequence[float], movable: Sequence[int]) -> dict[str, Json]:
+    """Return the budgets within which no input can move, where there are some.
+
+    A step of an input may be larger than a budget: what moved nothing proves nothing.
+    """
+    still: list[Json] = [eps for eps, count in zip(budgets, movable, strict=True) if not count]
+    return {STILL: still} if still else {}
 
 
 def describe_fill(space: InputSpace, dataset: Dataset) -> dict[str, Json]:

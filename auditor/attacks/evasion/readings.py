@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.evasion.evidence import Mask, RowOutcomes, recount_rows
+from auditor.attacks.evasion.evidence import STILL, Mask, RowOutcomes, recount_rows
 from auditor.attacks.evasion.goals import HarmfulDecisionGoal, RegressionErrorGoal
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.threat_model import is_within_budget
@@ -54,7 +54,7 @@ def expected_costs(
         "rows": len(before),
     }
     found = []
-    for eps in seen.budgets:
+    for eps in list_moving_budgets(settings, seen.budgets):
         reached = is_within_budget(harming, eps) & (harming > 0)
         paid = np.where(reached, np.maximum(before, after), before)
         mean = mean_of_levels(paid, levels, confidence)
@@ -205,8 +205,12 @@ def build_robustness_readings(
         **describe_success(seen, evidence),
     }
     clean = _share(~seen.wrong, "clean_accuracy", confidence, settings, place, {})
+    moving = list_moving_budgets(settings, seen.budgets)
     curve = [
-        _robust(evidence, seen, index, confidence, shared) for index in range(len(seen.budgets))
+        _robust(evidence, seen, index, confidence, shared)
+        if eps in moving
+        else still_budget_gap(eps, {"eps": eps, **place})
+        for index, eps in enumerate(seen.budgets)
     ]
     costs = expected_costs(evidence, seen, confidence, place)
     # Name the rows that break by the smallest changes
@@ -224,9 +228,9 @@ def build_robustness_readings(
     return tuple(state_looks(reading, stated, looks) for reading in found)
 
 
-def state_looks(reading: Measurement, confidence: float, looks: int) -> Measurement:
+def state_looks(reading: Reading, confidence: float, looks: int) -> Reading:
     """Return a figure whose interval holds at a confidence after looks, and say so."""
-    if not looks:
+    if not looks or isinstance(reading, Gap):
         return reading
     method = f"{reading.method}, for {looks} looks"
     return replace(reading, confidence=confidence, method=method)
@@ -361,6 +365,26 @@ def _nothing_moves(settings: Mapping[str, Json]) -> Gap:
         detail=f"An attacker may move none of the {settings['coordinates']} input coordinates at "
         f"eps {cast('Sequence[float]', settings['eps'])[-1]:g}.",
         cure="Declare numeric features that an attacker can change, or a larger eps.",
+    )
+
+
+def list_moving_budgets(
+    settings: Mapping[str, Json], budgets: Sequence[float]
+) -> tuple[float, ...]:
+    """Return the budgets within which an input can move; all, where evidence lists none."""
+    still = cast("Sequence[float]", settings.get(STILL, ()))
+    return tuple(eps for eps in budgets if eps not in still)
+
+
+def still_budget_gap(eps: float, params: Mapping[str, Scalar]) -> Gap:
+    """Return the gap of a budget within which no input can move: nothing was withstood."""
+    return Gap(
+        reason=GapReason.NOT_DEFINED,
+        detail=f"Within eps {eps:g} no input can move: the smallest declared step is larger.",
+        cure="Declare the step that inputs can really take (input.quantum, or the kind of each "
+        "column under input.features), or let the policy ask for a larger eps.",
+        metric="robust_accuracy",
+        params=params,
     )
 
 

@@ -181,7 +181,7 @@ def build_paired_readings(
             if name.startswith(prefix)
         }
         for item in build_robustness_readings(part, confidence, effort):
-            if isinstance(item, Measurement) and item.metric == "robust_accuracy":
+            if item.metric == "robust_accuracy":
                 yield replace(item, params={**item.params, "of": prefix.rstrip("/")})
     for name, source in (("carried_to_parent", "variant"), ("carried_to_variant", "parent")):
         if name not in evidence:

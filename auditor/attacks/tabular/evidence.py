@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from auditor.attacks.evasion.attack_setup import prepare_attack_run
-from auditor.attacks.evasion.evidence import describe_fill, write_goal
+from auditor.attacks.evasion.evidence import describe_fill, list_still_budgets, write_goal
 from auditor.attacks.evasion.goals import HarmfulDecisionGoal
 from auditor.attacks.evasion.readings import class_coordinates
 from auditor.attacks.evasion.row_evidence import SAID, SHARED, robust_row_figures
@@ -194,6 +194,7 @@ def _settings(entered: TabularRun, found: TabularAttackResult) -> dict[str, Json
         ],
         "relations": [relation.text for relation in constraints.relations],
         "movable": list(found.movable),
+        **list_still_budgets(found.budgets, found.movable),
         "left_out": list(left_out),
         "skipped": list(found.skipped),
         "log": [asdict(bill) for bill in found.log],

@@ -15,9 +15,11 @@ from auditor.attacks.evasion.readings import (
     expected_costs,
     find_cheapest_attack,
     find_necessary_attacks,
+    list_moving_budgets,
     median_interval,
     robust_accuracy_by_class,
     robust_accuracy_by_group,
+    still_budget_gap,
 )
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
@@ -56,7 +58,13 @@ def build_tabular_readings(
     minimal = TabularCounterexamples.of(evidence, outcomes)
     seen = _TabularEvidence(evidence, settings, outcomes, minimal, confidence)
     shared = {**effort, **seen.shared(), **describe_success(outcomes, evidence)}
-    curve = [seen.robust(index, shared) for index in range(len(outcomes.budgets))]
+    moving = list_moving_budgets(settings, outcomes.budgets)
+    curve = [
+        seen.robust(index, shared)
+        if eps in moving
+        else still_budget_gap(eps, {"eps": eps, **seen.place})
+        for index, eps in enumerate(outcomes.budgets)
+    ]
     costs = expected_costs(evidence, outcomes, confidence, seen.place)
     return (seen.clean(), *curve, *costs, seen.breaking(shared), seen.features_moved(shared))
 

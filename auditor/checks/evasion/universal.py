@@ -131,9 +131,13 @@ class UniversalPerturbationCheck(Check):
             return build_robustness_readings(
                 evidence, confidence, effort
             )  # it goes by no row, and may be withheld
-        alone = iter(fooling_rates(evidence, recount_rows(evidence)))
+        seen = recount_rows(evidence)
+        alone = dict(zip(seen.budgets, fooling_rates(evidence, seen), strict=True))
         return tuple(
-            replace(item, details={**item.details, "fooled_alone": next(alone)})
+            replace(
+                item,
+                details={**item.details, "fooled_alone": alone[cast("float", item.params["eps"])]},
+            )
             if isinstance(item, Measurement) and item.metric == "robust_accuracy"
             else item
             for item in build_robustness_readings(evidence, confidence, effort)

@@ -31,7 +31,12 @@ from auditor.metrics.performance.group_calibration import (
     gap_readings,
     group_readings,
 )
-from auditor.metrics.performance.group_fairness import read_groups, write_groups
+from auditor.metrics.performance.group_fairness import (
+    doubt_left_out_rows,
+    list_columns_with_unknown,
+    read_groups,
+    write_groups,
+)
 from auditor.metrics.stats.p_values import benjamini_hochberg, holm
 from auditor.metrics.stats.recalibration import RecalibrationLine
 
@@ -129,6 +134,7 @@ class GroupCalibrationCheck(Check):
             build_group_calibrations(name, groups, codes, seen, self.least_rows)
             for name, groups, codes in read_groups(evidence)
         ]
+        weighing = list_columns_with_unknown(evidence)
         lines = {at.place: at.line(confidence) for column in columns for at in column}
         tested = self.tested(lines)
         found: list[Reading] = []
@@ -137,7 +143,11 @@ class GroupCalibrationCheck(Check):
                 line, test = lines[member.place], tested.get(member.place, {})
                 found += group_readings(member, line, confidence, test)
             chosen = [member for member in column if self.compares(member.name)]
-            found += gap_readings(column[0].column, chosen, confidence, _family(len(columns)))
+            name, family = column[0].column, _family(len(columns))
+            read = gap_readings(name, chosen, confidence, family)
+            weighed = name in weighing and len(chosen) < len(column)
+            beside = gap_readings(name, column, confidence, family) if weighed else ()
+            found += doubt_left_out_rows(read, beside, self.emits)
         return tuple(found)
 
     def tested(self, lines: Mapping[str, RecalibrationLine | None]) -> dict[str, dict[str, Json]]:

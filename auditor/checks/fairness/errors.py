@@ -9,7 +9,7 @@ import numpy as np
 from auditor.domain.budgets import AuditSize, CheckCost
 from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import DatasetRole
+from auditor.domain.datasets import UNKNOWN, DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Measurement, Reading, Unit
@@ -19,6 +19,8 @@ from auditor.metrics.performance.group_fairness import (
     GroupRows,
     GroupTable,
     compute_row_flags,
+    doubt_left_out_rows,
+    list_columns_with_unknown,
     list_compared_groups,
     read_groups,
     write_groups,
@@ -107,7 +109,7 @@ class GroupErrorCheck(Check):
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Average over each group, and compare groups column by column."""
-        columns = list(read_groups(evidence))
+        columns, weighing = list(read_groups(evidence)), list_columns_with_unknown(evidence)
         errors = cast("Floats", evidence["errors"])
         clusters = read_clusters(evidence)
         tolerance = cast("Mapping[str, float]", evidence["task"])["tolerance"]
@@ -119,9 +121,15 @@ class GroupErrorCheck(Check):
             chosen = list_compared_groups(
                 groups, rows, self.least_share, unknown=self.compare_unknown
             )
-            table = GroupTable.of(name, groups, chosen, GroupRows(flags, codes, clusters))
-            family = 2 * len(columns)
-            found += GroupErrors(table, errors, tolerance, confidence, family).readings()
+            place = errors, tolerance, confidence, 2 * len(columns)
+            read, beside = (
+                GroupErrors(
+                    GroupTable.of(name, groups, compared, GroupRows(flags, codes, clusters)), *place
+                ).readings()
+                for compared in (chosen, (*chosen, UNKNOWN))
+            )
+            weighed = name in weighing and UNKNOWN not in chosen
+            found += doubt_left_out_rows(read, beside if weighed else (), self.emits)
         return tuple(found)
 
     @classmethod

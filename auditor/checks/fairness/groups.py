@@ -9,7 +9,7 @@ import numpy as np
 from auditor.domain.budgets import AuditSize, CheckCost
 from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import DatasetRole
+from auditor.domain.datasets import UNKNOWN, DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
@@ -35,6 +35,8 @@ from auditor.metrics.performance.group_fairness import (
     GroupRows,
     GroupTable,
     compute_row_flags,
+    doubt_left_out_rows,
+    list_columns_with_unknown,
     list_compared_groups,
     read_groups,
     write_groups,
@@ -70,7 +72,7 @@ class GroupFairnessCheck(Check):
 
     - ``compare_unknown``: includes rows of unknown group in gaps and ratios. A few such rows make
       every gap undecidable, and they are not a group that could be treated alike. The report shows
-      them in any case.
+      them in any case, and a comparison that they would surely make worse is doubted.
     - ``least_share``: leaves groups with a smaller share of the rows out of gaps, ratios and the
       worst group. The report shows them, with counts.
     - ``reference``: the groups that others are compared with (``sex=Male``), instead of the group
@@ -189,7 +191,7 @@ class GroupFairnessCheck(Check):
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count each group, and compare groups column by column."""
-        columns = list(read_groups(evidence))
+        columns, weighing = list(read_groups(evidence)), list_columns_with_unknown(evidence)
         flags = cast("Flags", evidence["flags"])
         clusters = read_clusters(evidence)
         told = dict(cast("Mapping[str, Json]", evidence["task"]))
@@ -200,9 +202,15 @@ class GroupFairnessCheck(Check):
             chosen = list_compared_groups(
                 groups, rows, self.least_share, unknown=self.compare_unknown
             )
-            table = GroupTable.of(name, groups, chosen, GroupRows(flags, codes, clusters))
-            family, reference = _family(len(columns)), self.reference_of(name)
-            found += GroupReadings(table, confidence, family, reference, told, named).readings()
+            place = confidence, _family(len(columns)), self.reference_of(name), told, named
+            read, beside = (
+                GroupReadings(
+                    GroupTable.of(name, groups, compared, GroupRows(flags, codes, clusters)), *place
+                ).readings()
+                for compared in (chosen, (*chosen, UNKNOWN))
+            )
+            weighed = name in weighing and UNKNOWN not in chosen
+            found += doubt_left_out_rows(read, beside if weighed else (), self.emits)
         if "unranked" in told:
             found = [_ranked(reading) for reading in found]
         return (*found, *self.unplaced([name for name, _, _ in columns]))

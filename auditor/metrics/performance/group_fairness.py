@@ -1,16 +1,18 @@
 """Group fairness readings: rates, gaps, ratios and the worst group of one grouping."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.checks import Metric
 from auditor.domain.datasets import UNKNOWN, Dataset
 from auditor.domain.evidence import Evidence, Item, write_clusters
 from auditor.domain.json import Json
 from auditor.domain.readings import (
+    NEEDS,
     ConfidenceInterval,
     Gap,
     GapReason,
@@ -51,6 +53,8 @@ WANTED, GIVEN, RIGHT, SELECTED = 1, 2, 4, 8
 """Flags of a row: its label is the favourable class; it was given it; its decision is right; it
 counts as selected, which is to be given the favourable class, or to score above the median."""
 KINDS = 16
+WEIGHS_UNKNOWN = "weighs_unknown"
+"""Marks a column of evidence: its rows of no known group are held against its comparisons."""
 BASE = "base_rate"
 EVERYONE = "rows"
 AMONG = {
@@ -180,9 +184,52 @@ def write_groups(dataset: Dataset) -> dict[str, Item]:
     columns = dataset.groups.items()
     return {
         "codes": np.stack([_narrow(members.codes) for _, members in columns]),
-        "columns": [{"name": name, "groups": list(members.names)} for name, members in columns],
+        "columns": [
+            {
+                "name": name,
+                "groups": list(members.names),
+                **({WEIGHS_UNKNOWN: True} if UNKNOWN in members.names else {}),
+            }
+            for name, members in columns
+        ],
         **write_clusters(dataset),
     }
+
+
+def list_columns_with_unknown(evidence: Evidence) -> frozenset[str]:
+    """Return the columns whose rows of no known group are held against what is compared."""
+    columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
+    return frozenset(str(it["name"]) for it in columns if it.get(WEIGHS_UNKNOWN))
+
+
+def doubt_left_out_rows(
+    found: Iterable[Reading], beside: Iterable[Reading], metrics: Mapping[str, Metric]
+) -> Iterator[Reading]:
+    """Yield readings, and doubt those that rows of no known group would surely make worse.
+
+    ``beside`` holds the same readings with these rows as one more group, ``metrics`` says of each
+    figure which way is worse. Else whom a model refuses could be left without a group.
+    """
+    measured = (it for it in beside if isinstance(it, Measurement))
+    with_unknown = {(it.metric, *it.params.items()): it for it in measured}
+    for reading in found:
+        other = with_unknown.get((reading.metric, *reading.params.items()))
+        if isinstance(reading, Gap) or other is None or "group" in reading.params:
+            yield reading
+            continue
+        better = metrics[reading.metric].higher_is_better
+        value = cast("float", reading.value)
+        low, high = cast("float", other.low), cast("float", other.high)
+        if (better is False and low > value) or (better is True and high < value):
+            told: dict[str, Json] = {
+                "doubt": f"with the rows whose {reading.params['group_column']} is not known as a "
+                f"group of their own it would be {other.value:.3g} ({low:.3g} to {high:.3g})",
+                NEEDS: "those rows' groups, or a policy that compares them (compare_unknown)",
+            }
+            details = {**reading.details, **told}
+            yield replace(reading, doubted=True, worst_case=None, details=details)
+        else:
+            yield reading
 
 
 def read_groups(evidence: Evidence) -> Iterator[tuple[str, tuple[str, ...], Codes]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from auditor.domain.checks import Check, title_metric
+from auditor.domain.confusable_names import quote_name
 from auditor.domain.datasets import UNKNOWN
 from auditor.domain.json import Json
 from auditor.domain.number_text import (
@@ -117,7 +118,7 @@ def _notes(
     """Yield who is too small and by how many rows, who is left out, and what cannot be had."""
     favourable = next((m.details[FAVOURABLE] for m in gaps if FAVOURABLE in m.details), None)
     if isinstance(favourable, str):
-        yield f"Favourable class, as declared: “{favourable}”."
+        yield f"Favourable class, as declared: {quote_name(favourable)}."
     for m in gaps:
         small = tuple(_mappings(_mapping(m, "undecided_by")))
         if small:

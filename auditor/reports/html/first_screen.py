@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 
+from auditor.attacks.gradient_masking.caveats import MASKING
 from auditor.domain.ai_system import SystemTopic
+from auditor.domain.confusable_names import quote_name
 from auditor.domain.findings import KEPT, Outcome
 from auditor.domain.json import read_json
 from auditor.domain.policies import Policy, StrictnessChange
@@ -78,7 +80,7 @@ def describe_waivers(inputs: ReportInputs) -> tuple[str, ...]:
         if len(names) > 1:
             said.append(
                 f"Key {shorten_key(key)} signed waivers in {len(names)} different names: "
-                f"{'; '.join(f'“{name}”' for name in names)}."
+                f"{'; '.join(map(quote_name, names))}."
             )
     known = (_find_trusted_name(inputs, key, AuditorRole.WAIVER) for _, key in used)
     return (*said, *([] if all(known) else [UNPROVEN]))
@@ -102,7 +104,8 @@ def _describe_waiver(inputs: ReportInputs, waiver: Waiver, titles: tuple[str, ..
     return (
         f"Waived until {format_waiver_day(waiver.expires)}: {'; '.join(titles)}. The waiver "
         f"{waiver.ticket} covers {versions}. It is signed by {signed}; {accepted}. The signer "
-        f"names “{waiver.approver}” as the approver and “{waiver.owner}” as the owner of the risk."
+        f"names {quote_name(waiver.approver)} as the approver and {quote_name(waiver.owner)} as "
+        "the owner of the risk."
     )
 
 
@@ -142,12 +145,15 @@ def _describe_chosen_checks(inputs: ReportInputs) -> Iterator[ListedStatement]:
     only = inputs.record.request.only
     if not only:
         return
-    left = len(inputs.checks.keys() - set(only))
-    ran = {check.partition(".")[0] for check in only}
+    # An attack that a rule rests on is examined, whoever names it
+    examined = {MASKING} & {reading.check for reading in inputs.record.readings}
+    told = dict.fromkeys((*only, *examined))
+    left = len(inputs.checks.keys() - told.keys())
+    ran = {check.partition(".")[0] for check in told}
     silent = [about for family, about in FAMILIES.items() if family not in ran]
     checks = "1 check was" if left == 1 else f"{left} checks were"
     families = f", among them all about {', '.join(silent)}" if silent else ""
-    yield ListedStatement(f"Only these checks ran: {', '.join(only)}.")
+    yield ListedStatement(f"Only these checks ran: {', '.join(told)}.")
     yield ListedStatement(f"{checks} left out{families}.")
 
 

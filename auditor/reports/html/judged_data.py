@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from auditor.domain.column_names import is_protected_name
+from auditor.domain.confusable_names import quote_name
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.json import Json
 from auditor.domain.name_suggestions import format_name_list
@@ -68,10 +69,11 @@ def describe_constant_decisions(inputs: ReportInputs) -> tuple[str, ...]:
         often = decided is not None and decided[1] >= NEARLY_ALWAYS
         if decided is not None and often:
             share = format_number(decided[1], Unit.SHARE)
-            found[f"The model decides “{decided[0]}” for {share} of the rows."] = None
+            found[f"The model decides {quote_name(decided[0])} for {share} of the rows."] = None
         if often or least <= always:
-            share, label = format_number(always, Unit.SHARE), reading.details.get("majority_class")
-            found[f"Always deciding “{label}” would be right for {share} of the rows."] = None
+            share = format_number(always, Unit.SHARE)
+            label = quote_name(str(reading.details.get("majority_class")))
+            found[f"Always deciding {label} would be right for {share} of the rows."] = None
     return (" ".join(found),) if found else ()
 
 

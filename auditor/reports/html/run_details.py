@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.domain.artifacts import FileDigest
+from auditor.domain.confusable_names import quote_name
 from auditor.domain.evidence_levels import TargetEvidence, assess_evidence, read_operator_counts
 from auditor.domain.export_origin import ExportOrigin
 from auditor.domain.json import Json
@@ -215,7 +216,7 @@ def describe_targets(inputs: ReportInputs) -> str:
 
 
 def _quote_target(name: str) -> str:
-    return name if name in SHIPPED else f"“{name}”"
+    return name if name in SHIPPED else quote_name(name)
 
 
 def name_places(record: AuditRecord) -> tuple[str, ...]:
@@ -234,7 +235,7 @@ def list_free_names(record: AuditRecord) -> tuple[str, ...]:
 def _name_place(machine: str, names: Sequence[str]) -> str:
     if list(names) == list(SHIPPED):
         return f"{names[0]} ({machine})" if machine else names[0]
-    quoted = " and ".join(f"“{name}”" for name in names)
+    quoted = " and ".join(map(quote_name, names))
     if not machine:
         return f"the target{'s' * (len(names) > 1)} that {CALLED} {quoted}"
     return f"{machine}, which {CALLED} {quoted}"

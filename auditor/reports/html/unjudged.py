@@ -3,8 +3,9 @@
 A figure looks bad where it breaks the limit that a rule that applied sets for the same metric of
 another check in its family, at the same or a larger eps, or that a rule that was switched off sets
 for itself. It looks bad as well where it is of a confirmed slice with twice the mistakes, is a
-large gap between groups of a column that no rule asks about, or says that many more of the judged
-rows repeat each other than would by chance.
+large gap between groups of a column that no rule asks about, says that many more of the judged
+rows repeat each other or the training data than would by chance, or that the target decides rows
+otherwise in another run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,16 +41,23 @@ from auditor.reports.wording import (
 MOST_NAMED = 3
 UNJUDGED = "Measured, but no rule judges it"
 FAIRNESS = "fairness"
-DATA = "data"
-FAMILIES = (FAIRNESS, "privacy", "poisoning", "evasion", DATA)
+DATA, HARDWARE = "data", "hardware"
+FAMILIES = (FAIRNESS, "privacy", "poisoning", "evasion", HARDWARE, DATA)
 """Families in which figures without a rule are named, in this order."""
 DOUBLE = 2.0
 LARGE_GAP = MetricLimits(most=0.1)
 LEAST_RATIO = MetricLimits(least=0.8)
 """Beyond these a difference between groups is large: the second is the four-fifths rule."""
 MANY_REPEATS = 0.1
-"""Copies of rows on which a model is right raise its figures and narrow their intervals."""
-REPEATS = frozenset({"data.duplicates/exact_share", "data.duplicates/near_share"})
+"""Of the judged rows: copies of rows on which a model is right raise its figures and narrow their
+intervals, and rows that it was trained on say little of others."""
+REPEATS = frozenset(
+    f"{check}/{share}"
+    for check in ("data.duplicates", "data.leakage")
+    for share in ("exact_share", "near_share")
+)
+UNSTEADY = "hardware.determinism/label_disagreement"
+MANY_UNSTEADY = 0.01
 EPS = "eps"
 BUDGETS = (EPS, "words")
 OPEN = (Outcome.FAILED, Outcome.UNKNOWN)
@@ -113,7 +121,11 @@ def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
         found = None
         if f"{reading.check}/{reading.metric}" not in asked:
             held = [it for it in rules if _compares(it, reading, ruled)]
-            found = _weigh(inputs, reading, asked, held) or _weigh_repeats(inputs, reading)
+            found = (
+                _weigh(inputs, reading, asked, held)
+                or _weigh_repeats(inputs, reading)
+                or _weigh_unsteady(inputs, reading)
+            )
         if found is None and reading.params.get(COLUMN) not in compared:
             found = _weigh_gap(inputs, reading, "these groups" if compared else "groups")
         if found is not None and found[0] > worst.get(reading.check, (0.0, ""))[0]:
@@ -195,7 +207,7 @@ def _weigh_gap(inputs: ReportInputs, reading: Measurement, groups: str) -> tuple
 
 def _weigh_repeats(inputs: ReportInputs, reading: Measurement) -> tuple[float, str] | None:
     """Say how many of the rows that were judged repeat others, where that is no chance."""
-    judged = reading.params.get(DATA) == DatasetRole.EVALUATION.value
+    judged = reading.params.get(DATA, DatasetRole.EVALUATION.value) == DatasetRole.EVALUATION.value
     if f"{reading.check}/{reading.metric}" not in REPEATS or not judged:
         return None
     chance = reading.details.get("by_chance")
@@ -205,6 +217,15 @@ def _weigh_repeats(inputs: ReportInputs, reading: Measurement) -> tuple[float, s
     if more < MANY_REPEATS:
         return None
     return more, explain_bound(inputs, reading, format_measurement(reading).value)
+
+
+def _weigh_unsteady(inputs: ReportInputs, reading: Measurement) -> tuple[float, str] | None:
+    """Say how many decisions depend on threads, batches or load, where it is more than a few."""
+    if f"{reading.check}/{reading.metric}" != UNSTEADY or not _is_number(reading.value):
+        return None
+    if reading.value < MANY_UNSTEADY:
+        return None
+    return reading.value, explain_bound(inputs, reading, format_measurement(reading).value)
 
 
 def _is_same(rule: Rule, reading: Measurement) -> bool:
