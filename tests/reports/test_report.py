@@ -158,7 +158,7 @@ def test_what_would_decide_open_rules_stands_in_one_place() -> None:
     assert lines[place + 1] == "2"
     assert lines[place + 2].startswith(
         "1 required rule and 1 advisory rule are open. "
-        "About 1,890 rows would decide 1 of the required rules"
+        "About 4.2 times as many rows would decide 1 of the required rules"
     )
     assert "What would decide what is open" not in page_of(PASSING).text()
 
@@ -239,8 +239,8 @@ def test_what_would_decide_an_open_rule_is_said() -> None:
     same = (
         "would decide whether the limit is kept, if the figure stays the same; the rule would then"
     )
-    assert f"About 1,890 rows {same} fail." in text
-    assert f"About 720 rows {same} pass." in text
+    assert f"About 1,890 rows like the 450 measured here {same} fail." in text
+    assert f"About 720 rows like the 450 measured here {same} pass." in text
 
 
 def test_how_sure_a_finding_is_fits_what_it_rests_on() -> None:

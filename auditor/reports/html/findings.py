@@ -86,7 +86,7 @@ def suggest_remedy(
         return deciding.cure
     if isinstance(deciding, Measurement) and finding.outcome is Outcome.UNKNOWN:
         then = foretell_outcome(deciding, limits)
-        more = explain_missing_evidence(finding.would_decide, then)
+        more = explain_missing_evidence(finding.would_decide, deciding.n, then)
         return suggest_doubt_cure(record, deciding) or more or finding.remediation
     silent = finding.outcome is Outcome.UNKNOWN and deciding is None
     if silent and not finding.measure.startswith(TERMS):
@@ -143,15 +143,29 @@ def suggest_signing(record: AuditRecord, deciding: Measurement | None) -> str:
     )
 
 
-def explain_missing_evidence(needed: Mapping[str, Json] | None, then: str = "") -> str:
-    """Say what would turn an unknown into an answer, and what the rule would ``then`` do."""
+def find_row_growth(needed: Mapping[str, Json] | None, counted: int | None) -> float:
+    """Return how many times the rows that a figure ``counted`` would decide; 0 where none would."""
+    rows = None if needed is None else needed.get("rows")
+    if not isinstance(rows, int | float) or isinstance(rows, bool) or not counted:
+        return 0.0
+    return rows / counted
+
+
+def explain_missing_evidence(
+    needed: Mapping[str, Json] | None, counted: int | None, then: str = ""
+) -> str:
+    """Say what would turn an unknown into an answer, and what the rule would ``then`` do.
+
+    A figure may have ``counted`` a part of the rows only, so that it is said of how many.
+    """
     if not needed:
         return ""
     rows = needed.get("rows")
     if isinstance(rows, int | float) and not isinstance(rows, bool):
+        like = f" like the {format_count(counted)} measured here" if counted else ""
         said = (
-            f"About {format_count(round(rows))} rows would decide whether the limit is kept, if "
-            "the figure stays the same"
+            f"About {format_count(round(rows))} rows{like} would decide whether the limit is kept, "
+            "if the figure stays the same"
         )
         return f"{said}; the rule would then {then}." if then else f"{said}."
     if "needs" in needed:
@@ -268,6 +282,7 @@ class FindingCard:
     interval: str
     drawing: SvgDrawing | None
     would_decide: str
+    growth: float
     spent: str
     where: str
     worst_rows: str
@@ -329,7 +344,8 @@ def _card(inputs: ReportInputs, finding: Finding, place: int, causes: Sequence[s
     check = finding.measure.split("/", 1)[0] if rule is None else rule.check
     needed = finding.would_decide
     then = "" if deciding is None else foretell_outcome(deciding, limits)
-    text = explain_missing_evidence(needed, then)
+    counted = None if deciding is None else deciding.n
+    text = explain_missing_evidence(needed, counted, then)
     told = needed is not None and helps and needed.get("needs") == helps.rstrip(".")
     said = [describe_reading(inputs, item, limits) for item in readings[:MOST_READINGS]]
     hidden = len(readings) - len(said)
@@ -359,6 +375,7 @@ def _card(inputs: ReportInputs, finding: Finding, place: int, causes: Sequence[s
         interval="" if words is None else words.interval,
         drawing=_drawing(place, deciding, limits, words),
         would_decide="" if told or text == helps else text,
+        growth=find_row_growth(needed, counted),
         spent=describe_spending(inputs, finding, readings),
         where=f"{check_title(inputs, check)}, on target {finding.target}",
         worst_rows=_worst_rows(deciding),

@@ -4,6 +4,7 @@ The attempt number is part of the verdict, so that the last of many audits is no
 only one.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -142,7 +143,7 @@ def gather_open_questions(cards: Sequence[FindingCard], most: int) -> OpenQuesti
     # Advisory rules do not decide the verdict: rows count for them where no required one is open
     required = [card for card in undecided if card.finding.effect is RuleEffect.DENY]
     counted = required or undecided
-    rows = [lead_found for card in counted if (lead_found := _rows(card.finding.would_decide))]
+    growths = [card.growth for card in counted if card.growth]
     advisory = len(undecided) - len(required)
     kinds = {"required": len(required), "advisory": advisory}
     said = " and ".join(
@@ -150,19 +151,20 @@ def gather_open_questions(cards: Sequence[FindingCard], most: int) -> OpenQuesti
     )
     said += " is open." if len(undecided) == 1 else " are open."
     those = "the required rules" if required and advisory else "them"
-    if not rows:
+    if not growths:
         lead = f"{said} More rows alone would decide none of {those}."
     else:
         lead = (
-            f"{said} About {format_count(max(rows))} rows would decide {len(rows)} of {those} if "
-            "the figures stay the same."
+            f"{said} About {_times(max(growths))} as many rows would decide {len(growths)} of "
+            f"{those} if the figures stay the same."
         )
     return OpenQuestions(lead, shown, len(questions) - len(shown))
 
 
-def _rows(needed: Mapping[str, Json] | None) -> int:
-    rows = None if needed is None else needed.get("rows")
-    return round(rows) if isinstance(rows, int | float) and not isinstance(rows, bool) else 0
+def _times(growth: float) -> str:
+    """Write how many times as many, rounded up; tenths where these say something."""
+    tenths = math.ceil(growth * 10) / 10
+    return f"{tenths:.1f} times" if tenths < 10 else f"{format_count(math.ceil(growth))} times"  # noqa: PLR2004 -- two digits
 
 
 HEADER = (
