@@ -82,8 +82,10 @@ def audit(model: RealSizeModel, budget: str) -> Ran:
         command = [AUDITOR, "audit", model.write_audit("baseline"), "--budget", budget,
                    "--out", Path(home) / "report"]  # fmt: skip
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        # One thread is for peers that are compared by their CPU; a user sets none
+        around = {name: it for name, it in os.environ.items() if name != "OMP_NUM_THREADS"}
         done = subprocess.run(  # noqa: S603 -- our own command
-            list(map(str, command)), env={**os.environ, "AUDITOR_HOME": home}, check=False,
+            list(map(str, command)), env={**around, "AUDITOR_HOME": home}, check=False,
             capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode in {0, 1, 3}, done.stderr
@@ -161,7 +163,7 @@ def main() -> None:
         model = make(name, asked.rows)
         for budget in asked.budgets:
             ran = measure(model, budget)
-            if name == "resnet18" and asked.autoattack:
+            if (name, budget) == ("resnet18", "ci") and asked.autoattack:
                 autoattack(model, ran, asked.autoattack)
 
 

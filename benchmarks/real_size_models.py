@@ -24,7 +24,8 @@ from torch.nn import functional
 CACHE = Path(__file__).parent / ".cache"
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 SIDE, CLASSES = 224, 10
-TRAINED_AT, TRAINED_ON, TUNED_ON = 64, 8_000, 1_600
+STAGES = ((64, 16_000, 1e-3), (112, 3_200, 1e-3), (SIDE, 2_400, 5e-4))
+"""How a net is trained: on pictures of so many pixels a side, on so many of them, at a rate."""
 SEED = 7
 
 
@@ -78,12 +79,10 @@ def at_size(pictures: Tensor, side: int) -> Tensor:
 
 
 def train(net: nn.Module) -> None:
-    """Train on small pictures, and tune on a few at the full size."""
+    """Train on small pictures first, and on a few at the full size last."""
     pictures, labels = fashion("train")
-    for side, first, many, rate in (
-        (TRAINED_AT, 0, TRAINED_ON, 1e-3),
-        (SIDE, TRAINED_ON, TUNED_ON, 5e-4),
-    ):
+    first = 0
+    for side, many, rate in STAGES:
         optimiser = torch.optim.AdamW(net.parameters(), lr=rate)
         net.train()
         for at in range(first, first + many, 32):
@@ -92,6 +91,7 @@ def train(net: nn.Module) -> None:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+        first += many
     net.eval()
 
 
