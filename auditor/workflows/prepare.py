@@ -1,6 +1,6 @@
 """Prepares an audit: everything that it needs, read and digested before anything runs."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -222,18 +222,16 @@ def choose_checks(
     if strangers:
         cure = "`auditor checks list` names all."
         raise UsageError(describe_unknown_name("check", strangers, checks), cure=cure)
-
-    def make(names: Collection[str]) -> tuple[Check, ...]:
-        return tuple(
-            instantiate_check(check, resolve_check_parameters(check, policy, budget))
-            for name, check in checks.items()
-            if name in names
-        )
-
-    chosen = make(only or checks)
+    chosen = tuple(
+        instantiate_check(check, resolve_check_parameters(check, policy, budget))
+        for name, check in checks.items()
+        if not only or name in only
+    )
     # Who names an attack that a rule rests on does not choose whether its gradients are examined
-    examined = MASKING in _list_asked_checks(policy, chosen)
-    return make({*only, MASKING}) if only and examined else chosen
+    attacks = [it for it in chosen if it.id.startswith(FAMILY)]
+    if only and attacks and MASKING in _list_asked_checks(policy, attacks) - {*only}:
+        return choose_checks(checks, policy, budget, (*only, MASKING))
+    return chosen
 
 
 def _request(
