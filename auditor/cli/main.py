@@ -158,6 +158,18 @@ EXIT_CODES = """Exit codes: 0 pass or done; 1 the policy, a verification or a ga
 2 usage or invalid input; 3 inconclusive; 4 internal error or service unreachable."""
 
 
+SECTIONS = {
+    "Start here, in this order": "init plan audit gate",
+    "Decide on a record": "compare judge waive approve comment render",
+    "Verify without trust": "verify reproduce challenge lineage",
+    "Sign and prove": "keys sign trust timestamp ledger export disclose",
+    "Look up checks, policies and targets": "checks policies targets selftest",
+    "Run the service": "serve worker projects schedule flag backup restore migrate erase",
+    "More": "",
+}
+"""Commands by what a newcomer looks for; the last section takes those that no other names."""
+
+
 class FileCommandGroup(click.Group):
     """A group whose commands are the files of a folder; only the one that runs is imported.
 
@@ -192,9 +204,15 @@ class FileCommandGroup(click.Group):
         return name, module.command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands with the first line of each file."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _title(name)) for name in self.list_commands(ctx)])
+        """List the commands by what they are for, with the first line of each file."""
+        left = dict.fromkeys(self.list_commands(ctx))
+        for section, wanted in SECTIONS.items():
+            names = [name for name in wanted.split() or left if name in left]
+            for name in names:
+                del left[name]
+            if names:
+                with formatter.section(section):
+                    formatter.write_dl([(name, _title(name)) for name in names])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the names of commands from their files, and the options as click does."""
