@@ -92,6 +92,22 @@ BY_FIRST_BYTES = (
     (b"\x89HDF\r\n", KERAS_FILE),
     (b"tree\nversion=", ForeignFormat("a LightGBM model", LIGHTGBM)),
 )
+PICKLED = {
+    library.encode(): ForeignFormat(
+        f"a pickle of a model of {title}",
+        (
+            "import joblib, onnxmltools; from onnxmltools.convert.common import data_types",
+            'model = joblib.load("{file}"); n = model.n_features_in_',
+            (
+                f"onnxmltools.utils.save_model(onnxmltools.convert_{library}(model, "
+                'initial_types=[("x", data_types.FloatTensorType([None, n]))]), "{stem}.onnx")'
+            ),
+        ),
+    )
+    for library, title in (("lightgbm", "LightGBM"), ("xgboost", "XGBoost"))
+}
+"""What a pickle holds by the module that its first bytes name, before that of scikit-learn."""
+FIRST_OF_PICKLE = 64
 LONGEST_START = 16
 LONGEST_MARK = max(len(mark) for mark, _ in BY_FIRST_BYTES)
 
@@ -123,6 +139,8 @@ def refuse_foreign_model(path: Path, named: str = "") -> None:
         return
     if found is TORCH_FILE and _holds_module(path):
         found = WHOLE_TORCH_FILE
+    if found is PICKLE:
+        found = _find_booster(path) or found
     kind = "tflite" if path.suffix.lower() == ".tflite" else "graphdef"
     names = {"file": path.name, "stem": path.stem, "kind": kind}
     lines = "\n".join(f"    {line.format(**names)}" for line in found.lines)
@@ -146,10 +164,20 @@ def _holds_module(path: Path) -> bool:
         return False
 
 
+def _find_booster(path: Path) -> ForeignFormat | None:
+    """Return the kind of a pickle whose first class is one of the libraries of boosted trees."""
+    begins = _read_start(path, FIRST_OF_PICKLE)
+    return next((it for name, it in PICKLED.items() if name + b".sklearn" in begins), None)
+
+
 def _by_first_bytes(path: Path) -> ForeignFormat | None:
+    begins = _read_start(path, LONGEST_MARK)
+    return next((form for mark, form in BY_FIRST_BYTES if begins.startswith(mark)), None)
+
+
+def _read_start(path: Path, most: int) -> bytes:
     try:
         with path.open("rb") as file:
-            begins = file.read(LONGEST_MARK)
+            return file.read(most)
     except OSError:
-        return None
-    return next((form for mark, form in BY_FIRST_BYTES if begins.startswith(mark)), None)
+        return b""

@@ -59,6 +59,9 @@ LEAST_AGREEMENT = 0.999
 ASKED_AGAIN = 4
 """How often a model that is not deterministic is asked more, to know its own spread."""
 GRADIENT_ROWS = 24
+LARGE_ROW = 2**14
+"""Of rows with more numbers, a quarter is examined: one of 224 x 224 pixels takes tens of
+milliseconds a pass, and a network of such rows differs on all of them or on none."""
 SHARES = (0.02, 0.1)
 """Steps, as shares of the input range: networks in float bend within the larger one, and what is
 constant in pieces (trees, INT8) stands still within the smaller one."""
@@ -99,9 +102,11 @@ def examine_twin(
     """Compare a twin with its model: outputs on ``DISTANCE_ROWS`` rows, slopes on some of them.
 
     Asks the model once a row, and ``24 * GRADIENT_ROWS`` times for each step tried; more often
-    where it is not deterministic. Raises what either side raises.
+    where it is not deterministic, and a quarter of that where rows are large. Raises what either
+    side raises.
     """
-    rows = inputs[:DISTANCE_ROWS]
+    share = 4 if math.prod(inputs.shape[1:]) > LARGE_ROW else 1
+    rows = inputs[: DISTANCE_ROWS // share]
     times = 1 if model.deterministic else 1 + ASKED_AGAIN
     theirs = np.array([model.probabilities(model.predict(rows)) for _ in range(times)])
     distance, allowed = _distance(twin, model.task, theirs, rows)
@@ -121,7 +126,8 @@ def examine_twin(
         )
     whole = any(kind in model.interface.input_dtype for kind in ("int", "bool"))
     reach = find_step_range(space, rows, whole=whole or rows.dtype.kind in "biu")
-    tried = list(_trials(TwinComparison(model, twin, reach, rng), rows, theirs.mean(axis=0)))
+    sides = TwinComparison(model, twin, reach, rng)
+    tried = list(_trials(sides, rows, theirs.mean(axis=0), GRADIENT_ROWS // share))
     best = max(tried, key=lambda trial: trial.found.correlation - trial.needed)
     distance = {
         **distance,
@@ -144,8 +150,8 @@ class _SlopeTrial:
         return max(LEAST_CORRELATION, min(1.0, SURE / math.sqrt(max(1, self.found.pairs))))
 
 
-def _trials(sides: TwinComparison, rows: Array, scores: Floats) -> Iterator[_SlopeTrial]:
-    """Measure slopes with each step until one of them is convincing."""
+def _trials(sides: TwinComparison, rows: Array, scores: Floats, most: int) -> Iterator[_SlopeTrial]:
+    """Measure slopes of ``most`` rows with each step until one of them is convincing."""
     task = sides.model.task
     aim = SlopeLoss.at(task, scores, logits=sides.model.scores_are_logits)
     # Rows to measure slopes on: by chance, those first that are not all but certain
@@ -153,7 +159,7 @@ def _trials(sides: TwinComparison, rows: Array, scores: Floats) -> Iterator[_Slo
     if isinstance(task, ClassificationTask):
         second = np.sort(scores, axis=1)[:, -2][order]
         order = order[np.argsort(-np.minimum(second, TELLING), kind="stable")]
-    chosen = order[:GRADIENT_ROWS]
+    chosen = order[:most]
     moved = 0
     for share in SHARES:
         found = measure_slopes(sides, rows[chosen], aim.take(chosen), share)
@@ -165,7 +171,7 @@ def _trials(sides: TwinComparison, rows: Array, scores: Floats) -> Iterator[_Slo
         # Scores so sure that they stand still say nothing; on the border none is sure.
         near, beyond = find_boundary_points(
             lambda points: task.decide(sides.model.probabilities(sides.model.predict(points))),
-            rows, task.decide(scores), GRADIENT_ROWS, sides.rng,
+            rows, task.decide(scores), most, sides.rng,
         )  # fmt: skip
         if len(near):
             found = measure_slopes(sides, near, replace(aim, wanted=beyond), SHARES[-1])

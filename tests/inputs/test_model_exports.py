@@ -5,12 +5,15 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from zipfile import ZipFile
 
+import joblib
 import lightgbm
 import numpy as np
 import onnxruntime as ort
 import pytest
+import xgboost
 
 from auditor.errors import ArtifactError
 from auditor.inputs.model_exports import refuse_foreign_model
@@ -79,6 +82,25 @@ def test_a_lightgbm_model_is_told_and_its_three_lines_export_it(tmp_path: Path) 
     session = ort.InferenceSession(tmp_path / "model.onnx")
     shares = np.asarray(session.run(None, {"x": rows.astype(np.float32)})[1])
     assert np.allclose(shares[:, 1], booster.predict(rows), atol=1e-5)
+
+
+@pytest.mark.parametrize("library", [lightgbm, xgboost])
+def test_a_pickle_of_boosted_trees_gets_the_lines_that_export_it(
+    tmp_path: Path, library: ModuleType
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    made = {lightgbm: "LGBMClassifier", xgboost: "XGBClassifier"}[library]
+    model = getattr(library, made)(n_estimators=5, verbosity=0 if library is xgboost else -1)
+    model.fit(rows, rows[:, 0] > 0)
+    joblib.dump(model, tmp_path / "model.pkl")
+    with pytest.raises(ArtifactError, match=r"model\.pkl is a pickle of a model of ") as error:
+        refuse_foreign_model(tmp_path / "model.pkl")
+    lines = [it.strip() for it in error.value.cure.splitlines() if it.startswith("    ")]
+    assert len(lines) == 3
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, check=True)
+    session = ort.InferenceSession(tmp_path / "model.onnx")
+    labels = np.asarray(session.run(None, {"x": rows})[0])
+    assert (labels.astype(bool) == model.predict(rows).astype(bool)).all()
 
 
 def test_a_folder_is_refused_with_the_file_in_it(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ arXiv 1308.3432, section 4). The estimator changes gradients only, never values.
 A program with a fixed batch size runs on any number of rows by ``batch_program``.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -266,6 +268,9 @@ def _tensor(name: str, array: np.ndarray[Any, Any]) -> torch.Tensor:
 FLOOR = 1e-30
 """The smallest probability that a logarithm is taken of."""
 AXES_OF_AN_IMAGE_BATCH = 4
+MOST_THREADS = 4
+"""Each holds what one run makes of its rows. How many there are changes no number."""
+T = TypeVar("T")
 
 
 def _log(scores: Tensor) -> Tensor:
@@ -311,21 +316,20 @@ class TorchTwin:
         self._finish = finish
         self._batch = batch
         self._run = run
-        self._rows: Tensor | None = None
-        self._logits: Tensor | None = None
+        self._parts: list[_Part] = []
+        # Threads start with the first rows of several parts; torch computes without the GIL
+        self._pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
 
     def forward(self, x: Array) -> Floats:
         """Return ``[n, classes]`` logits, up to a constant a row, of rows as the model takes them.
 
         Raises ``TwinError`` where an operator fails, or where no gradient would come back.
         """
-        self._rows = _as_rows(x).requires_grad_(True)  # noqa: FBT003 -- as torch
-        parts = [self.logits(part) for part in _parts(self._rows, self._batch, self._run)]
-        # Each further operator is one more to go back through: a run of its own needs none.
-        self._logits = parts[0] if len(parts) == 1 else torch.cat(parts)
-        if len(self._logits) > len(self._rows):
-            self._logits = self._logits[: len(self._rows)]
-        logits: Floats = self._logits.detach().to(torch.float64).numpy()
+        self._parts = []  # before more is held
+        rows = _parts(_as_rows(x), self._batch, self._run)
+        self._parts = self._each(self._enter, [part.detach().requires_grad_() for part in rows])
+        found = torch.cat([part.logits.detach() for part in self._parts])[: len(x)]
+        logits: Floats = found.to(torch.float64).numpy()
         return logits
 
     def backward(self, cotangent: Floats) -> Floats:
@@ -333,15 +337,25 @@ class TorchTwin:
 
         Raises ``TwinError`` when there was none.
         """
-        if self._rows is None or self._logits is None:
+        if not self._parts:
             raise TwinError("a gradient was asked for before a forward pass", cure="Call forward.")
-        pulled = torch.from_numpy(np.ascontiguousarray(cotangent, dtype=np.float32))
-        # The slope of this number is the cotangent itself. Handing it over beside the logits would
-        # have torch bring in its symbolic shapes: a quarter of a second, for nothing.
-        value = torch.dot(self._logits.reshape(-1), pulled.reshape(-1))
-        (gradient,) = torch.autograd.grad(value, self._rows, retain_graph=True)
+        lacking = sum(len(part.rows) for part in self._parts) - len(cotangent)
+        given = np.ascontiguousarray(cotangent, dtype=np.float32)
+        # Rows that only fill up a fixed batch pull nothing
+        pulled = functional.pad(torch.from_numpy(given), (0, 0, 0, lacking))
+        seeds = torch.split(pulled, [len(part.rows) for part in self._parts])
+        gradients = self._each(_Part.pull, self._parts, seeds)
+        gradient = torch.cat(gradients)[: len(cotangent)]
         found: Floats = gradient.to(torch.float64).contiguous().numpy()
         return found
+
+    def _enter(self, rows: Tensor) -> "_Part":
+        return _Part(rows, self.logits(rows))
+
+    def _each(self, run: Callable[..., T], *parts: Sequence[Any]) -> list[T]:
+        """Run every part, side by side where there are several: none sees another's numbers."""
+        several = len(parts[0]) > 1
+        return list(self._pool.map(run, *parts) if several else map(run, *parts))
 
     def logits(self, rows: Tensor) -> Tensor:
         """Return the logits of a tensor of rows, with the graph that gradients come back through.
@@ -368,6 +382,22 @@ class TorchTwin:
                 cure="Export the model with an open batch axis.",
             )
         return FINISHES[self._finish](scores.reshape(len(rows), -1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """The rows of one run, and their logits with the graph that gradients come back through."""
+
+    rows: Tensor
+    logits: Tensor
+
+    def pull(self, cotangent: Tensor) -> Tensor:
+        """Return the gradient of ``sum(cotangent * logits)`` in the rows."""
+        # The slope of this number is the cotangent itself. Handing it over beside the logits would
+        # have torch bring in its symbolic shapes: a quarter of a second, for nothing.
+        value = torch.dot(self.logits.reshape(-1), cotangent.reshape(-1))
+        (gradient,) = torch.autograd.grad(value, self.rows, retain_graph=True)
+        return gradient
 
 
 def _as_rows(x: Array) -> Tensor:
