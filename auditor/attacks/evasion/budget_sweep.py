@@ -51,8 +51,11 @@ def read_part(known: Evidence) -> tuple[BestSoFar, list[QueryCost]]:
     return standing, [QueryCost(**bill) for bill in bills]
 
 
-MOST_VALUES_AT_ONCE = 2**24
-"""So many values at most are attacked at a time, whatever the rows are."""
+LARGE_ROW, LARGE_VALUES_AT_ONCE = 2**14, 2**20
+"""Of rows with more values than the first, no more go together than hold the second, and eight at
+least: of so many a twin keeps what it made of them for the gradient (``HELD_NUMBERS``), of more it
+computes it once again."""
+FEWEST_AT_ONCE = 8
 VALUES_AT_ONCE = 2**16
 """As many rows go together as hold so many values, within ``ROWS_AT_ONCE``."""
 ROWS_AT_ONCE = 512, 2048
@@ -254,5 +257,6 @@ class _SweepPart:
 
 def _most_at_once(arena: AttackSetup) -> int:
     size = max(1, math.prod(arena.rows.shape[1:]))
-    wished = min(max(VALUES_AT_ONCE // size, ROWS_AT_ONCE[0]), ROWS_AT_ONCE[1])
-    return min(max(MOST_VALUES_AT_ONCE // size, 1), wished)
+    if size > LARGE_ROW:
+        return max(LARGE_VALUES_AT_ONCE // size, FEWEST_AT_ONCE)
+    return min(max(VALUES_AT_ONCE // size, ROWS_AT_ONCE[0]), ROWS_AT_ONCE[1])
