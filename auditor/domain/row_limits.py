@@ -11,7 +11,8 @@ class RowLimit(Protocol):
     """Says how many rows of a check go together, when they end, and when enough of them were seen.
 
     ``timed``: time may end the rows, so that the evidence says which were seen. ``races``: a short
-    attack goes first, and the rows that it breaks at the smallest budget are done.
+    attack goes first, and the rows that it breaks at the smallest budget are done. ``asked`` are
+    the budgets that rules ask about, where they ask about some alone.
     """
 
     @property
@@ -22,6 +23,11 @@ class RowLimit(Protocol):
     @property
     def races(self) -> bool:
         """Whether cheap attacks go before dear ones."""
+        ...
+
+    @property
+    def asked(self) -> tuple[float, ...]:
+        """The budgets that bounded attacks go to; all, where none is named."""
         ...
 
     def take(self, done: int, most: int) -> int:
@@ -52,6 +58,7 @@ class FixedRows:
     races: bool = False
     looks: int = 0
     stopped: bool = False
+    asked: tuple[float, ...] = ()
 
     @property
     def timed(self) -> bool:

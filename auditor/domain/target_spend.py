@@ -1,5 +1,6 @@
 """What an audit takes of a target, counted on from where an interrupted run of it was."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,7 +16,8 @@ class TargetSpend:
     """Rows scored, seconds waited for them, and gradients taken so far.
 
     The ``altered`` ones are those of a bench's sessions. Paces are the fastest ones, in seconds a
-    row, of a target that tells them.
+    row, of a target that tells them. ``elapsed`` is the time in seconds, by a clock that only the
+    differences of say something.
     """
 
     queries: int = 0
@@ -25,6 +27,7 @@ class TargetSpend:
     passes: int = 0
     pace: float | None = None
     twin_pace: float | None = None
+    elapsed: float = 0.0
 
     @property
     def taken(self) -> int:
@@ -36,7 +39,7 @@ class TargetSpend:
         cls, model: Model | Gap, bench: ModelBench | Gap, twin: Twin | Gap | None
     ) -> "TargetSpend":
         """Return what this process spent."""
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"elapsed": time.monotonic()}
         if not isinstance(model, Gap):
             found |= {"queries": model.queries, "busy": model.busy}
             found["pace"] = compute_seconds_per_row(model)
@@ -56,7 +59,7 @@ class SpendCounter:
     """
 
     then: TargetSpend = field(default_factory=TargetSpend)
-    since: TargetSpend = field(default_factory=TargetSpend)
+    since: TargetSpend = field(default_factory=lambda: TargetSpend(elapsed=time.monotonic()))
     kept: set[DatasetRole] = field(default_factory=set)
     begun: int = 0
 

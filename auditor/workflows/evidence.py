@@ -301,7 +301,11 @@ def _read_rows(part: JsonPart) -> FixedRows:
     if min(parts, default=0) < 1:
         raise RecordError(f"{part.place} has no rows", cure=_CURE)
     return FixedRows(
-        parts, part.get("races", bool), part.get("looks", int), part.get("decided", bool)
+        parts,
+        part.get("races", bool),
+        part.get("looks", int),
+        part.get("decided", bool),
+        part.maybe("asked", tuple[float, ...]) or (),
     )
 
 

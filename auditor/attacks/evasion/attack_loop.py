@@ -17,6 +17,7 @@ from auditor.attacks.evasion.goals import Claim, HarmfulDecisionGoal, build_brok
 from auditor.attacks.evasion.judge import AttackJudge, Mask, Rows
 from auditor.attacks.evasion.norms import is_finite
 from auditor.attacks.evasion.perturbation_ball import PerturbationBall
+from auditor.attacks.evasion.threat_model import is_within_budget
 from auditor.domain.models import Twin
 from auditor.domain.tasks import Array, Floats
 
@@ -37,7 +38,8 @@ class _RowCache:
 class AttackLoop:
     """One attack on the rows of a frame that stand; ``passes`` counts gradients of the twin.
 
-    An attack that minimises takes the rows ``among``, or all that are right.
+    An attack that minimises takes the rows ``among``, or all that are right; those that it breaks
+    within ``enough`` are done.
     """
 
     attack: EvasionAttack
@@ -45,6 +47,7 @@ class AttackLoop:
     twin: Twin | None
     tick: Tick
     among: Rows | None = None
+    enough: float = 0.0
     passes: int = 0
     _near: "_RowCache | None" = None
 
@@ -53,7 +56,8 @@ class AttackLoop:
 
         ``stretch`` above 0 starts from the strongest candidates so far, their change stretched.
         An attack that minimises is shown them as they are. It takes broken rows too, and keeps
-        them: it may find something nearer. Ends early when the frame's queries are spent.
+        them, but for those broken by ``enough``: it may find something nearer. Ends early when the
+        frame's queries are spent.
         """
         if not self.attack.minimises:
             rows = self.frame.live
@@ -83,11 +87,9 @@ class AttackLoop:
             self.tick()
             scored = self.frame.queries
             state = state.tell(self._answer(rows, question))
-            if not self.attack.minimises and self.frame.queries > scored:
-                live = np.zeros(len(self.frame.clean), dtype=np.bool_)
-                live[self.frame.live] = True
-                gone: Mask = ~live[rows]
-                keep = ~gone
+            if self.frame.queries > scored and (self.enough or not self.attack.minimises):
+                least = self.enough if self.attack.minimises else self.frame.threat.eps
+                keep: Mask = ~is_within_budget(self.frame.standing.breaking[rows], least)
                 rows, state = rows[keep], state.take(keep)
         # Let the target judge the best point of rows that the twin never called broken
         if (

@@ -88,6 +88,7 @@ def run_sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
     """
     count, most = len(arena.rows), _most_at_once(arena)
     work = f"{_digest_work(arena)} {suite.names} {budgets} {seed} {refine}{' raced' * limit.races}"
+    work += f" {limit.asked}"
     ticks = suite.ticks(len(budgets))
     # Parts are of one size but where time limits them, and their number is unknown
     total = (count if limit.timed else -(-count // most)) * ticks
@@ -104,7 +105,7 @@ def run_sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
         name = f"{work} part {len(found)} from row {done} of {taken} rows"
         known = memory.recall(name)
         if known is None:
-            part.attack(suite, budgets, races=limit.races)
+            part.attack(suite, budgets, races=limit.races, asked=limit.asked)
             part.refine(budgets[-1], refine)
             memory.remember(name, write_part(part.standing, part.log))
         else:
@@ -184,10 +185,19 @@ class _SweepPart:
         arena = self.arena
         self.standing = BestSoFar.clean(arena.rows, arena.probabilities, arena.labels, arena.goal)
 
-    def attack(self, suite: AttackSuite, budgets: tuple[float, ...], *, races: bool) -> None:
+    def attack(
+        self,
+        suite: AttackSuite,
+        budgets: tuple[float, ...],
+        *,
+        races: bool,
+        asked: tuple[float, ...] = (),
+    ) -> None:
         """Run minimal attacks in the widest ball, then bounded ones at each budget.
 
-        Where rows race, a short climb comes before, and minimal attacks leave out what it broke.
+        Where rows race, a short climb comes before, and minimal attacks leave out what it broke,
+        and what they break within the smallest budget themselves. Where some budgets alone are
+        ``asked`` about, minimal attacks, if there are any, have to do for the others.
         """
         left = None
         if races and suite.minimal and self.arena.norm in CLIMBED:
@@ -196,9 +206,11 @@ class _SweepPart:
             left = frame.live
         for attack in suite.minimal:
             frame = self.arena.frame(budgets[-1], self.standing)
-            self._pursue(attack, frame, 0.0, among=left)
+            self._pursue(attack, frame, 0.0, among=left, enough=0.0 if left is None else budgets[0])
         before = 0.0
         for eps in budgets:
+            if asked and suite.minimal and eps not in asked:
+                continue
             frame = self.arena.frame(eps, self.standing)
             for index, attack in enumerate(suite.bounded):
                 warm = index == 0 and before > 0
@@ -223,12 +235,17 @@ class _SweepPart:
         self._note(BISECTION, frame, live=len(rows), queries=0, refused=0, passes=0)
 
     def _pursue(
-        self, attack: EvasionAttack, frame: AttackJudge, stretch: float, among: Rows | None = None
+        self,
+        attack: EvasionAttack,
+        frame: AttackJudge,
+        stretch: float,
+        among: Rows | None = None,
+        enough: float = 0.0,
     ) -> None:
         self.ticker.note = f"eps {frame.threat.eps:g}, {attack.name}"
         end = self.ticker.done + attack.rounds * self.ticker.weight
         live, queries, refused = len(frame.live), frame.queries, frame.refused
-        pursuit = AttackLoop(attack, frame, self.arena.twin, self.ticker, among)
+        pursuit = AttackLoop(attack, frame, self.arena.twin, self.ticker, among, enough)
         if frame.threat.movable.any():
             pursuit.run(self.rng, stretch=stretch)
         self.ticker.reach(end)

@@ -134,6 +134,7 @@ def _describe_parts(
         "of": len(bout.sample),
         "parts": list(found.parts),
         "races": limit.races,
+        **({"asked": list(limit.asked)} if limit.asked else {}),
         "looks": looks,
         "decided": found.decided,
         "queries": sum(bill.queries for bill in found.log),

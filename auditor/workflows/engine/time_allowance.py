@@ -26,11 +26,14 @@ from auditor.workflows.engine.early_decision import EarlyDecision
 
 ROWS_A_PASS = 3
 """Rows of the target that a pass of a twin, forward and backward, is taken to be worth."""
+MOST_SLOWER = 1.5
+"""Small batches and what goes on between them take longer than the fastest pace says: so much of it
+counts at most, for what a busy machine takes besides must leave no row out."""
 PARTS = 4
 """The first part of a check that time may cut short is so small that so many of them fit."""
 MOST_AT_ONCE = 64
 """Rows of a part at most: larger ones cost no less a row."""
-SIZE = "min_breaking_eps"
+EPS, SIZE = "eps", "min_breaking_eps"
 """Where a rule asks for the smallest change that breaks, no row is left at the first one found."""
 LONGER = (
     "Allow more time (`--max-minutes`), use a larger budget, or run this check alone (`--only`)."
@@ -98,6 +101,7 @@ class RowsInTime:
     ends: tuple[tuple[TimeMeter, float, float], ...]
     first: int
     races: bool = False
+    asked: tuple[float, ...] = ()
     decides: Callable[[Evidence], bool] | None = None
     recalled: tuple[int, ...] = ()
     starts: tuple[float, ...] = ()
@@ -175,8 +179,9 @@ class TimeAllowance:
 
     The limit is ``seconds``, or else that of the budget; a target may declare one of its own.
     Without a limit every check is affordable. What is ``asked`` for by a rule comes first, then
-    what is cheap. Time counts as the fastest pace of the rows that the target scored so far, so
-    that a busy machine leaves nothing out; for a served model, as it was spent. A check whose
+    what is cheap. Time counts as it goes by, but at most ``MOST_SLOWER`` times what the fastest
+    pace so far makes of the rows, so that a busy machine leaves little out; for a served model, as
+    it was spent. A check whose
     ``rules`` are decided ends. ``repeats`` are the rows of a record by check, where one is run
     again, or its Gap for lack of time.
     """
@@ -337,8 +342,15 @@ class TimeAllowance:
             tuple((meter, meter.read() + share, meter.price(row)) for meter, share in shares),
             max(1, min(MOST_AT_ONCE, fitting // PARTS)),
             races=not any(it.check == check.id and it.metric == SIZE for it in self.rules),
+            asked=self._list_asked_budgets(check),
             decides=EarlyDecision.of(check, self.rules, self.spec.name, self.family),
         )
+
+    def _list_asked_budgets(self, check: Check) -> tuple[float, ...]:
+        """Return the budgets of a check that rules name; nothing where a rule asks about all."""
+        named = [rule.where.get(EPS) for rule in self.rules if rule.check == check.id]
+        found = [float(eps) for eps in named if isinstance(eps, int | float)]
+        return tuple(sorted(set(found))) if len(found) == len(named) else ()
 
     def count_looks(self, check: Check) -> int:
         """Return how often a check whose rows time may cut is judged before the last of them."""
@@ -456,7 +468,8 @@ class TimeAllowance:
 
             def worth() -> float:
                 now = read()
-                return (now.queries + now.altered) * pace + each * now.passes
+                least = (now.queries + now.altered) * pace + each * now.passes
+                return max(least, min(now.elapsed, MOST_SLOWER * least))
 
             # A target with a limit of its own is slower than the reference, as one that is emulated
             beside = pace if self.spec.seconds is None else 0.0

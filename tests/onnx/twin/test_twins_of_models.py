@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from small_models import centred, interface, make_model, run, save, slope, twin_of
 
 from auditor.errors import TwinError
-from auditor.onnx.twin.build import build_twin
+from auditor.onnx.twin.build import build_twin, rows_per_run
 
 RNG = np.random.default_rng(5)
 ROWS = RNG.random((6, 4), dtype=np.float32)
@@ -266,3 +266,30 @@ def test_a_forward_pass_can_be_pulled_back_twice(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         2 * twin.backward(np.ones((6, 3))), twin.backward(2 * np.ones((6, 3)))
     )
+
+
+def test_runs_that_go_side_by_side_say_what_each_says_alone(tmp_path: Path) -> None:
+    # Rows of so many numbers go two a run, on as many threads as there are processors
+    side = 128
+    weights = np.random.default_rng(3).normal(size=(3, 2 * side * side)).astype(np.float32)
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("Tanh", ["flat"], ["bent"]),
+        helper.make_node("Gemm", ["bent", "w"], ["scores"], transB=1),
+    ]
+    model = make_model(nodes, {"w": weights / side}, ["n", 2, side, side])
+    found = interface((2, side, side))
+    assert rows_per_run(found.input_shape) == 2
+    twin = twin_of(model, tmp_path, found)
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(7, 2, side, side)).astype(np.float32)
+    pull = rng.normal(size=(7, 3))
+    logits, gradient = twin.forward(rows), twin.backward(pull)
+    again = twin.backward(pull)
+    alone = [
+        (twin.forward(rows[at : at + 2]), twin.backward(pull[at : at + 2])) for at in range(0, 7, 2)
+    ]
+    assert np.array_equal(logits, np.concatenate([one for one, _ in alone]))
+    assert np.array_equal(gradient, np.concatenate([one for _, one in alone]))
+    assert np.array_equal(again, gradient)
+    assert np.abs(gradient).max() > 0

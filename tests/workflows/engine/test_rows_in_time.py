@@ -1,5 +1,6 @@
 """An attack ends between two parts of its rows when its share of the time ends, and says so."""
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
 from auditor.domain.readings import Gap, GapReason, Measurement
 from auditor.domain.row_limits import ALL_ROWS, ROWS_IN_TIME, FixedRows
-from auditor.domain.target_spend import TargetSpend
+from auditor.domain.target_spend import SpendCounter, TargetSpend
 from auditor.domain.targets import TargetSpec
 from auditor.errors import CancelledError
 from auditor.metrics.stats.proportions import clopper_pearson
@@ -152,7 +153,9 @@ def test_a_check_that_cannot_be_cut_has_all_its_rows() -> None:
 
 
 def recorded(cut: dict[str, Any]) -> FixedRows:
-    return FixedRows(tuple(cut["parts"]), cut["races"], cut["looks"], cut["decided"])
+    return FixedRows(
+        tuple(cut["parts"]), cut["races"], cut["looks"], cut["decided"], tuple(cut.get("asked", ()))
+    )
 
 
 @pytest.mark.parametrize("truth", [0.1, 0.5, 0.9])
@@ -357,7 +360,9 @@ def summed(results: list[Result]) -> list[object]:
 
 
 def spent(seen: Subject) -> TargetSpend:
-    return seen.counter.read(TargetSpend.of_process(seen.model, seen.bench, seen.twin))
+    """Return what was spent, but for the time of the clock on the wall."""
+    found = seen.counter.read(TargetSpend.of_process(seen.model, seen.bench, seen.twin))
+    return replace(found, elapsed=0.0)
 
 
 @pytest.mark.parametrize(
@@ -386,6 +391,18 @@ def test_an_audit_goes_on_with_its_clock_whenever_it_is_interrupted(
         assert summed(found) == summed(expected), f"cut at {moment} of {whole.said}"
         assert not first.done & again.worked
         assert spent(seen) == spent(last)
+
+
+@pytest.mark.parametrize(("elapsed", "read"), [(0.0, 700.0), (800.0, 800.0), (1e6, 1050.0)])
+def test_time_goes_by_between_rows_and_a_busy_machine_takes_half_of_it_at_most(
+    elapsed: float, read: float
+) -> None:
+    seen = paced(1.0)
+    assert isinstance(seen.model, Paced)
+    seen.model.queries = 700
+    began = TargetSpend(elapsed=time.monotonic() - elapsed)
+    ((meter, *_),) = limit_of(replace(seen, counter=SpendCounter(since=began)))
+    assert meter.read() == pytest.approx(read, abs=5.0)
 
 
 def test_a_resumed_meter_reads_what_the_interrupted_one_read(tmp_path: Path) -> None:
@@ -420,7 +437,7 @@ def test_a_check_that_was_begun_keeps_its_time_and_its_parts_at_another_pace(
     (whole, *_), _ = in_turn(ResumeCache(tmp_path / "whole"), watch := Stopping())
     memory = ResumeCache(tmp_path / "cut")
     with pytest.raises(CancelledError):
-        in_turn(memory, Stopping(watch.said // 8))
+        in_turn(memory, Stopping(watch.said // 20))
     again = replace(paced(0.1), memory=memory)
     found = observe_check(LINF, again, lambda _: None, Nobody(), CUT)
     assert isinstance(found, ObservedCheck)

@@ -117,7 +117,9 @@ def cut(result: Result) -> dict[str, Any]:
 
 
 def spent(seen: Subject) -> TargetSpend:
-    return seen.counter.read(TargetSpend.of_process(seen.model, seen.bench, seen.twin))
+    """Return what was spent, but for the time of the clock on the wall."""
+    found = seen.counter.read(TargetSpend.of_process(seen.model, seen.bench, seen.twin))
+    return replace(found, elapsed=0.0)
 
 
 def test_a_check_goes_on_with_the_time_that_a_decided_one_left(tmp_path: Path) -> None:
@@ -175,7 +177,13 @@ def test_a_plan_gives_attacks_without_a_rule_only_what_the_others_leave() -> Non
 def test_a_record_repeats_the_parts_of_a_check_that_went_on(tmp_path: Path) -> None:
     found = audited(paced(ResumeCache(tmp_path)))
     repeats = {
-        name: FixedRows(tuple(said["parts"]), said["races"], said["looks"], said["decided"])
+        name: FixedRows(
+            tuple(said["parts"]),
+            said["races"],
+            said["looks"],
+            said["decided"],
+            tuple(said.get("asked", ())),
+        )
         for name in (OPEN.id, CLEAR.id)
         for said in [cut(found[name])]
     }
