@@ -268,6 +268,8 @@ def _tensor(name: str, array: np.ndarray[Any, Any]) -> torch.Tensor:
 FLOOR = 1e-30
 """The smallest probability that a logarithm is taken of."""
 AXES_OF_AN_IMAGE_BATCH = 4
+FEW = 2
+"""Rows of a run that are so large that a run alone keeps a processor busy."""
 MOST_THREADS = 4
 """Each holds what one run makes of its rows. How many there are changes no number."""
 T = TypeVar("T")
@@ -410,7 +412,9 @@ def _as_rows(x: Array) -> Tensor:
 
 def _parts(rows: Tensor, batch: int | None, run: int) -> list[Tensor]:
     if batch is None:
-        return [rows] if len(rows) <= run else list(torch.split(rows, run))
+        # Of large rows, two go side by side rather than together
+        at_once = min(run, -(-len(rows) // 2)) if run <= FEW else run
+        return [rows] if len(rows) <= at_once else list(torch.split(rows, at_once))
     lacking = -len(rows) % batch
     full = torch.cat([rows, rows[-1:].expand(lacking, *rows.shape[1:])]) if lacking else rows
     return list(torch.split(full, batch))

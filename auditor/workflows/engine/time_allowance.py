@@ -31,8 +31,9 @@ MOST_SLOWER = 1.5
 counts at most, for what a busy machine takes besides must leave no row out."""
 PARTS = 4
 """The first part of a check that time may cut short is so small that so many of them fit."""
-MOST_AT_ONCE = 64
-"""Rows of a part at most: larger ones cost no less a row."""
+FEWEST_AT_ONCE, MOST_AT_ONCE = 8, 64
+"""Rows of a part: larger ones cost no less a row. Smaller ones cost more, up to three times as much
+for pictures of 224 x 224, so that the first one has eight rows where twice as many fit."""
 EPS, SIZE = "eps", "min_breaking_eps"
 """Where a rule asks for the smallest change that breaks, no row is left at the first one found."""
 LONGER = (
@@ -340,7 +341,7 @@ class TimeAllowance:
         """Return a limit of shares, in which so many rows fit if each costs its most."""
         return RowsInTime(
             tuple((meter, meter.read() + share, meter.price(row)) for meter, share in shares),
-            max(1, min(MOST_AT_ONCE, fitting // PARTS)),
+            max(1, min(MOST_AT_ONCE, max(fitting // PARTS, min(fitting // 2, FEWEST_AT_ONCE)))),
             races=not any(it.check == check.id and it.metric == SIZE for it in self.rules),
             asked=self._list_asked_budgets(check),
             decides=EarlyDecision.of(check, self.rules, self.spec.name, self.family),

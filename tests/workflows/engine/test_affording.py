@@ -22,7 +22,7 @@ from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
 from auditor.workflows.engine.local import observe_checks
-from auditor.workflows.engine.time_allowance import PARTS, RowsInTime, TimeAllowance
+from auditor.workflows.engine.time_allowance import FEWEST_AT_ONCE, PARTS, RowsInTime, TimeAllowance
 
 SIZE = AuditSize(rows=50, classes=2)
 LIMITED = TargetSpec("slow", seconds=10.0)
@@ -229,7 +229,7 @@ def test_a_plan_foresees_the_rows_by_which_the_audit_begins(
         slow.scores(DatasetRole.EVALUATION)
     limit = allowance.limit_rows(Climb(), slow)
     assert isinstance(limit, RowsInTime)
-    assert limit.first == max(1, foreseen // PARTS)
+    assert limit.first == max(1, foreseen // PARTS, min(foreseen // 2, FEWEST_AT_ONCE))
     assert allowance.count_looks(Climb()) == limit.plan_looks(50) == 0, "no rule is judged"
     judged = replace(allowance, rules=(RULE,))
     again = judged.limit_rows(Climb(), slow)

@@ -324,6 +324,44 @@ def test_rows_that_race_are_broken_at_each_budget_where_the_whole_attack_breaks_
     assert spent["raced"] < spent["plain"]
 
 
+def test_bounded_attacks_go_to_the_budgets_that_rules_ask_about_alone() -> None:
+    rows, asked = (50, 150), LINF.eps[-1:]
+    curves, passes = [], []
+    for only in ((), asked):
+        limit = FixedRows(rows, races=True, asked=only)
+        seen = observed(LINF, allowed(1.0, repeats={LINF.id: limit}))
+        cut, settings = seen.evidence[ROWS_IN_TIME], seen.evidence["settings"]
+        assert isinstance(cut, dict)
+        assert isinstance(settings, dict)
+        assert cut.get("asked", []) == list(only)
+        passes.append(sum(bill["passes"] for bill in settings["log"]))
+        curves.append(
+            {
+                it.params["eps"]: it.value
+                for it in compute_readings([seen], 0.95)
+                if isinstance(it, Measurement) and it.metric == "robust_accuracy"
+            }
+        )
+    whole, part = curves
+    assert list(part) == list(whole)
+    assert part[asked[0]] == whole[asked[0]]
+    assert all(part[eps] >= whole[eps] for eps in whole)  # bounds as well, if weaker ones
+    assert passes[1] < passes[0]
+
+
+def test_the_budgets_of_all_rules_on_a_check_are_asked_about() -> None:
+    some = replace(RULE, where={"eps": LINF.eps[0]})
+    other = replace(RULE, id="other", where={"eps": LINF.eps[-1]})
+    each = replace(RULE, id="each", where={})
+    for rules, asked in (
+        ((some, other), (LINF.eps[0], LINF.eps[-1])),
+        ((some, each), ()),
+        ((), ()),
+    ):
+        limit = allowed(100.0, rules=rules).limit_rows(LINF, paced())
+        assert limit.asked == asked
+
+
 def test_where_a_rule_asks_for_the_smallest_change_no_row_races() -> None:
     size = replace(RULE, metric="min_breaking_eps", where={})
     for rules, races in (((RULE,), True), ((size,), False)):
