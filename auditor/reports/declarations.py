@@ -11,7 +11,7 @@ from types import MappingProxyType
 from auditor.domain.confusable_names import quote_name
 from auditor.domain.findings import KEPT, Outcome
 from auditor.domain.json import Json
-from auditor.domain.number_text import format_percent, format_scalar, format_setting
+from auditor.domain.number_text import format_count, format_percent, format_scalar, format_setting
 from auditor.domain.pinned_settings import DEFAULTS, EASING
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Measurement
@@ -182,8 +182,10 @@ def _describe_moves(reading: Measurement) -> str:
     known, eps = reading.details, reading.params.get("eps")
     inputs, radius = known.get("coordinates"), known.get("eps_absolute")
     budget = f" at eps {eps:.3g}" if isinstance(eps, float | int) else ""
-    of = f" of {inputs}" if isinstance(inputs, int) else ""
-    said = f"{budget} could move {known['movable']}{of} inputs"
+    movable = known["movable"]
+    moved = format_count(movable) if isinstance(movable, int) else movable
+    of = f" of {format_count(inputs)}" if isinstance(inputs, int) else ""
+    said = f"{budget} could move {moved}{of} inputs"
     # Of the other norms, eps bounds all inputs together.
     if not isinstance(radius, list | tuple) or reading.params.get("norm", "linf") != "linf":
         return said
