@@ -22,6 +22,8 @@ class ScoreKind(StrEnum):
 
 FAVOURABLE, POSITIVE = "favourable", "positive"
 """Names in evidence and details of the class that people hope for, and the one a score is of."""
+LARGE_ROW = 2**14
+"""A row of more numbers is large, such as a picture of 224 x 224 pixels: a pass takes long."""
 FILLED, LEAST_FILLED = "filled", 0.1
 """Name in details of the share of the declared ranges that rows span, told where it is less."""
 

@@ -24,7 +24,7 @@ from auditor.domain.json import Json
 from auditor.domain.models import Model, Twin, TwinKind, TwinSource
 from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import ModelInterface, TargetSpec
-from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace, Task
+from auditor.domain.tasks import LARGE_ROW, Array, ClassificationTask, Floats, InputSpace, Task
 from auditor.errors import (
     ModelCrashedError,
     ModelFailedError,
@@ -59,9 +59,9 @@ LEAST_AGREEMENT = 0.999
 ASKED_AGAIN = 4
 """How often a model that is not deterministic is asked more, to know its own spread."""
 GRADIENT_ROWS = 24
-LARGE_ROW = 2**14
-"""Of rows with more numbers, a quarter is examined: one of 224 x 224 pixels takes tens of
-milliseconds a pass, and a network of such rows differs on all of them or on none."""
+LARGE_SHARE = 4
+"""Of large rows, one in so many is examined: each takes tens of milliseconds a pass, and a network
+of such rows differs on all of them or on none."""
 SHARES = (0.02, 0.1)
 """Steps, as shares of the input range: networks in float bend within the larger one, and what is
 constant in pieces (trees, INT8) stands still within the smaller one."""
@@ -105,7 +105,7 @@ def examine_twin(
     where it is not deterministic, and a quarter of that where rows are large. Raises what either
     side raises.
     """
-    share = 4 if math.prod(inputs.shape[1:]) > LARGE_ROW else 1
+    share = LARGE_SHARE if math.prod(inputs.shape[1:]) > LARGE_ROW else 1
     rows = inputs[: DISTANCE_ROWS // share]
     times = 1 if model.deterministic else 1 + ASKED_AGAIN
     theirs = np.array([model.probabilities(model.predict(rows)) for _ in range(times)])

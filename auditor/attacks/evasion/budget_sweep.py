@@ -23,7 +23,7 @@ from auditor.domain.audit_checkpoint import AuditCheckpoint, NoCheckpoint
 from auditor.domain.check_subject import ProgressReporter
 from auditor.domain.evidence import Evidence
 from auditor.domain.row_limits import ALL_ROWS, RowLimit
-from auditor.domain.tasks import Array, Floats
+from auditor.domain.tasks import LARGE_ROW, Array, Floats
 
 
 def write_part(standing: BestSoFar, log: Sequence[QueryCost]) -> Evidence:
@@ -51,10 +51,9 @@ def read_part(known: Evidence) -> tuple[BestSoFar, list[QueryCost]]:
     return standing, [QueryCost(**bill) for bill in bills]
 
 
-LARGE_ROW, LARGE_VALUES_AT_ONCE = 2**14, 2**20
-"""Of rows with more values than the first, no more go together than hold the second, and eight at
-least: of so many a twin keeps what it made of them for the gradient (``HELD_NUMBERS``), of more it
-computes it once again."""
+LARGE_VALUES_AT_ONCE = 2**20
+"""Of large rows, no more go together than hold so many values, and ``FEWEST_AT_ONCE`` at least: of
+so many a twin keeps what it made of them for the gradient, of more it computes it once again."""
 FEWEST_AT_ONCE = 8
 VALUES_AT_ONCE = 2**16
 """As many rows go together as hold so many values, within ``ROWS_AT_ONCE``."""

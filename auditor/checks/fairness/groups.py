@@ -9,7 +9,7 @@ import numpy as np
 from auditor.domain.budgets import AuditSize, CheckCost
 from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import UNKNOWN, DatasetRole
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, read_clusters
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
@@ -35,9 +35,9 @@ from auditor.metrics.performance.group_fairness import (
     GroupRows,
     GroupTable,
     compute_row_flags,
-    doubt_left_out_rows,
     list_columns_with_unknown,
     list_compared_groups,
+    read_beside_unknown,
     read_groups,
     write_groups,
 )
@@ -202,15 +202,10 @@ class GroupFairnessCheck(Check):
             chosen = list_compared_groups(
                 groups, rows, self.least_share, unknown=self.compare_unknown
             )
-            place = confidence, _family(len(columns)), self.reference_of(name), told, named
-            read, beside = (
-                GroupReadings(
-                    GroupTable.of(name, groups, compared, GroupRows(flags, codes, clusters)), *place
-                ).readings()
-                for compared in (chosen, (*chosen, UNKNOWN))
-            )
-            weighed = name in weighing and UNKNOWN not in chosen
-            found += doubt_left_out_rows(read, beside if weighed else (), self.emits)
+            table = GroupTable.of(name, groups, chosen, GroupRows(flags, codes, clusters))
+            family, reference = _family(len(columns)), self.reference_of(name)
+            reader = GroupReadings(table, confidence, family, reference, told, named)
+            found += read_beside_unknown(reader, self.emits, weighed=name in weighing)
         if "unranked" in told:
             found = [_ranked(reading) for reading in found]
         return (*found, *self.unplaced([name for name, _, _ in columns]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,12 @@ class GroupTable:
         compared = tuple(at for at, name in enumerate(groups) if name in chosen)
         return cls(column, tuple(groups), compared, rows, count_rates(cells))
 
+    def with_unknown(self) -> "GroupTable":
+        """Return the same with rows of no known group as one more that is compared."""
+        names = {*self.names, UNKNOWN}
+        compared = tuple(at for at, name in enumerate(self.groups) if name in names)
+        return replace(self, compared=compared)
+
     @property
     def clustered(self) -> bool:
         """Whether rows come in clusters of several."""
@@ -230,6 +236,33 @@ def doubt_left_out_rows(
             yield replace(reading, doubted=True, worst_case=None, details=details)
         else:
             yield reading
+
+
+class GroupingReader(Protocol):
+    """A dataclass that reads one grouping."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def table(self) -> GroupTable:
+        """The grouping."""
+        ...
+
+    def readings(self) -> Iterator[Reading]:
+        """Return every reading of it, in one order."""
+        ...
+
+
+def read_beside_unknown(
+    reader: GroupingReader, metrics: Mapping[str, Metric], *, weighed: bool
+) -> Iterator[Reading]:
+    """Yield the readings of a grouping, held against rows of no known group if ``weighed``.
+
+    Where these are compared already, there is nothing to hold against.
+    """
+    left_out = weighed and UNKNOWN not in reader.table.names
+    beside = replace(reader, table=reader.table.with_unknown()).readings() if left_out else ()
+    return doubt_left_out_rows(reader.readings(), beside, metrics)
 
 
 def read_groups(evidence: Evidence) -> Iterator[tuple[str, tuple[str, ...], Codes]]:

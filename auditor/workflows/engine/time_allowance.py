@@ -34,7 +34,8 @@ PARTS = 4
 FEWEST_AT_ONCE, MOST_AT_ONCE = 8, 64
 """Rows of a part: larger ones cost no less a row. Smaller ones cost more, up to three times as much
 for pictures of 224 x 224, so that the first one has eight rows where twice as many fit."""
-EPS, SIZE = "eps", "min_breaking_eps"
+EPS = "eps"
+SIZE = "min_breaking_eps"
 """Where a rule asks for the smallest change that breaks, no row is left at the first one found."""
 LONGER = (
     "Allow more time (`--max-minutes`), use a larger budget, or run this check alone (`--only`)."
