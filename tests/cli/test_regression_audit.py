@@ -91,7 +91,8 @@ def test_the_robust_share_of_a_ridge_is_its_closed_form(
             if item["check"] == f"evasion.{norm}" and item["metric"] == "clean_accuracy"
         )  # fmt: skip
         assert clean["value"] == pytest.approx(closed_form(model, 0.0))
-        (bound,) = {item["bound"] for item in readings if item["metric"] == "robust_accuracy"}
+        measured = [item for item in readings if item.get("metric") == "robust_accuracy"]
+        (bound,) = {item["bound"] for item in measured}
         assert bound == "at_most"
 
 
@@ -111,7 +112,8 @@ def test_a_network_on_numbers_is_attacked_and_checks_of_classes_are_gaps(
     assert first["details"]["success"] == "an error beyond the tolerance"
     assert first["details"]["tolerance"] == TOLERANCE
     gaps = {item["check"]: item["reason"] for item in readings if item["kind"] == "gap"}
-    assert gaps == dict.fromkeys(others, "needs_classification")
+    # A rule rests on the attack, so that its gradients are to be examined: a gap of regressions
+    assert gaps == dict.fromkeys((*others, "evasion.masking"), "needs_classification")
 
 
 @pytest.mark.slow
