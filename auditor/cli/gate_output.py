@@ -24,6 +24,7 @@ from auditor.workflows.verify.trusted_record import (
     RecordTrustOptions,
 )
 
+MOST_NAMED = 3
 VERIFIED = "freshness"
 """A step that is only ever taken on a record whose signature holds."""
 
@@ -111,7 +112,9 @@ def describe_gate_answer(looked: GateInspection, question: GateQuestion) -> Iter
         yield closed
         return
     worst = unmet[0]
-    yield f"{closed}: {worst.name} {OUTCOMES[worst.outcome].lower()}"
+    named = [f"{it.name} {OUTCOMES[it.outcome].lower()}" for it in unmet]
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    yield f"{closed}: {', '.join(named[:MOST_NAMED])}{more}"
     same = looked.record.request.policy.digest == question.policy.digest
     rules = (it for it in question.policy.rules if same and it.id == worst.rule)
     rule = next(rules, None)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from auditor.cli.console import OUTCOMES, fill_table, show_gap_groups
 from auditor.domain.checks import Check
-from auditor.domain.findings import Finding, Verdict
+from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.number_text import DASH, format_counted, format_measurement
 from auditor.domain.policies import EnforcementMode, Policy, RuleEffect
 from auditor.domain.readings import Gap, GapReason
@@ -171,7 +171,9 @@ def _show_findings(
     )
     heads = ("rule", *(["target"] if several else []), "outcome", "found", "required")
     rows = []
-    for finding in sorted(record.findings, key=lambda item: WORST_FIRST.index(item.outcome)):
+    idle = [it for it in record.findings if it.outcome is Outcome.NOT_APPLICABLE]
+    shown = [it for it in record.findings if it not in idle] or record.findings
+    for finding in sorted(shown, key=lambda item: WORST_FIRST.index(item.outcome)):
         effect = "" if finding.effect is RuleEffect.DENY else f", {EFFECTS[finding.effect].lower()}"
         rows.append(
             [
@@ -184,6 +186,9 @@ def _show_findings(
         )
     whole = ("found", "required", *(["target"] if several else []))
     fill_table(console, table, heads, rows, whole)
+    if names := ", ".join(dict.fromkeys(it.name for it in idle if it not in shown)):
+        said = f"[dim]Rules that do not apply: {escape_markup(names)}[/]"
+        console.print(said, highlight=False, soft_wrap=True)
 
 
 def show_report(console: Console, folder: Path) -> None:

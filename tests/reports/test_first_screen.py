@@ -258,7 +258,7 @@ def test_the_policy_stands_with_its_owner() -> None:
         return next(item.text for item in describe_verdict(inputs).facts if item.name == "Policy")
 
     inputs = inputs_of(PASSING)
-    assert policy(inputs).endswith(f"; it names {POLICY.owner} as its owner")
+    assert policy(inputs).endswith(f"; owner: {POLICY.owner}")
     assert "owner" not in policy(replace(inputs, policy=replace(POLICY, owner="")))
 
 

@@ -321,7 +321,7 @@ def test_an_open_gate_says_what_each_step_rests_on() -> None:
     assert check_gate(GOOD, QUESTION, ()) == tuple(
         VerificationStep(name, StepResult.HOLDS, detail)
         for name, detail in (
-            ("artifact", f"the record audits exactly {ARTIFACT.digest}"),
+            ("artifact", f"the record audits exactly model.onnx ({ARTIFACT.files[0].digest})"),
             ("policy", "judged by p 1"),
             ("target", "audited on cpu, edge"),
             ("verdict", "every denying rule is kept"),
@@ -397,7 +397,7 @@ def test_predictions_are_not_said_to_have_failed_to_open() -> None:
     )
 
 
-def test_a_closed_gate_names_the_first_failed_rule_and_its_cure() -> None:
+def test_a_closed_gate_names_the_rules_that_are_not_kept_and_the_cure_of_the_worst() -> None:
     open_rule = replace(finding("cpu", Outcome.UNKNOWN), rule="q")
     broken = replace(finding("edge", Outcome.FAILED), remediation="Sign it.")
     audited = record(open_rule, broken)
@@ -406,7 +406,10 @@ def test_a_closed_gate_names_the_first_failed_rule_and_its_cure() -> None:
         steps = check_gate(audited or GOOD, question, ())
         return [*describe_gate_answer(GateInspection(steps, "", audited), question)]
 
-    assert answer(QUESTION, audited) == ["Gate: closed (verdict): r failed", "To do: Sign it."]
+    assert answer(QUESTION, audited) == [
+        "Gate: closed (verdict): r failed, q undecided",
+        "To do: Sign it.",
+    ]
     assert answer(replace(QUESTION, target="cpu"), audited) == [
         "Gate: closed (verdict): q undecided"
     ]

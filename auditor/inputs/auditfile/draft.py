@@ -239,7 +239,9 @@ def draft_audit_file(observed: DraftFacts) -> str:
         *_model(seen),
         *_task(seen),
         _input(seen),
-        "targets: [cpu]                    # where the model will run",
+        "# no targets: no model runs"
+        if seen.artifact is None
+        else "targets: [cpu]                    # where the model will run",
         _data(seen),
         TAIL,
     ]

@@ -560,7 +560,7 @@ def _reservations(record: AuditRecord) -> list[str]:
 def _facts(inputs: ReportInputs, until: str) -> tuple[RunFact, ...]:
     record, request = inputs.record, inputs.record.request
     owner = inputs.policy.owner
-    stated = f"; it names {owner} as its owner" if owner else ""
+    stated = f"; owner: {owner}" if owner else ""
     facts = [
         RunFact("Model", f"{request.name}, version {request.version}", digest=_files(record)),
         RunFact("Runs on", describe_targets(inputs)),
