@@ -1,6 +1,7 @@
 """Every planted masking is named, no plain model is, and figures that rest on it are doubted."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from evasion_toys import LinearTwin, ToyModel, box, classes, linear, subject
 from masked_models import MASKED, PLAIN, forest, logistic, subject_of
 from watching import Nobody
 
-from auditor.attacks.gradient_masking.indicators import INDICATORS
+from auditor.attacks.gradient_masking.gradient_survey import EXAMINED_ROWS
+from auditor.attacks.gradient_masking.indicators import INDICATORS, MOST_MISSED, is_surely_above
 from auditor.checks.evasion.linf import LinfEvasionCheck
 from auditor.checks.evasion.linf_query import LinfQueryCheck
 from auditor.checks.evasion.masking import CHECK, GradientMaskingCheck
@@ -18,10 +20,11 @@ from auditor.checks.measure import compute_readings
 from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.check_subject import CheckShard, Subject
 from auditor.domain.checks import Check
-from auditor.domain.evidence import Blob, decode_evidence, encode_evidence
+from auditor.domain.evidence import Blob, Evidence, decode_evidence, encode_evidence
 from auditor.domain.json import encode_canonical
 from auditor.domain.observed_checks import Result
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.row_limits import ROWS_IN_TIME, FixedRows
 from auditor.errors import PolicyError
 from auditor.workflows.engine.local import observe_checks
 from auditor.workflows.engine.time_allowance import TimeAllowance
@@ -302,3 +305,63 @@ def test_every_budget_looks_at_three_eps_and_every_metric_is_declared() -> None:
 def test_parameters_without_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
         GradientMaskingCheck(**wrong)
+
+
+# Where time is limited, some rows alone are examined
+
+
+def cut_short(seen: Subject, *parts: int) -> Evidence:
+    limited = replace(seen, row_limit=FixedRows(parts))
+    return GradientMaskingCheck().observe(limited, CheckShard())
+
+
+def judged(evidence: Evidence) -> Reading:
+    found = GradientMaskingCheck().figures(evidence, 0.95)
+    return next(it for it in found if it.metric in {"believable", ""})
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=SLOW) for seed in (1, 2))])
+@pytest.mark.parametrize("name", marked([*MASKED, *PLAIN], ("steep", "wavy", "stranger", "int8")))
+def test_as_few_rows_as_count_tell_masked_from_plain_gradients(
+    name: str, seed: int, tmp_path: Path
+) -> None:
+    for kind, believed in ((MASKED, False), (PLAIN, True)):
+        if name in kind:
+            folder = tmp_path / str(believed)
+            folder.mkdir()
+            made = subject_of(kind[name](seed), folder, seed)
+            found = judged(cut_short(made, 8, EXAMINED_ROWS - 8))
+            assert isinstance(found, Measurement)
+            assert (found.value, found.n) == (believed, EXAMINED_ROWS)
+
+
+def test_as_few_rows_as_count_find_attacks_that_miss_three_rows_in_ten() -> None:
+    """A false alarm of one that misses one row in a hundred is as seldom as its level says."""
+    draws = np.random.default_rng(0).random((4000, EXAMINED_ROWS))
+    for missed, least, most in ((0.3, 0.95, 1.0), (0.01, 0.0, 0.05)):
+        alarms = [
+            is_surely_above(count, EXAMINED_ROWS, MOST_MISSED)
+            for count in (draws < missed).sum(axis=1).tolist()
+        ]
+        assert least <= np.mean(alarms) <= most
+
+
+def test_fewer_rows_than_count_are_a_gap_that_says_how_many_there_was_time_for() -> None:
+    found = judged(cut_short(toy(), EXAMINED_ROWS - 1))
+    assert isinstance(found, Gap)
+    assert found.reason is GapReason.OVER_BUDGET
+    assert f"at {EXAMINED_ROWS - 1} of 50 rows" in found.detail
+
+
+def test_parts_give_the_rows_of_the_whole_in_order_and_are_repeated_by_their_sizes() -> None:
+    whole = GradientMaskingCheck().observe(toy(), CheckShard())
+    cut = cut_short(toy(), 8, 16)
+    told = cut[ROWS_IN_TIME]
+    assert isinstance(told, dict)
+    assert (told["rows"], told["of"], told["parts"]) == (24, 50, [8, 16])
+    assert cut["ids"] == whole["ids"][:24]  # type: ignore[index] -- a list
+    again = cut_short(toy(), *told["parts"])
+    assert {k: encode_evidence(v).raw for k, v in again.items()} == {
+        k: encode_evidence(v).raw for k, v in cut.items()
+    }
+    assert ROWS_IN_TIME not in whole

@@ -14,12 +14,13 @@ from auditor.attacks.evasion.losses import Labels
 from auditor.attacks.evasion.norms import Norm
 from auditor.attacks.evasion.threat_model import is_within_budget
 from auditor.attacks.gradient_masking.caveats import BELIEVABLE
-from auditor.attacks.gradient_masking.gradient_survey import FEWEST_ROWS
+from auditor.attacks.gradient_masking.gradient_survey import EXAMINED_ROWS, FEWEST_ROWS
 from auditor.attacks.gradient_masking.probe import BLACK, COPY, CORNERS, FREE, STEP, WHITE, WHOLE
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability, Unit
+from auditor.domain.row_limits import ROWS_IN_TIME
 from auditor.domain.tasks import Floats
 from auditor.metrics.stats.proportions import clopper_pearson, exact_limits
 
@@ -381,6 +382,9 @@ def build_masking_readings(evidence: Evidence, confidence: float) -> tuple[Readi
     rows = len(cast("Sequence[str]", evidence["ids"]))
     if not has_attackable_rows(evidence):
         return (_nothing_seen(settings, rows),)
+    cut = cast("Mapping[str, int]", evidence.get(ROWS_IN_TIME, {}))
+    if cut and rows < min(EXAMINED_ROWS, cut["of"]):
+        return (_too_little_time(rows, cut["of"]),)
     found = compute_indicators(evidence)
     repeat = Repeatability.EXACT if settings["deterministic"] else Repeatability.INTERVAL
     missing_found = {sign.metric for sign in found}
@@ -396,6 +400,7 @@ def build_masking_readings(evidence: Evidence, confidence: float) -> tuple[Readi
             "noted": [_told(sign) for sign in _worst([sign for sign in found if sign.noted])],
             "attack": settings["cascade"],
             "silent_success": SILENT_SUCCESS,
+            **({"rows_asked": cut["of"]} if cut else {}),
             **{name: settings[name] for name in ("twin_distance",) if name in settings},
         },
     )
@@ -453,6 +458,15 @@ def _undefined(metric: str, params: Mapping[str, float | str]) -> Gap:
         cure="Look at the other indicators.",
         metric=metric,
         params=params,
+    )
+
+
+def _too_little_time(rows: int, of: int) -> Gap:
+    return Gap(
+        reason=GapReason.OVER_BUDGET,
+        detail=f"There was time to examine the gradients at {rows} of {of} rows; "
+        f"{min(EXAMINED_ROWS, of)} are needed to see whether they are masked.",
+        cure="Allow more time (`--max-minutes`), or use a larger budget.",
     )
 
 

@@ -8,7 +8,11 @@ from auditor.attacks.counterexamples.refutable_claims import not_refutable
 from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
 from auditor.attacks.evasion.readings import best_half_width
 from auditor.attacks.evasion.run_check import SECONDS_A_PASS, SECONDS_A_QUERY
-from auditor.attacks.gradient_masking.gradient_survey import LOOKED_AT, survey_masking
+from auditor.attacks.gradient_masking.gradient_survey import (
+    EXAMINED_ROWS,
+    LOOKED_AT,
+    survey_masking,
+)
 from auditor.attacks.gradient_masking.indicators import (
     INDICATORS,
     build_masking_readings,
@@ -85,6 +89,8 @@ class GradientMaskingCheck(Check):
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_parts: ClassVar[bool] = True
+    least_rows: ClassVar[int] = EXAMINED_ROWS
     by_example: ClassVar[CounterexampleClaims] = not_refutable(
         "it looks for signs that attacks by gradients fail, and says of no row that it stays right"
     )

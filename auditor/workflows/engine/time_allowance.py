@@ -95,13 +95,15 @@ class RowsInTime:
     """Lets parts of the rows follow while their mean time, as measured so far, still fits.
 
     ``ends`` holds each meter, what it may read at the end, and the seconds of the dearest row;
-    ``first`` is how many rows the first part has. ``decides`` says of evidence whether the rules
-    on it are decided. A check that goes on has ``recalled`` parts; at ``starts`` it would have
+    ``first`` is how many rows the first part has, and ``least`` how many a check needs to say
+    anything: where fewer would fit, it ends. ``decides`` says of evidence whether the rules on it
+    are decided. A check that goes on has ``recalled`` parts; at ``starts`` it would have
     begun, had nothing else come between.
     """
 
     ends: tuple[tuple[TimeMeter, float, float], ...]
     first: int
+    least: int = 0
     races: bool = False
     asked: tuple[float, ...] = ()
     decides: Callable[[Evidence], bool] | None = None
@@ -132,19 +134,22 @@ class RowsInTime:
             self._last = min(self.first, most)
             return self._last
         fits = self.fits(done)
-        if fits < 1:
+        if fits < 1 or self.fits(done, spare=0) < min(self.least - done, most):
             return 0
         half = most if math.isinf(fits) else max(1, int(fits / 2))
         self._last = min(2 * self._last, MOST_AT_ONCE, half, most)
         return self._last
 
-    def fits(self, done: int) -> float:
-        """Return how many rows more fit after the ``done`` ones, of which one at least was seen."""
+    def fits(self, done: int, *, spare: int = 1) -> float:
+        """Return how many rows more fit after the ``done`` ones, of which one at least was seen.
+
+        ``spare`` dear rows are taken to come besides.
+        """
         return min(
             (end - at) / mean if mean else math.inf
             for start, (meter, end, dearest) in zip(self.starts, self.ends, strict=True)
             for at in [meter.read()]
-            for mean in [(at - start + dearest) / (done + 1)]
+            for mean in [(at - start + spare * dearest) / (done + spare)]
         )
 
     def spent(self) -> float:
@@ -343,6 +348,7 @@ class TimeAllowance:
         return RowsInTime(
             tuple((meter, meter.read() + share, meter.price(row)) for meter, share in shares),
             max(1, min(MOST_AT_ONCE, max(fitting // PARTS, min(fitting // 2, FEWEST_AT_ONCE)))),
+            least=check.least_rows,
             races=not any(it.check == check.id and it.metric == SIZE for it in self.rules),
             asked=self._list_asked_budgets(check),
             decides=EarlyDecision.of(check, self.rules, self.spec.name, self.family),

@@ -195,6 +195,18 @@ def test_parts_grow_while_rows_are_cheap_and_end_with_the_time() -> None:
     assert 900 <= spent[0] <= 1000
 
 
+@pytest.mark.parametrize(("fit", "seen"), [(30, 20), (20, 20), (12, 8), (5, 4)])
+def test_a_check_ends_at_once_where_fewer_rows_fit_than_it_needs(fit: int, seen: int) -> None:
+    """It needs 20 of them: of 12 that fit it looks at no more than its first part."""
+    spent = [0.0]
+    meter = TimeMeter(0.0, "", "", lambda: spent[0], 1.0)
+    limit, done = RowsInTime(((meter, 5.0 * fit, 5.0),), min(8, fit - 1), least=20), 0
+    while part := limit.take(done, 1000):
+        spent[0] += 5.0 * part
+        done += part
+    assert done >= seen if fit >= 20 else done == seen
+
+
 def test_progress_is_that_of_the_time_where_it_ends_the_rows() -> None:
     told: list[float] = []
     subject_ = paced()
