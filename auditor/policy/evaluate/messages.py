@@ -90,8 +90,13 @@ def describe_required_answer(require: str | None) -> str:
     return YES_OR_NO.get("".join(text.split()), "")
 
 
-def describe_measurement(rule: Rule, measurement: Measurement, count: int) -> str:
-    """Say what was found, with interval, sample and bound; ``count`` is how many readings match."""
+def describe_measurement(
+    rule: Rule, measurement: Measurement, count: int, *, beyond: bool = False
+) -> str:
+    """Say what was found, with interval, sample and bound; ``count`` is how many readings match.
+
+    It is the worst of them: by the figure itself where that is ``beyond`` the limit.
+    """
     if measurement.params or measurement.slice:
         # Say at which coordinates a figure lies that the rule does not name
         there = {**measurement.params, **measurement.slice}
@@ -99,7 +104,7 @@ def describe_measurement(rule: Rule, measurement: Measurement, count: int) -> st
         place = f" at {format_place_phrase(rest)}" if rest else ""
     else:
         place = ""
-    least = "this is" if measurement.low is None else "its interval is"
+    least = "this is" if measurement.low is None or beyond else "its interval is"
     worst = f" Of {count} readings, {least} the least favourable." if count > 1 else ""
     marks = () if rule.limits is None else (rule.limits.least, rule.limits.most)
     figure = _figure(measurement, [mark for mark in marks if mark is not None])

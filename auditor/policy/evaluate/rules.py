@@ -345,6 +345,7 @@ def judge_reading_group(
     index, deciding = part.matching[worst]
     need: Mapping[str, Json] | None
     then = foretell_outcome(deciding, opinion.limits or there.limits)
+    beyond = opinion.outcome is Outcome.UNKNOWN and then == "fail"
     if opinion.outcome is not Outcome.UNKNOWN:
         need = None
     elif opinion.need:
@@ -359,7 +360,7 @@ def judge_reading_group(
     judgement = CaseOutcome(
         opinion.outcome,
         f"{messages.describe_rule(there, deciding.unit)} "
-        f"{messages.describe_measurement(there, deciding, len(part.matching))} "
+        f"{messages.describe_measurement(there, deciding, len(part.matching), beyond=beyond)} "
         f"{opinion.why}{messages.describe_needed_rows(need, then, deciding.n)}",
         (index, *others),
         need,
@@ -393,12 +394,18 @@ def _worst(
         opinions = [judge_by_limits(rule, measurement) for _, measurement in matching]
     else:
         opinions = _by_condition(rule, rule.require, [item for _, item in matching], asked)
-    worst = min(range(len(opinions)), key=lambda at: _rank(opinions[at]))
+    found = [
+        _rank(rule, it, measured) for it, (_, measured) in zip(opinions, matching, strict=True)
+    ]
+    worst = min(range(len(found)), key=found.__getitem__)
     return worst, opinions[worst]
 
 
-def _rank(opinion: RuleOutcome) -> tuple[int, float]:
-    return WORST_FIRST.index(opinion.outcome), opinion.slack
+def _rank(rule: Rule, opinion: RuleOutcome, measured: Measurement) -> tuple[int, bool, float]:
+    """Order readings, the worst first: of undecided ones, those beyond the limit lead."""
+    kept = foretell_outcome(measured, opinion.limits or rule.limits) != "fail"
+    beyond = opinion.outcome is Outcome.UNKNOWN and not kept
+    return WORST_FIRST.index(opinion.outcome), not beyond, opinion.slack
 
 
 def _indices(gaps: Sequence[tuple[int, Gap]]) -> tuple[int, ...]:

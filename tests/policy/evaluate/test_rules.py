@@ -207,6 +207,18 @@ def test_of_several_readings_the_worst_decides_and_stands_first() -> None:
     assert (failed.outcome, failed.readings) == (Outcome.FAILED, (3, 0, 1, 2))
 
 
+def test_of_undecided_readings_one_beyond_the_limit_leads_whatever_the_others_intervals() -> None:
+    """More rows that leave all figures where they are would let the rule fail, not pass."""
+    rule = replace(RULE, limits=MetricLimits(most=0.1))
+    within = measured(0.08, 0.0, 0.25, params={"group_column": "age"})
+    beyond = measured(0.105, 0.03, 0.18, params={"group_column": "sex"})
+    found = judge_one(rule, within, beyond)
+    assert (found.outcome, found.readings) == (Outcome.UNKNOWN, (1, 0))
+    assert "Of 2 readings, this is the least favourable." in found.message
+    assert "the rule would then fail." in found.message
+    assert judge_one(rule, within, within).message.endswith("the rule would then pass.")
+
+
 def test_where_selects_by_parameter_slice_and_target() -> None:
     readings = [
         measured(0.9, 0.85, 0.95, params={"eps": 0.1}),
