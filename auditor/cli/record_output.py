@@ -42,6 +42,7 @@ from auditor.reports.waiver_text import describe_exception, list_exceptions
 from auditor.reports.wording import (
     EFFECTS,
     describe_bound,
+    describe_compared_column,
     list_limit_values,
 )
 
@@ -246,6 +247,7 @@ def _found(record: AuditRecord, finding: Finding, policy: Policy) -> str:
         )
         doubt = ", doubted" if reading.doubted else ""
         interval = f" ({words.interval})" if words.interval else ""
-        return f"{describe_bound(reading)}{words.value}{interval}{doubt}"
+        column = describe_compared_column(reading)
+        return f"{describe_bound(reading)}{words.value}{interval}{column}{doubt}"
     term = find_unmet_term(finding)
     return term or (LEFT_OUT if is_left_out(record, finding) else DASH)

@@ -155,6 +155,15 @@ def describe_bound(measurement: Measurement) -> str:
     return "" if isinstance(measurement.value, str) else BOUNDS[measurement.bound]
 
 
+def describe_compared_column(measurement: Measurement) -> str:
+    """Return by which column groups were compared, to stand after a figure of them; else nothing.
+
+    A rule on several columns is decided by one of them, which a gap alone does not tell.
+    """
+    column = measurement.params.get("group_column")
+    return "" if column is None else f" by {column}"
+
+
 LISTED = frozenset({Unit.COUNT, Unit.PER_SECOND})
 """Units of metrics whose titles are plurals, which no "is" fits."""
 HEAD = re.compile(

@@ -82,7 +82,7 @@ def test_advisory_rules_that_failed_are_named_and_more_than_three_are_counted() 
 
 def test_a_fail_names_its_undecided_required_rules() -> None:
     said = left_aside(FAILING)
-    rate = "16 % (4\N{EN DASH}27 %)"
+    rate = "16 % (4\N{EN DASH}27 %) by race"
     assert said[0] == f"Required, undecided: Groups are selected at similar rates: {rate}."
     assert said[1].startswith("Advisory, undecided: Stated confidence can be believed: 3 %")
 

@@ -33,6 +33,7 @@ from auditor.reports.wording import (
     OUTCOMES,
     check_title,
     describe_bound,
+    describe_compared_column,
     explain_bound,
     format_limits,
     list_limit_values,
@@ -103,7 +104,8 @@ def _explain(inputs: ReportInputs, finding: Finding) -> str:
     words = format_measurement(reading, list_limit_values(None if rule is None else rule.limits))
     interval = f" ({words.interval})" if words.interval else ""
     doubt = ", doubted" if reading.doubted else ""
-    return f"{describe_bound(reading)}{words.value}{interval}{doubt}"
+    column = describe_compared_column(reading)
+    return f"{describe_bound(reading)}{words.value}{interval}{column}{doubt}"
 
 
 def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
