@@ -130,7 +130,7 @@ def init_audit_file(  # noqa: PLR0913 -- one argument an option
         if answers is not None:
             seen = _with_schema(seen, found, answers.features, schema)
         if not seen.regression and can_list_classes(seen):
-            seen = order_classes(seen, session)
+            seen = _doubt_columns(order_classes(seen, session), seen, found)
         if ask is not None:
             drafted = seen
             seen = confirm_guesses(seen, ask)
@@ -259,12 +259,29 @@ def _with_schema(
     drafted = draft_features(columns)
     unsure = sum(it.confidence.uncertain or bool(it.immutable) for it in drafted)
     words = f"drafted from {len(drafted)} columns; {unsure} of them need you"
-    numbers = max(list_feature_sets(found, seen.labels), key=len, default=())
-    if features and (rest := [name for name in numbers if name not in features]):
+    if features and (rest := _list_left_out(seen, found, features)):
         words += f"; the model takes {len(features)} numbers, and {', '.join(rest)} are left out"
     return replace(seen, features=drafted, schema=schema).known_by(
         "input.features", words, Confidence.MEDIUM
     )
+
+
+def _list_left_out(seen: DraftFacts, found: DataFileSummary, features: Sequence[str]) -> list[str]:
+    """Return columns of numbers that are not taken for inputs."""
+    numbers = max(list_feature_sets(found, seen.labels), key=len, default=())
+    return [name for name in numbers if name not in features]
+
+
+def _doubt_columns(seen: DraftFacts, before: DraftFacts, found: DataFileSummary) -> DraftFacts:
+    """Say that other columns may be the inputs, where scoring them raised doubts."""
+    left = _list_left_out(seen, found, [it.name for it in seen.features])
+    if not seen.features or not left or seen.doubts == before.doubts:
+        return seen
+    doubt = (
+        f"Or the inputs are other columns: the draft leaves out {', '.join(left)}. List those "
+        f"of the model in {seen.schema}, in the order of its training."
+    )
+    return replace(seen, doubts=(*seen.doubts, doubt))
 
 
 def _from(base: Path, path: Path) -> str:

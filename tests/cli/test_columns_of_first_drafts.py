@@ -178,8 +178,28 @@ def test_columns_that_the_model_does_not_take_are_left_out(auditor: Command, bar
     left = "the model takes 3 numbers, and customer_id, age are left out"
     assert left in (bare / "audit.yaml").read_text()
     assert drafted(bare)["data"]["evaluation"]["labels"] == "outcome"
+    assert "compare with training: income, debt, years" in ended.said
+    assert "inputs are other columns" not in ended.said  # the model agrees with these
     planned = auditor("plan", "audit.yaml")
     assert planned.code == 0, planned.said
+
+
+def test_inputs_that_the_model_is_hardly_right_with_name_the_columns_left_out(
+    auditor: Command, bare: Path
+) -> None:
+    """A foreign column stands in the place of ``age``, which the model was trained on."""
+    linear_model(bare / "loan.onnx", [0.1, 4.0, 0.0], -6.0)
+
+    def row(at: int) -> str:
+        a, b, c = inputs(at)
+        age = 20 + at * 13 % 50
+        return f"{age},{b},{c},{a},{'yes' if 0.1 * age + 4 * b > 6 else 'no'}"
+
+    table(bare / "loans.csv", "age,debt,years,region_code,outcome", row)
+    ended = auditor("init", "loan.onnx", "--data", "loans.csv")
+    assert ended.code == 0, ended.said
+    said = "Or the inputs are other columns: the draft leaves out age. List those of the model in"
+    assert said in ended.said
 
 
 def test_a_column_of_other_values_than_the_models_classes_is_no_label(

@@ -113,6 +113,9 @@ def _print_guesses(draft: AuditDraft) -> None:
             "Ranges guessed from these rows (others beyond them are refused, such as training "
             f"rows): {make_printable(format_name_list(ranged, MOST_RANGES))}"
         )
+    if names := [it.name for it in draft.facts.features]:
+        order = make_printable(format_name_list(names, MOST_RANGES))
+        click.echo(f"Inputs in the order of the file's columns; compare with training: {order}")
     likely = {it.setting for it in draft.guesses if it.confidence is Confidence.MEDIUM}
     if every := [setting for setting in EVERY_FIGURE if setting in likely]:
         click.echo(f"Guesses that every figure rests on: {', '.join(every)}")
