@@ -128,7 +128,10 @@ def _unproven(seen: DraftFacts, trials: Sequence[LabelTrial]) -> DraftFacts:
 
 
 def note_unanswered(seen: DraftFacts, session: DraftSession) -> DraftFacts:
-    """Say that the model took no rows, how many columns it takes, and that its task is unknown."""
+    """Say that the model took no rows, how many columns it takes, and that its task is unknown.
+
+    Raises ``DatasetError`` where the data lack some of its inputs.
+    """
     if not seen.regression and (
         not seen.classes or (seen.outputs == 1 and len(seen.classes) > TWO)
     ):
@@ -140,9 +143,15 @@ def note_unanswered(seen: DraftFacts, session: DraftSession) -> DraftFacts:
     fixed = [size for size in shape[1:] if size is not None]
     columns = max(map(len, list_feature_sets(found, seen.labels)), default=0)
     beside = " beside the label" if seen.labels is not None else ""
+    taken = int(np.prod(fixed))
+    held = f"{format_counted(columns, 'column')} of numbers{beside}"
+    if len(fixed) == len(shape) - 1 and columns < taken:
+        raise DatasetError(
+            f"{seen.data} lacks inputs: it has {held}, and the model takes {taken}",
+            cure="Add the missing columns, texts encoded as numbers as they were in training.",
+        )
     doubt = (
-        f"The model takes {int(np.prod(fixed))} numbers a row, and the data hold "
-        f"{format_counted(columns, 'column')} of numbers{beside}. List those of the model in a "
+        f"The model takes {taken} numbers a row, and the data hold {held}. List those of the model in a "
         "schema, in their order, and name it under input.features."
     )
     return replace(seen, doubts=(*seen.doubts, doubt))

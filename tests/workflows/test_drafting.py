@@ -207,6 +207,15 @@ def test_a_table_of_too_many_columns_is_said_to_be_one(tmp_path: Path) -> None:
     assert f"# {first}" in draft.audit
 
 
+def test_a_table_that_lacks_an_input_is_refused(tmp_path: Path) -> None:
+    model_at(tmp_path / "m.onnx", 9 * np.eye(3))
+    lines = [f"{row},{row * 7},{'no' if row % 2 else 'yes'}" for row in range(30)]
+    (tmp_path / "d.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
+    said = r"d.csv lacks inputs: it has 2 columns of numbers beside the label, .* takes 3"
+    with pytest.raises(DatasetError, match=said):
+        init_audit_file(tmp_path / "m.onnx", tmp_path / "d.csv", tmp_path)
+
+
 def line_at(path: Path, width: int) -> None:
     """A regression: the sum of its inputs."""
     graph = helper.make_graph(
