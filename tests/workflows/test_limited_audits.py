@@ -13,13 +13,16 @@ from interrupted_audits import Stopping, audited, paced, write_interrupted
 from sklearn.linear_model import LogisticRegression
 
 import auditor
+from auditor.attacks.gradient_masking.gradient_survey import EXAMINED_ROWS
 from auditor.domain.findings import Outcome
 from auditor.domain.readings import Gap, GapReason, Measurement
 from auditor.errors import AuditorError, CancelledError, UsageError
 
 
 @pytest.fixture
-def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> auditor.AuditReport:
+def report(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> auditor.AuditReport:
     """Return an audit of a linear model whose attack has time for a part of its 500 rows."""
     monkeypatch.setenv("AUDITOR_HOME", str(tmp_path / "home"))
     rng = np.random.default_rng(7)
@@ -32,13 +35,14 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> auditor.AuditRepo
         only=["evasion.linf", "evasion.masking", "quality.accuracy"],
     )
     # Asked for beside the audit file, as the option of the command is
-    return spec.audit(max_minutes=0.01, progress=False, out=tmp_path / "report")
+    return spec.audit(max_minutes=request.param, progress=False, out=tmp_path / "report")
 
 
+@pytest.mark.parametrize("report", [0.02], indirect=True)
 def test_an_attack_without_time_for_all_rows_is_cut_and_repeated_to_the_row(
     report: auditor.AuditReport, tmp_path: Path
 ) -> None:
-    assert report.record.request.max_minutes == 0.01
+    assert report.record.request.max_minutes == 0.02
     robust = [
         it
         for it in report.record.readings
@@ -49,13 +53,20 @@ def test_an_attack_without_time_for_all_rows_is_cut_and_repeated_to_the_row(
         assert reading.details["rows_asked"] == 500
         assert reading.n is not None
         assert 0 < reading.n < 500
+        assert not reading.doubted
+    (examined,) = (it for it in report.record.readings if getattr(it, "metric", "") == "believable")
+    assert isinstance(examined, Measurement)
+    assert examined.value is True
+    assert EXAMINED_ROWS <= examined.n < examined.details["rows_asked"]  # type: ignore[operator] -- numbers
     text = report.files["report.html"].decode()
-    assert "Less time was allowed than the budget gives: ci, at most 0.6" in text
+    assert "Less time was allowed than the budget gives: ci, at most 1.2" in text
     assert f"evasion.linf on cpu: {robust[0].n} of 500" in text
+    assert f"evasion.masking on cpu: {examined.n} of " in text
     assert auditor.verify(tmp_path / "report", key=tmp_path / "report" / "signer.pub")
     assert auditor.reproduce(tmp_path / "report", progress=False)
 
 
+@pytest.mark.parametrize("report", [0.003], indirect=True)
 def test_an_attack_that_was_cut_is_doubted_where_nobody_looked_for_masked_gradients(
     report: auditor.AuditReport,
 ) -> None:
@@ -63,6 +74,7 @@ def test_an_attack_that_was_cut_is_doubted_where_nobody_looked_for_masked_gradie
     gap = next(it for it in readings if it.check == "evasion.masking")
     assert isinstance(gap, Gap)
     assert gap.reason is GapReason.OVER_BUDGET
+    assert f"{EXAMINED_ROWS} are needed" in gap.detail
     bounds = [
         it for it in readings if isinstance(it, Measurement) and it.metric == "robust_accuracy"
     ]

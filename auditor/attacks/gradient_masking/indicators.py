@@ -400,7 +400,7 @@ def build_masking_readings(evidence: Evidence, confidence: float) -> tuple[Readi
             "noted": [_told(sign) for sign in _worst([sign for sign in found if sign.noted])],
             "attack": settings["cascade"],
             "silent_success": SILENT_SUCCESS,
-            **({"rows_asked": cut["of"]} if cut else {}),
+            **({"rows": rows, "rows_asked": cut["of"]} if cut else {}),
             **{name: settings[name] for name in ("twin_distance",) if name in settings},
         },
     )
