@@ -78,7 +78,7 @@ class Check(Protocol):
     extra that brings it. ``attacks_model`` marks an attack outside the families of attacks.
     ``by_parts`` marks a check that looks at its ``rows`` part by part and ends between two of them
     when ``Subject.row_limit`` says so; its figures are then those of the rows that were done. From
-    fewer than ``least_rows`` of them it has none, and ends where it will not reach so many.
+    fewer than ``fewest_rows`` of them it has none, and ends where it will not reach so many.
     ``by_row`` says what of the evidence is about single rows, ``by_example`` what counterexamples
     can refute (``None``: nothing is said). ``block`` makes what the report shows at ``place``; in a
     check of ours it may be a method, which reads the parameters. What another package gives is
@@ -104,7 +104,7 @@ class Check(Protocol):
     modules: ClassVar[Mapping[str, str]] = {}
     attacks_model: ClassVar[bool] = False
     by_parts: ClassVar[bool] = False
-    least_rows: ClassVar[int] = 0
+    fewest_rows: ClassVar[int] = 0
     by_row: ClassVar[RowEvidence] = RowEvidence()
     by_example: ClassVar[CounterexampleClaims | None] = None
     block: ClassVar[BuildBlock | None] = None

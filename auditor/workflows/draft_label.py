@@ -151,8 +151,8 @@ def note_unanswered(seen: DraftFacts, session: DraftSession) -> DraftFacts:
             cure="Add the missing columns, texts encoded as numbers as they were in training.",
         )
     doubt = (
-        f"The model takes {taken} numbers a row, and the data hold {held}. List those of the model in a "
-        "schema, in their order, and name it under input.features."
+        f"The model takes {taken} numbers a row, and the data hold {held}. List those of the model "
+        "in a schema, in their order, and name it under input.features."
     )
     return replace(seen, doubts=(*seen.doubts, doubt))
 

@@ -90,7 +90,7 @@ class GradientMaskingCheck(Check):
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
     by_parts: ClassVar[bool] = True
-    least_rows: ClassVar[int] = EXAMINED_ROWS
+    fewest_rows: ClassVar[int] = EXAMINED_ROWS
     by_example: ClassVar[CounterexampleClaims] = not_refutable(
         "it looks for signs that attacks by gradients fail, and says of no row that it stays right"
     )

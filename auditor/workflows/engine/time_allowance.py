@@ -348,7 +348,7 @@ class TimeAllowance:
         return RowsInTime(
             tuple((meter, meter.read() + share, meter.price(row)) for meter, share in shares),
             max(1, min(MOST_AT_ONCE, max(fitting // PARTS, min(fitting // 2, FEWEST_AT_ONCE)))),
-            least=check.least_rows,
+            least=check.fewest_rows,
             races=not any(it.check == check.id and it.metric == SIZE for it in self.rules),
             asked=self._list_asked_budgets(check),
             decides=EarlyDecision.of(check, self.rules, self.spec.name, self.family),
