@@ -137,7 +137,8 @@ ONLY_A_FUNCTION = Gap(
 _NO_GROUPS = Gap(
     reason=GapReason.NEEDS_GROUPS,
     detail="The evaluation data names no groups of people.",
-    cure="Name the columns under data.evaluation.groups in the audit file.",
+    cure="Name the columns under data.evaluation.groups in the audit file; if the model decides "
+    "about no person, add not-about-people to model.tags.",
 )
 _NO_TEXTS = Gap(
     reason=GapReason.NEEDS_TEXT_INPUT,

@@ -9,6 +9,7 @@ from auditor.domain.guesses import Confidence
 from auditor.domain.number_text import format_counted
 from auditor.errors import DatasetError, UsageError
 from auditor.inputs.auditfile.draft import DraftFacts
+from auditor.inputs.datasets.column_conversion import to_texts
 from auditor.inputs.datasets.inspect import (
     LABEL_NAMES,
     MOST_LABELS,
@@ -28,6 +29,7 @@ from auditor.inputs.datasets.label_trials import (
     try_label,
 )
 from auditor.targets.output_summary import read_answer_table, summarise_outputs
+from auditor.workflows.draft_columns import choose_columns
 from auditor.workflows.draft_session import DraftSession, ModelAnswers, answer_beside
 
 TWO = 2
@@ -50,7 +52,8 @@ def find_label(
         seen = take_label(seen, named, found=found)
         seen = seen.known_by(LABELS, "named with --labels", Confidence.CONFIRMED)
         answers = answer_beside(seen, session, named)
-        return seen, answers
+        better = choose_columns(session, named, answers)
+        return seen, answers if better is None else better[1]
     given: dict[str | None, ModelAnswers | None] = {}
     trials: list[LabelTrial] = []
     rows = session.sample()
@@ -62,6 +65,11 @@ def find_label(
         answered = AnsweredRows(rows, table.scores, table.labels)
         trials += try_label(name, found.series[name], answered)
     accepted = choose_label(trials)
+    label = accepted[0].column if accepted else found.labels or found.number
+    better = choose_columns(session, label, given.get(label))
+    if better is not None:
+        trial, given[label] = better
+        accepted = choose_label([trial, *(it for it in trials if it.column != label)])
     if accepted:
         chosen = accepted[0]
         return _labelled(seen, found, accepted), given[chosen.column]
@@ -95,6 +103,19 @@ def _labelled(
         both = f"{chosen.column!r} and {rivals[0]!r} hold the same labels and agree with the model"
         drafted = replace(drafted, doubts=(f"{both}: check which is the truth.",))
     return drafted.known_by(LABELS, words, sure)
+
+
+def refuse_missing_labels(seen: DraftFacts, found: DataFileSummary) -> None:
+    """Raise ``DatasetError`` where rows lack the truth, as an audit of the draft would."""
+    if seen.labels is None:
+        return
+    lacking = to_texts(found.series[seen.labels]).null_count()
+    if lacking:
+        raise DatasetError(
+            f"{seen.data}: column {seen.labels!r} has no label in "
+            f"{format_counted(lacking, 'row')} of {found.rows}",
+            cure="Fill in the labels, leave these rows out, or name another column with --labels.",
+        )
 
 
 def _refuse_other_values(seen: DraftFacts, answers: ModelAnswers) -> None:

@@ -41,6 +41,14 @@ class DraftSession:
     declared: DeclaredShapes
     asked: dict[tuple[str, ...], tuple[ModelOutput, ...]] = field(default_factory=dict)
 
+    @property
+    def columns_taken(self) -> int | None:
+        """How many numbers a row the model declares that it takes; ``None`` where that is open."""
+        shape = self.declared.input_shape
+        fixed = [size for size in (shape or ())[1:] if size is not None]
+        whole = shape is not None and len(shape) > 1 and len(fixed) == len(shape) - 1
+        return int(np.prod(fixed)) if whole else None
+
     def sample(self) -> NDArray[np.int64]:
         """Return the numbers of the rows that are tried, in a seeded order."""
         size = 1 if self.found.inputs is None else int(np.prod(self.found.inputs.shape[1:]))
@@ -59,11 +67,16 @@ class DraftSession:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelAnswers:
-    """What a model answered to rows, given these columns (none where the data are arrays)."""
+    """What a model answered to rows, given these columns (none where the data are arrays).
+
+    ``why`` says how they were chosen among others, and ``rivals`` which could be left out instead.
+    """
 
     outputs: tuple[ModelOutput, ...]
     inputs: Array
     features: tuple[str, ...] = ()
+    why: str = ""
+    rivals: tuple[tuple[str, ...], ...] = ()
 
 
 def answer_beside(
@@ -82,17 +95,21 @@ def answer_beside(
         inputs = loaded[rows]
         outputs = session.answer((label or "",) if seen.reads_text else (), inputs)
         return ModelAnswers(outputs, inputs) if outputs else None
-    shape = session.declared.input_shape
-    fixed = [size for size in (shape or ())[1:] if size is not None]
-    whole = shape is not None and len(shape) > 1 and len(fixed) == len(shape) - 1
     for names in list_feature_sets(found, label):
-        if whole and len(names) != int(np.prod(fixed)):
-            continue
-        inputs = np.stack([to_floats(found.series[name])[rows] for name in names], axis=1)
-        outputs = session.answer(names, inputs)
-        if outputs:
-            return ModelAnswers(outputs, inputs, names)
+        if session.columns_taken in {None, len(names)}:
+            answers = answer_columns(session, names)
+            if answers is not None:
+                return answers
     return None
+
+
+def answer_columns(session: DraftSession, names: tuple[str, ...]) -> ModelAnswers | None:
+    """Return what the model answers to these columns of a table; none where it refuses them."""
+    rows = session.sample()
+    values = [to_floats(session.found.series[name])[rows] for name in names]
+    inputs = np.stack(values, axis=1)
+    outputs = session.answer(names, inputs)
+    return ModelAnswers(outputs, inputs, names) if outputs else None
 
 
 def _inputs(seen: DraftFacts, truth: str | None, base: Path) -> Array | None:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from auditor.domain.guesses import Confidence
 from auditor.domain.tasks import ClassificationTask, RegressionTask
 from auditor.errors import ArtifactError, ModelFailedError
@@ -10,7 +12,7 @@ from auditor.inputs.datasets.inspect import DataFileSummary, spread_of
 from auditor.onnx.declared_identity import DeclaredIdentity
 from auditor.targets.declared_interface import PREDICTIONS_INSTEAD
 from auditor.targets.output_summary import OutputSummary, summarise_outputs
-from auditor.targets.outputs import ModelOutput, find_score_output
+from auditor.targets.outputs import find_score_output
 from auditor.workflows.draft_session import ModelAnswers
 
 TWO = 2
@@ -27,7 +29,7 @@ def fit_task(
     classes = len(seen.classes)
     single = kind.widths == {1} and not kind.told
     if single and (classes != TWO or seen.spread is not None):
-        return _of_numbers(seen, found, answers.outputs, kind)
+        return _of_numbers(seen, found, answers, kind)
     seen = replace(seen, spread=None)
     places = {str(place) for place in range(classes)}
     speaks_of = bool(kind.told) and (
@@ -43,7 +45,7 @@ def fit_task(
         if can_list_classes(named) and not any(width > max(count, 1) for width in kind.widths):
             # What was seen if an audit would take it
             last = named.classes[-1]
-            _refuse_other(answers.outputs, ClassificationTask(named.classes, last, last))
+            _refuse_other(answers, ClassificationTask(named.classes, last, last))
             return named
         return _counted(named, kind)
     wide = {width for width in kind.widths if width > classes} - {answers.inputs[0].size}
@@ -75,7 +77,7 @@ def _doubt_named_column(
 
 
 def _of_numbers(
-    seen: DraftFacts, found: DataFileSummary, answers: tuple[ModelOutput, ...], kind: OutputSummary
+    seen: DraftFacts, found: DataFileSummary, answers: ModelAnswers, kind: OutputSummary
 ) -> DraftFacts:
     """Draft a regression of the column of numbers. Raises ``ArtifactError`` where none is there."""
     number = seen.labels if seen.spread is not None else found.number
@@ -132,13 +134,18 @@ def _counted(seen: DraftFacts, kind: OutputSummary) -> DraftFacts:
     return drafted.known_by("task.classes", words, Confidence.MEDIUM)
 
 
-def _refuse_other(
-    answers: tuple[ModelOutput, ...], task: ClassificationTask | RegressionTask
-) -> None:
+def _refuse_other(answers: ModelAnswers, task: ClassificationTask | RegressionTask) -> None:
     try:
-        find_score_output(answers, task)
+        find_score_output(answers.outputs, task)
     except ModelFailedError as error:
-        raise ArtifactError(error.problem, cure=error.cure) from None
+        cure, inputs = error.cure, answers.inputs
+        if answers.features and (missing := np.isnan(inputs).any(axis=0)).any():
+            names = [name for name, lacks in zip(answers.features, missing, strict=True) if lacks]
+            cure = (
+                f"Values of {', '.join(names)} are missing: fill them in as your service does, or "
+                "leave these rows out."
+            )
+        raise ArtifactError(error.problem, cure=cure) from None
 
 
 def _no_task(words: str) -> ArtifactError:

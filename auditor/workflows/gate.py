@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from auditor.domain.artifacts import FileDigest, digest_files
 from auditor.domain.baselines import list_rules_kept_by_baseline
 from auditor.domain.evidence_levels import assess_evidence_levels
 from auditor.domain.findings import ACCEPTABLE, Finding, Outcome, Verdict
@@ -36,7 +37,8 @@ class GateQuestion:
 
     ``artifact`` and ``identity`` are digests; ``None`` where the caller does not ask. The identity
     is that of a probe (the place, whatever model is open) or of a whole fingerprint. ``baseline``
-    is the digest of the record that the caller lets limits be taken from.
+    is the digest of the record that the caller lets limits be taken from, and ``named`` how people
+    compare the artifact, where the caller has its files.
     """
 
     artifact: str
@@ -46,6 +48,7 @@ class GateQuestion:
     max_age: timedelta | None
     now: datetime
     baseline: str | None = None
+    named: str = ""
 
     def asked_of(self, record: AuditRecord) -> tuple[Finding, ...]:
         """Return the findings of a record on the target that is asked for."""
@@ -104,19 +107,23 @@ def check_audit_conditions(
 
 def _artifact(record: AuditRecord, question: GateQuestion) -> VerificationStep:
     artifact = record.request.artifact
-    audited = "no artifact" if artifact is None else artifact.digest
-    if audited != question.artifact:
-        wrong = f"the record audits {audited}, and the artifact here is {question.artifact}"
+    if artifact is None or artifact.digest != question.artifact:
+        audited = "no artifact" if artifact is None else name_artifact(artifact.files)
+        here = question.named or question.artifact
+        wrong = f"the record audits {audited}, and the artifact here is {here}"
         return VerificationStep("artifact", StepResult.FAILED, wrong)
     mistakes = [
         f"on {name} the record speaks for the endpoint, not for the artifact: {reason}"
         for name, reason in find_unbound_targets(record).items()
         if question.target in {None, name}
     ]
-    # People compare a single file by what sha256sum prints, which is no digest of an artifact
-    files = () if artifact is None else artifact.files
-    exact = f"{files[0].name} ({files[0].digest})" if len(files) == 1 else question.artifact
-    return VerificationStep.of("artifact", mistakes, f"the record audits exactly {exact}")
+    exact = f"the record audits exactly {name_artifact(artifact.files)}"
+    return VerificationStep.of("artifact", mistakes, exact)
+
+
+def name_artifact(files: Sequence[FileDigest]) -> str:
+    """Return what people compare: of a single file its name and what `sha256sum` prints of it."""
+    return f"{files[0].name} ({files[0].digest})" if len(files) == 1 else digest_files(files)
 
 
 def _target(record: AuditRecord, question: GateQuestion) -> VerificationStep:

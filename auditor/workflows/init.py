@@ -43,6 +43,7 @@ from auditor.workflows.draft_label import (
     find_label,
     note_unanswered,
     refuse_column,
+    refuse_missing_labels,
     take_kind,
     take_label,
 )
@@ -56,6 +57,7 @@ from auditor.workflows.draft_session import (
 from auditor.workflows.draft_task import fit_task
 
 SCHEMA = "schema.yaml"
+SHOWN = 3
 
 
 MEANINGLESS = frozenset(
@@ -128,7 +130,7 @@ def init_audit_file(  # noqa: PLR0913 -- one argument an option
         if answers is not None:
             seen = fit_task(seen, found, answers, identity)
         if answers is not None:
-            seen = _with_schema(seen, found, answers.features, schema)
+            seen = _with_schema(seen, found, answers, schema)
         if not seen.regression and can_list_classes(seen):
             seen = _doubt_columns(order_classes(seen, session), seen, found)
         if ask is not None:
@@ -149,6 +151,7 @@ def _find_truth(
         seen = confirm(seen, LABELS, ask, partial(take_label, found=session.found))
         if seen.labels != asked:
             answers = answer_beside(seen, session, seen.labels)
+    refuse_missing_labels(seen, session.found)
     if answers is None:
         seen = note_unanswered(seen, session)
         if ask is not None:
@@ -248,9 +251,10 @@ def _named_model(seen: DraftFacts, model: Path, identity: DeclaredIdentity) -> D
 
 
 def _with_schema(
-    seen: DraftFacts, found: DataFileSummary, features: Sequence[str], schema: str
+    seen: DraftFacts, found: DataFileSummary, answers: ModelAnswers, schema: str
 ) -> DraftFacts:
-    """Draft a schema of a table's ``features``, or of the columns of an array of several scales."""
+    """Draft a schema of a table's columns that the model answered to, or of those of an array."""
+    features = answers.features
     columns = {name: found.series[name] for name in features}
     if not columns and found.inputs is not None and not seen.pictures:
         columns = list_array_columns(found.inputs)
@@ -260,9 +264,30 @@ def _with_schema(
     unsure = sum(it.confidence.uncertain or bool(it.immutable) for it in drafted)
     words = f"drafted from {len(drafted)} columns; {unsure} of them need you"
     if features and (rest := _list_left_out(seen, found, features)):
-        words += f"; the model takes {len(features)} numbers, and {', '.join(rest)} are left out"
+        are = "is" if len(rest) == 1 else "are"
+        words += f"; the model takes {len(features)} numbers, and {', '.join(rest)} {are} left out"
+        words += f": {answers.why}" if answers.why else ""
+    doubts = [*seen.doubts]
+    if answers.rivals:
+        doubts.append(_doubt_rivals(rest, answers.rivals))
+    if any(it.nullable for it in drafted):
+        names = ", ".join(it.name for it in drafted if it.nullable)
+        doubts.append(
+            f"Values of {names} are missing: attacks take complete rows only, so that their rules "
+            "stay undecided. Evaluate on complete rows, or fill the values in as your service does."
+        )
+    seen = replace(seen, doubts=tuple(doubts))
     return replace(seen, features=drafted, schema=schema).known_by(
         "input.features", words, Confidence.MEDIUM
+    )
+
+
+def _doubt_rivals(left: Sequence[str], rivals: Sequence[Sequence[str]]) -> str:
+    """Say which other columns may be no inputs, as far as the model's answers show."""
+    others = " or ".join(", ".join(names) for names in rivals[:SHOWN])
+    return (
+        f"The draft leaves out {', '.join(left)}. The model is about as often right without "
+        f"{others} instead: check the inputs in the schema against its training."
     )
 
 

@@ -24,6 +24,7 @@ from auditor.workflows.gate import (
     GateQuestion,
     check_evaluation_data,
     check_gate,
+    name_artifact,
     parse_age,
     read_probe,
 )
@@ -101,10 +102,11 @@ def build_gate_question(  # noqa: PLR0913 -- what a gate may be asked
     limit = None if max_age is None else parse_age(max_age)
     identity = None if fingerprint is None else read_probe(fingerprint)
     chosen = build_resolvers(Path.cwd()).load_policy(policy)
-    digest = digest_files(digest_artifact(artifact))
+    files = digest_artifact(artifact)
     return GateQuestion(
-        digest, chosen, target, identity, limit, datetime.now(UTC), baseline=baseline
-    )
+        digest_files(files), chosen, target, identity, limit, datetime.now(UTC), baseline=baseline,
+        named=name_artifact(files),
+    )  # fmt: skip
 
 
 def read_baseline_digest(named: str | None) -> str | None:

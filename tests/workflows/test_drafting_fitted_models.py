@@ -202,3 +202,17 @@ def test_one_number_without_a_column_to_predict_is_refused(tmp_path: Path) -> No
     nodes = [axes, helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=1)]
     graph(tmp_path / "m.onnx", nodes, 3, {"y": [None, 1]})
     assert "no column of the data holds numbers" in refused(tmp_path, "d.npz")
+
+
+def test_missing_values_that_a_tree_takes_are_told_before_attacks_are_not_run(
+    tmp_path: Path,
+) -> None:
+    rows, species = iris(tmp_path)
+    export(DecisionTreeClassifier(max_depth=3).fit(rows, species), 4, tmp_path / "m.onnx")
+    whole = (tmp_path / "d.csv").read_text()
+    assert "are missing" not in drafted(tmp_path)[1]
+    lines = whole.splitlines()
+    lines[1:9] = [f",{line.split(',', 1)[1]}" for line in lines[1:9]]
+    (tmp_path / "d.csv").write_text("\n".join(lines) + "\n")
+    text = drafted(tmp_path)[1]
+    assert "# Values of a are missing: attacks take complete rows only" in text

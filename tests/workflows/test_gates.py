@@ -73,6 +73,7 @@ def record(*findings: Finding, finished: str = "2026-05-10T10:00:00Z") -> AuditR
 
 
 GOOD = record(finding("cpu", Outcome.PASSED), finding("edge", Outcome.PASSED))
+FILE = f"model.onnx ({ARTIFACT.files[0].digest})"
 QUESTION = GateQuestion(ARTIFACT.digest, POLICY, None, None, None, NOW)
 
 
@@ -321,7 +322,7 @@ def test_an_open_gate_says_what_each_step_rests_on() -> None:
     assert check_gate(GOOD, QUESTION, ()) == tuple(
         VerificationStep(name, StepResult.HOLDS, detail)
         for name, detail in (
-            ("artifact", f"the record audits exactly model.onnx ({ARTIFACT.files[0].digest})"),
+            ("artifact", f"the record audits exactly {FILE}"),
             ("policy", "judged by p 1"),
             ("target", "audited on cpu, edge"),
             ("verdict", "every denying rule is kept"),
@@ -334,7 +335,11 @@ def test_an_open_gate_says_what_each_step_rests_on() -> None:
 def test_a_shut_gate_names_what_was_audited_and_what_was_asked() -> None:
     other, strange = "sha256:" + "0" * 64, replace(POLICY, name="q", version="2", digest=LAX.digest)
     assert details(GOOD, replace(QUESTION, artifact=other)) == {
-        "artifact": f"the record audits {ARTIFACT.digest}, and the artifact here is {other}"
+        "artifact": f"the record audits {FILE}, and the artifact here is {other}"
+    }
+    named = replace(QUESTION, artifact=other, named="b.onnx (sha256:00)")
+    assert details(GOOD, named) == {
+        "artifact": f"the record audits {FILE}, and the artifact here is b.onnx (sha256:00)"
     }
     assert details(with_request(GOOD, artifact=None), QUESTION) == {
         "artifact": f"the record audits no artifact, and the artifact here is {ARTIFACT.digest}"

@@ -182,13 +182,19 @@ def _usual_evidence(seen: DraftFacts) -> Iterator[tuple[str, str, Confidence]]:
     elif can_list_classes(seen):
         yield "task.classes", FROM_LABELS, low
         if len(seen.classes) == PAIR:
-            yield "task.positive", "the last class; it must be the one that a score is of", low
+            yield "task.positive", _positive_words(seen), low
         yield "task.favourable", *guess_favourable(seen.classes, seen.labels)[1]
     if seen.reads_text:
         yield "input.text", "the column of the longest texts", medium
     elif seen.domain is not None and seen.artifact is not None:
         yield "input.domain", _domain_words(seen), medium
     yield from _evidence_of_data(seen)
+
+
+def _positive_words(seen: DraftFacts) -> str:
+    if seen.outputs == PAIR:
+        return "the last class; claims of tpr, fpr and ppv are of it"
+    return "the last class; it must be the one that the model's score is the probability of"
 
 
 def _evidence_of_data(seen: DraftFacts) -> Iterator[tuple[str, str, Confidence]]:
@@ -257,7 +263,7 @@ def _model(seen: DraftFacts) -> Iterator[str]:
     else:
         yield f"  artifact: {_quoted(seen.artifact)}{_note(_model_words(seen))}"
         yield "  signature: null                 # model.sig, once it is signed (auditor sign)"
-        yield "  key: null                       # model.pub, the key that you trust for it"
+        yield "  key: null                       # the public key you trust; auditor sign names it"
     if seen.tags:
         tags = (*([TEXT_TAG] if seen.reads_text else []), *seen.tags)
         yield f"  tags: {_listed(tags)}{_why(seen, 'model.tags')}"

@@ -104,7 +104,10 @@ def refuse_outside_domain(
 
 
 def refuse_outside_schema(source: RawDataset, inputs: Array, schema: FeatureSchema) -> None:
-    """Raise ``DatasetError`` for values of ``[n, features]`` that the schema does not allow."""
+    """Raise ``DatasetError`` for values of ``[n, features]`` that the schema does not allow.
+
+    It names every such column, so that people widen all ranges at once.
+    """
     features = schema.features
     if inputs.ndim != 2 or inputs.shape[1] != len(features):  # noqa: PLR2004 -- rows, features
         raise DatasetError(
@@ -112,21 +115,28 @@ def refuse_outside_schema(source: RawDataset, inputs: Array, schema: FeatureSche
             f"{len(features)} features",
             cure="Give it one column a feature, in the order of the schema.",
         )
+    problems, cures, scaled = [], [], False
     for position, feature in enumerate(features):
         values = inputs[:, position].astype(np.float64)
         problem, bad = _broken(feature, values)
         rows = np.flatnonzero(bad & ~np.isnan(values))
         if rows.size:
             row = int(rows[0])
-            told = "The range was drafted from the evaluation sample. " if schema.drafted else ""
-            if 2 * rows.size > len(values):
-                told = f"{SCALED} {told}"
-            raise DatasetError(
-                f"{source.name}: column {feature.name!r}, {source.row(row)}: {values[row]:g} "
-                f"{problem}{describe_other_rows(rows.size)}",
-                cure=f"{told}Fix the value, or {_widen(feature, values)} for {feature.name!r} "
-                f"({schema.places[position]}).",
+            scaled |= 2 * rows.size > len(values)
+            problems.append(
+                f"column {feature.name!r}, {source.row(row)}: {values[row]:g} "
+                f"{problem}{describe_other_rows(rows.size)}"
             )
+            cures.append(
+                f"{_widen(feature, values)} for {feature.name!r} ({schema.places[position]})"
+            )
+    if problems:
+        told = f"{SCALED} " if scaled else ""
+        told += "The range was drafted from the evaluation sample. " if schema.drafted else ""
+        raise DatasetError(
+            f"{source.name}: {'; '.join(problems)}",
+            cure=f"{told}Fix the value, or {'; '.join(cures)}.",
+        )
 
 
 def _widen(feature: InputFeature, values: NDArray[np.float64]) -> str:

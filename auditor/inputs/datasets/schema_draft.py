@@ -22,7 +22,9 @@ LEAST_ROWS_A_CODE = 5
 COUNTS = frozenset(
     {"n", "num", "number", "count", "counts", "children", "rooms", "year", "years", "days", "age"}
 )
-"""Words of names of columns that count, so that few whole numbers are not codes."""
+"""Words of names of columns that count, as a plural does: few whole numbers are not codes there."""
+SINGULAR = ("ss", "us", "is")
+"""Ends of words such as class, status and basis, which are no plural."""
 PAST = frozenset({"history", "past", "previous", "prior", "birth", "born", "ever", "since"})
 """Words of names of columns that say what has happened already."""
 TWO = 2
@@ -179,7 +181,7 @@ def _guess_kind(name: str, known: Floats) -> DraftedFeature:
         around = (low - 1, low + 1)
         return DraftedFeature(name, FeatureKind.NUMERIC, words, Confidence.LOW, around)
     few = distinct.size <= MOST_CODES and len(known) >= LEAST_ROWS_A_CODE * distinct.size
-    if whole and few and COUNTS.isdisjoint(split_name(name)):
+    if whole and few and not _counts(name):
         codes = tuple(float(item) for item in distinct)
         words = f"{distinct.size} values, all whole numbers"
         return DraftedFeature(
@@ -191,6 +193,13 @@ def _guess_kind(name: str, known: Floats) -> DraftedFeature:
         return DraftedFeature(name, FeatureKind.INTEGER, words, Confidence.MEDIUM, bounds)
     words = f"numbers, {spans}, rounded outwards"
     return DraftedFeature(name, FeatureKind.NUMERIC, words, Confidence.MEDIUM, bounds)
+
+
+def _counts(name: str) -> bool:
+    """Return whether the name of a column counts things, as ``n_rooms`` and ``late_payments``."""
+    words = split_name(name)
+    many = name.lower().endswith("s") and not name.lower().endswith(SINGULAR)
+    return many or not COUNTS.isdisjoint(words)
 
 
 def _reason(name: str) -> str:

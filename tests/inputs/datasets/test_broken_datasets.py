@@ -258,6 +258,15 @@ CASES = {
         schema("{name: a, range: [0, 1]}"),
         space=SCHEMA,
     ),
+    "values outside the ranges of two columns": Case(
+        (
+            "2 is outside the range [0, 1]; column 'b', row 1",
+            "7 is outside the range [0, 5]",
+            "write range: [0, 2] for 'a' (s.yaml:2); write range: [0, 7] for 'b' (s.yaml:3)",
+        ),
+        schema("{name: a, range: [0, 1]}\n  - {name: b, range: [0, 5]}", "a,b,y\n1,7,0\n2,3,1\n"),
+        space=SCHEMA,
+    ),
     "half a whole number": Case(
         ("column 'a', row 1", "1.5 is not a whole number", "write kind: numeric for 'a'"),
         schema("{name: a, kind: integer}", "a,y\n1.5,0\n2,1\n"),

@@ -25,6 +25,8 @@ COLUMNS = {
     "income": [1200.5, 3100.25, 870.0, 999.9] * 10,
     "grade": [1, 2, 3, 3] * 10,
     "children": [0, 1, 2, 3] * 10,
+    "late_payments": [0, 0, 1, 4] * 10,
+    "marital_status": [1, 2, 3, 3] * 10,
     "house_own": [1, 0, 0, 0] * 10,
     "house_rent": [0, 1, 1, 1] * 10,
     "smoker": [0, 1, 1, 0] * 10,
@@ -51,6 +53,8 @@ def test_every_guess_stands_beside_its_evidence() -> None:
     assert lines[said["age"] - 1] == "  # guess: the name says who a person is → immutable"
     assert lines[said["income"]] == '  - {name: "income", kind: numeric, range: [800, 3200]}'
     assert "kind: integer, range: [0, 3]" in lines[said["children"]]
+    assert "kind: integer, range: [0, 4]" in lines[said["late_payments"]]
+    assert "kind: categorical" in lines[said["marital_status"]]
     assert lines[said["house_own"]].endswith('kind: binary, one_hot: "house"}')
     assert lines[said["smoker"]].endswith("kind: binary}")
     assert lines[said["smoker"] - 1] == "  # found: only 0 and 1 → binary"

@@ -1,0 +1,85 @@
+"""Finds the columns of a table that a model takes, where the table has more of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import comb
+
+from auditor.inputs.datasets.inspect import is_answer_name, list_feature_sets
+from auditor.inputs.datasets.label_trials import AnsweredRows, LabelTrial, try_label
+from auditor.targets.output_summary import read_answer_table
+from auditor.workflows.draft_session import DraftSession, ModelAnswers, answer_columns
+
+MOST_SETS = 200
+"""So many sets of columns are scored at most: 20 columns of which two are left out make 190."""
+CLEARLY = 0.02
+"""A set that agrees less than this better than another is not told apart from it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnTrial:
+    """How far the answers to a set of columns agree with the truth, and which columns are out."""
+
+    answers: ModelAnswers
+    trial: LabelTrial
+    left: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        figure = f"{self.trial.figure:.0%}"
+        what = "explains {}" if self.trial.regression else "agrees in {}"
+        return f"without {', '.join(self.left)} it {what.format(figure)}"
+
+
+def choose_columns(
+    session: DraftSession, label: str | None, drafted: ModelAnswers | None
+) -> tuple[LabelTrial, ModelAnswers] | None:
+    """Return the trial and the answers of the columns that agree best with ``label``.
+
+    ``drafted`` are the answers to the columns that names alone speak for, which stay unless others
+    agree clearly better. ``None`` where there is nothing to choose, or no set agrees beyond chance.
+    """
+    if label is None:
+        return None
+    tried = [it for it in _try_sets(session, label) if it.trial.accepted]
+    if not tried:
+        return None
+    best = max(tried, key=lambda it: it.trial.beyond)
+    own = None if drafted is None else drafted.features
+    kept = next((it for it in tried if it.answers.features == own), None)
+    if kept is not None and best.trial.beyond < kept.trial.beyond + CLEARLY:
+        best = kept
+    rest = [it for it in tried if it is not best]
+    # Names speak for what they leave out; where answers alone do, others may do as well
+    near = best.trial.beyond - CLEARLY
+    close = [it for it in rest if it.trial.beyond > near] if best is not kept else []
+    words = f"of the sets of columns that fit, the model is best with these ({best.trial.words}"
+    if rest:
+        words += f"; {max(rest, key=lambda it: it.trial.beyond)}"
+    answers = replace(best.answers, why=f"{words})", rivals=tuple(it.left for it in close))
+    return best.trial, answers
+
+
+def _try_sets(session: DraftSession, label: str) -> Iterator[ColumnTrial]:
+    """Yield the trials of all sets of as many columns as the model takes, in their order."""
+    found, rows = session.found, session.sample()
+    width = session.columns_taken
+    numbers = [
+        name
+        for name in max(list_feature_sets(found, label), key=len, default=())
+        if not is_answer_name(name)
+    ]
+    if width is None or not 0 < width < len(numbers) or comb(len(numbers), width) > MOST_SETS:
+        return
+    for names in combinations(numbers, width):
+        answers = answer_columns(session, names)
+        if answers is None:
+            continue
+        table = read_answer_table(answers.outputs, len(rows))
+        answered = AnsweredRows(rows, table.scores, table.labels)
+        for trial in try_label(label, found.series[label], answered):
+            yield ColumnTrial(answers, trial, _without(numbers, names))
+
+
+def _without(every: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in every if name not in names)
