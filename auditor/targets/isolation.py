@@ -206,6 +206,15 @@ def build_child_environment(bounds: SandboxBounds) -> dict[str, str]:
     return {**common, **({} if bounds.emulator is None else bounds.emulator.environment)}
 
 
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**29),
+    "MALLOC_ARENA_MAX": "1",
+}
+"""How glibc keeps freed memory. A gradient of a picture of 224 x 224 frees 200 MB a row; a third of
+its time went into pages that the kernel cleared anew. 32 MiB is the most that glibc takes."""
+
+
 def build_base_environment(threads: int) -> dict[str, str]:
     """Return all that a child sees of the environment: nothing of the user's."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -215,6 +224,7 @@ def build_base_environment(threads: int) -> dict[str, str]:
     return {
         **passed,
         **counted,
+        **KEPT_MEMORY,
         "PATH": "/usr/bin:/bin",
         "HOME": "/nonexistent",
         "LANG": "C.UTF-8",

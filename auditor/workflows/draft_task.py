@@ -138,12 +138,12 @@ def _refuse_other(answers: ModelAnswers, task: ClassificationTask | RegressionTa
     try:
         find_score_output(answers.outputs, task)
     except ModelFailedError as error:
-        cure, inputs = error.cure, answers.inputs
-        if answers.features and (missing := np.isnan(inputs).any(axis=0)).any():
-            names = [name for name, lacks in zip(answers.features, missing, strict=True) if lacks]
+        cure = error.cure
+        named = enumerate(answers.features)
+        if lacking := [name for at, name in named if np.isnan(answers.inputs[:, at]).any()]:
             cure = (
-                f"Values of {', '.join(names)} are missing: fill them in as your service does, or "
-                "leave these rows out."
+                f"Values of {', '.join(lacking)} are missing: fill them in as your service does, "
+                "or leave these rows out."
             )
         raise ArtifactError(error.problem, cure=cure) from None
 

@@ -121,7 +121,7 @@ def _artifact(record: AuditRecord, question: GateQuestion) -> VerificationStep:
     return VerificationStep.of("artifact", mistakes, exact)
 
 
-def name_artifact(files: Sequence[FileDigest]) -> str:
+def name_artifact(files: tuple[FileDigest, ...]) -> str:
     """Return what people compare: of a single file its name and what `sha256sum` prints of it."""
     return f"{files[0].name} ({files[0].digest})" if len(files) == 1 else digest_files(files)
 

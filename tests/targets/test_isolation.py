@@ -140,6 +140,25 @@ def test_the_environment_of_a_child_holds_nothing_of_the_users(
     assert "x" not in build_base_environment(1).values()
 
 
+def test_a_child_keeps_the_memory_that_it_frees() -> None:
+    """A gradient of pictures frees hundreds of megabytes; to fault them in anew costs as much."""
+    pages = f"""
+import resource
+for round in range(12):
+    if round == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    held = [b"x" * {20 * 2**20} for _ in range(4)]
+    del held
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    program = [sys.executable, "-P", "-s", "-B", "-c", pages]
+    done = subprocess.run(
+        program, env=build_base_environment(1), capture_output=True, check=True, text=True
+    )
+    once = 4 * 20 * 2**20 // os.sysconf("SC_PAGESIZE")
+    assert int(done.stdout) < once, "each of ten rounds touched its pages for the first time"
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_level_stands_in_the_fingerprints_conditions(
     workshop: Workshop, classes: Classes, level: IsolationLevel

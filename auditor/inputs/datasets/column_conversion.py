@@ -140,8 +140,8 @@ def to_numbers(source: RawDataset, name: str) -> Floats:
         raise DatasetError(
             f"{source.name}: column {name!r} holds texts, as {column[int(refused[0])]!r} in "
             f"{source.row(int(refused[0]))}, and a model is given numbers",
-            cure="Name it under groups, slices or id if it is not an input, or as input.text if the "
-            "model reads it. Else encode it as numbers in the data and export the steps behind the "
+            cure="Name it under groups, slices or id if it is not an input, or as input.text if "
+            "the model reads it. Else encode it as numbers in the data and export what follows the "
             "encoder, or audit recorded predictions (`auditor init --data predictions.csv`).",
         )
     if refused.size:
