@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from auditor.domain.readings import (
     Scalar,
     Unit,
 )
-from auditor.domain.row_limits import ROWS_IN_TIME
+from auditor.domain.row_limits import LEFT_BUDGETS, ROWS_IN_TIME
 from auditor.domain.tasks import FILLED, Floats
 from auditor.metrics.stats.proportions import clopper_pearson, mean_of_levels
 from auditor.metrics.stats.quantiles import quantile
@@ -192,7 +192,7 @@ def build_robustness_readings(
         return (_nothing_moves(settings),)
     seen = recount_rows(evidence)
     place = reading_coordinates(settings)
-    cut = cast("Mapping[str, int]", evidence.get(ROWS_IN_TIME, {}))
+    cut = cast("Mapping[str, Any]", evidence.get(ROWS_IN_TIME, {}))
     looks, early = cut.get("looks", 0), bool(cut.get("decided"))
     stated, confidence = confidence, spend_on_looks(confidence, looks, early=early)
     names = ("coordinates", "deterministic", "repeats", "twin_distance", FILLED)
@@ -212,6 +212,8 @@ def build_robustness_readings(
         else still_budget_gap(eps, {"eps": eps, **place})
         for index, eps in enumerate(seen.budgets)
     ]
+    waiting = cast("Sequence[float]", cut.get(LEFT_BUDGETS, ()))
+    curve = [*(_waiting_budget_gap(eps, {"eps": eps, **place}) for eps in waiting), *curve]
     costs = expected_costs(evidence, seen, confidence, place)
     # Name the rows that break by the smallest changes
     ids = cast("Sequence[str]", evidence["ids"])
@@ -383,6 +385,16 @@ def still_budget_gap(eps: float, params: Mapping[str, Scalar]) -> Gap:
         detail=f"Within eps {eps:g} no input can move: the smallest declared step is larger.",
         cure="Declare the step that inputs can really take (input.quantum, or the kind of each "
         "column under input.features), or let the policy ask for a larger eps.",
+        metric="robust_accuracy",
+        params=params,
+    )
+
+
+def _waiting_budget_gap(eps: float, params: Mapping[str, Scalar]) -> Gap:
+    return Gap(
+        reason=GapReason.OVER_BUDGET,
+        detail=f"No rule asks about eps {eps:g}, and there was no time for all rows.",
+        cure="Allow more time (`--max-minutes`), use a larger budget, or let a rule ask about it.",
         metric="robust_accuracy",
         params=params,
     )

@@ -18,7 +18,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.json import Json
 from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import BoundKind, Gap, Unit
-from auditor.domain.row_limits import ROWS_IN_TIME, RowLimit
+from auditor.domain.row_limits import LEFT_BUDGETS, ROWS_IN_TIME, RowLimit
 
 REFINE = 6
 """Bisections of each success: its size is then known to 1/64."""
@@ -98,13 +98,15 @@ def run_attack_check(  # noqa: PLR0913 -- what a check's parameters say
         message = "the frame asks for needs first"
         raise TypeError(message)
     limit, looks = subject.row_limit, subject.row_limit.plan_looks(len(bout.sample))
+    left = _list_waiting_budgets(budgets, suite, limit)
+    budgets = tuple(eps for eps in budgets if eps not in left)
 
     def read(found: SweepResult) -> Evidence:
         """Return the evidence of the rows so far, as if it decided."""
         outcomes = describe_outcomes(bout.first(len(found.breaking)), found)
         return {
             **outcomes,
-            ROWS_IN_TIME: _describe_parts(bout, replace(found, decided=True), limit, looks),
+            ROWS_IN_TIME: _describe_parts(bout, replace(found, decided=True), limit, looks, left),
         }
 
     found = run_sweep(
@@ -119,15 +121,28 @@ def run_attack_check(  # noqa: PLR0913 -- what a check's parameters say
         read=read if looks else None,
     )
     # Rows of other parts meet other random numbers: who repeats this needs their size
-    cut = {ROWS_IN_TIME: _describe_parts(bout, found, limit, looks)} if limit.timed else {}
+    cut = {ROWS_IN_TIME: _describe_parts(bout, found, limit, looks, left)} if limit.timed else {}
     bout = bout.first(len(found.breaking))
     twin = None if isinstance(subject.twin, Gap) or not suite.asks_the_twin else subject.twin
     most = examples * subject.show_examples
     return {**describe_attack_run(bout, found, most_examples=most, twin=twin), **cut}
 
 
+def _list_waiting_budgets(
+    budgets: tuple[float, ...], suite: AttackSuite, limit: RowLimit
+) -> tuple[float, ...]:
+    """Return the budgets below all that rules name, where time is limited.
+
+    A row that breaks between them and those is walked to the end of a minimal attack for them.
+    """
+    named = [eps for eps in limit.asked if eps in budgets]
+    if not (named and limit.races and suite.minimal):
+        return ()
+    return tuple(eps for eps in budgets if eps < min(named))
+
+
 def _describe_parts(
-    bout: AttackRun, found: SweepResult, limit: RowLimit, looks: int
+    bout: AttackRun, found: SweepResult, limit: RowLimit, looks: int, left: tuple[float, ...]
 ) -> dict[str, Json]:
     return {
         "rows": len(found.breaking),
@@ -135,6 +150,7 @@ def _describe_parts(
         "parts": list(found.parts),
         "races": limit.races,
         **({"asked": list(limit.asked)} if limit.asked else {}),
+        **({LEFT_BUDGETS: list(left)} if left else {}),
         "looks": looks,
         "decided": found.decided,
         "queries": sum(bill.queries for bill in found.log),

@@ -26,9 +26,10 @@ from auditor.workflows.engine.early_decision import EarlyDecision
 
 ROWS_A_PASS = 3
 """Rows of the target that a pass of a twin, forward and backward, is taken to be worth."""
-MOST_SLOWER = 1.5
-"""Small batches and what goes on between them take longer than the fastest pace says: so much of it
-counts at most, for what a busy machine takes besides must leave no row out."""
+MOST_SLOWER = 2.0
+"""Small batches and what goes on between them take longer than the fastest pace says, on a quiet
+machine up to 1.8 times for pictures of 224 x 224: so much of it counts at most, for what a busy
+machine takes besides must leave no row out."""
 PARTS = 4
 """The first part of a check that time may cut short is so small that so many of them fit."""
 FEWEST_AT_ONCE, MOST_AT_ONCE = 8, 64
