@@ -337,27 +337,26 @@ def test_rows_that_race_are_broken_at_each_budget_where_the_whole_attack_breaks_
 
 
 def test_bounded_attacks_go_to_the_budgets_that_rules_ask_about_alone() -> None:
-    rows, asked = (50, 150), LINF.eps[-1:]
-    curves, passes = [], []
+    check, rows, asked = replace(LINF, eps=(0.02, 0.05, 0.1)), (50, 150), (0.05,)
+    curves, passes, waiting = [], [], []
     for only in ((), asked):
         limit = FixedRows(rows, races=True, asked=only)
-        seen = observed(LINF, allowed(1.0, repeats={LINF.id: limit}))
+        seen = observed(check, allowed(1.0, repeats={check.id: limit}))
         cut, settings = seen.evidence[ROWS_IN_TIME], seen.evidence["settings"]
         assert isinstance(cut, dict)
         assert isinstance(settings, dict)
         assert cut.get("asked", []) == list(only)
         passes.append(sum(bill["passes"] for bill in settings["log"]))
-        curves.append(
-            {
-                it.params["eps"]: it.value
-                for it in compute_readings([seen], 0.95)
-                if isinstance(it, Measurement) and it.metric == "robust_accuracy"
-            }
-        )
+        robust = [it for it in compute_readings([seen], 0.95) if it.metric == "robust_accuracy"]
+        curves.append({it.params["eps"]: it.value for it in robust if isinstance(it, Measurement)})
+        waiting.append({it.params["eps"]: it.reason for it in robust if isinstance(it, Gap)})
     whole, part = curves
-    assert list(part) == list(whole)
+    assert list(whole) == list(check.eps)
+    # Rows are not walked to the end for what no rule asks about
+    assert waiting == [{}, dict.fromkeys(check.eps[:1], GapReason.OVER_BUDGET)]
+    assert list(part) == list(check.eps[1:])
     assert part[asked[0]] == whole[asked[0]]
-    assert all(part[eps] >= whole[eps] for eps in whole)  # bounds as well, if weaker ones
+    assert all(part[eps] >= whole[eps] for eps in part)  # bounds as well, if weaker ones
     assert passes[1] < passes[0]
 
 
