@@ -442,8 +442,8 @@ def test_an_audit_goes_on_with_its_clock_whenever_it_is_interrupted(
         assert spent(seen) == spent(last)
 
 
-@pytest.mark.parametrize(("elapsed", "read"), [(0.0, 700.0), (800.0, 800.0), (1e6, 1050.0)])
-def test_time_goes_by_between_rows_and_a_busy_machine_takes_half_of_it_at_most(
+@pytest.mark.parametrize(("elapsed", "read"), [(0.0, 700.0), (800.0, 800.0), (1e6, 1400.0)])
+def test_time_goes_by_between_rows_and_a_busy_machine_takes_as_much_again_at_most(
     elapsed: float, read: float
 ) -> None:
     seen = paced(1.0)
