@@ -91,7 +91,7 @@ class FixedRows:
 
 
 ALL_ROWS = FixedRows()
-LEFT_BUDGETS = "left_budgets"
-"""In that evidence, the budgets below all that rules name, which had to wait."""
 ROWS_IN_TIME = "rows_in_time"
 """The name of the evidence that says at which row a check ended, in which parts, and why."""
+LEFT_BUDGETS = "left_budgets"
+"""In that evidence, the budgets below all that rules name, which had to wait."""

@@ -1,11 +1,11 @@
 """Finds the columns of a table that a model takes, where the table has more of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
 
-from auditor.inputs.datasets.inspect import is_answer_name, list_feature_sets
+from auditor.inputs.datasets.inspect import is_answer_name, list_numbers
 from auditor.inputs.datasets.label_trials import AnsweredRows, LabelTrial, try_label
 from auditor.targets.output_summary import read_answer_table
 from auditor.workflows.draft_session import DraftSession, ModelAnswers, answer_columns
@@ -62,24 +62,21 @@ def choose_columns(
 
 def _try_sets(session: DraftSession, label: str) -> Iterator[ColumnTrial]:
     """Yield the trials of all sets of as many columns as the model takes, in their order."""
-    found, rows = session.found, session.sample()
     width = session.columns_taken
-    numbers = [
-        name
-        for name in max(list_feature_sets(found, label), key=len, default=())
-        if not is_answer_name(name)
-    ]
+    numbers = [it for it in list_numbers(session.found, label) if not is_answer_name(it)]
     if width is None or not 0 < width < len(numbers) or comb(len(numbers), width) > MOST_SETS:
         return
     for names in combinations(numbers, width):
         answers = answer_columns(session, names)
-        if answers is None:
-            continue
-        table = read_answer_table(answers.outputs, len(rows))
-        answered = AnsweredRows(rows, table.scores, table.labels)
-        for trial in try_label(label, found.series[label], answered):
-            yield ColumnTrial(answers, trial, _without(numbers, names))
+        left = tuple(name for name in numbers if name not in names)
+        if answers is not None:
+            for trial in try_answers(session, label, answers):
+                yield ColumnTrial(answers, trial, left)
 
 
-def _without(every: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name in every if name not in names)
+def try_answers(session: DraftSession, label: str, answers: ModelAnswers) -> Iterator[LabelTrial]:
+    """Yield the trials of a column as the truth of a model's answers."""
+    rows = session.sample()
+    table = read_answer_table(answers.outputs, len(rows))
+    answered = AnsweredRows(rows, table.scores, table.labels)
+    yield from try_label(label, session.found.series[label], answered)

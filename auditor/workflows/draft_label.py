@@ -14,22 +14,20 @@ from auditor.inputs.datasets.inspect import (
     LABEL_NAMES,
     MOST_LABELS,
     DataFileSummary,
-    list_feature_sets,
     list_label_candidates,
     list_labels,
+    list_numbers,
     list_texts,
     spread_of,
 )
 from auditor.inputs.datasets.label_trials import (
-    AnsweredRows,
     LabelTrial,
     choose_label,
     explain_choice,
     list_rivals,
-    try_label,
 )
-from auditor.targets.output_summary import read_answer_table, summarise_outputs
-from auditor.workflows.draft_columns import choose_columns
+from auditor.targets.output_summary import summarise_outputs
+from auditor.workflows.draft_columns import choose_columns, try_answers
 from auditor.workflows.draft_session import DraftSession, ModelAnswers, answer_beside
 
 TWO = 2
@@ -56,14 +54,10 @@ def find_label(
         return seen, answers if better is None else better[1]
     given: dict[str | None, ModelAnswers | None] = {}
     trials: list[LabelTrial] = []
-    rows = session.sample()
     for name in () if seen.pictures else list_label_candidates(found):
         given[name] = answers = answer_beside(seen, session, name)
-        if answers is None:
-            continue
-        table = read_answer_table(answers.outputs, len(rows))
-        answered = AnsweredRows(rows, table.scores, table.labels)
-        trials += try_label(name, found.series[name], answered)
+        if answers is not None:
+            trials += try_answers(session, name, answers)
     accepted = choose_label(trials)
     label = accepted[0].column if accepted else found.labels or found.number
     better = choose_columns(session, label, given.get(label))
@@ -162,7 +156,7 @@ def note_unanswered(seen: DraftFacts, session: DraftSession) -> DraftFacts:
     if found.inputs is not None or seen.pictures or seen.reads_text or shape is None:
         return seen
     fixed = [size for size in shape[1:] if size is not None]
-    columns = max(map(len, list_feature_sets(found, seen.labels)), default=0)
+    columns = len(list_numbers(found, seen.labels))
     beside = " beside the label" if seen.labels is not None else ""
     taken = int(np.prod(fixed))
     held = f"{format_counted(columns, 'column')} of numbers{beside}"

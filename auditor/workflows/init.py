@@ -21,7 +21,7 @@ from auditor.inputs.auditfile.draft import (
 from auditor.inputs.datasets.inspect import (
     DataFileSummary,
     inspect_data_file,
-    list_feature_sets,
+    list_numbers,
     list_texts,
 )
 from auditor.inputs.datasets.prediction_columns import find_prediction_columns
@@ -263,13 +263,12 @@ def _with_schema(
     drafted = draft_features(columns)
     unsure = sum(it.confidence.uncertain or bool(it.immutable) for it in drafted)
     words = f"drafted from {len(drafted)} columns; {unsure} of them need you"
+    doubts = [*seen.doubts]
     if features and (rest := _list_left_out(seen, found, features)):
         are = "is" if len(rest) == 1 else "are"
         words += f"; the model takes {len(features)} numbers, and {', '.join(rest)} {are} left out"
         words += f": {answers.why}" if answers.why else ""
-    doubts = [*seen.doubts]
-    if answers.rivals:
-        doubts.append(_doubt_rivals(rest, answers.rivals))
+        doubts += [_doubt_rivals(rest, answers.rivals)] if answers.rivals else []
     if any(it.nullable for it in drafted):
         names = ", ".join(it.name for it in drafted if it.nullable)
         doubts.append(
@@ -293,8 +292,7 @@ def _doubt_rivals(left: Sequence[str], rivals: Sequence[Sequence[str]]) -> str:
 
 def _list_left_out(seen: DraftFacts, found: DataFileSummary, features: Sequence[str]) -> list[str]:
     """Return columns of numbers that are not taken for inputs."""
-    numbers = max(list_feature_sets(found, seen.labels), key=len, default=())
-    return [name for name in numbers if name not in features]
+    return [name for name in list_numbers(found, seen.labels) if name not in features]
 
 
 def _doubt_columns(seen: DraftFacts, before: DraftFacts, found: DataFileSummary) -> DraftFacts:

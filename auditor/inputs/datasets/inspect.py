@@ -211,17 +211,22 @@ def list_texts(found: DataFileSummary, label: str | None) -> tuple[str, ...]:
     return tuple(n for n, it in found.series.items() if n not in taken and not is_numeric(it))
 
 
-def list_feature_sets(found: DataFileSummary, label: str | None) -> tuple[tuple[str, ...], ...]:
-    """Return the sets of columns of numbers that a model may take beside ``label``, likeliest
-    first: without groups and answers, without answers, all, and without ids and who people are.
-    """
-    free = [
+def list_numbers(found: DataFileSummary, label: str | None) -> list[str]:
+    """Return the columns of numbers that are neither ``label`` nor the id, nor blank."""
+    return [
         name
         for name, column in found.series.items()
         if name not in (label, found.id)
         and is_numeric(column)
         and column.null_count() < len(column)
     ]
+
+
+def list_feature_sets(found: DataFileSummary, label: str | None) -> tuple[tuple[str, ...], ...]:
+    """Return the sets of columns of numbers that a model may take beside ``label``, likeliest
+    first: without groups and answers, without answers, all, and without ids and who people are.
+    """
+    free = list_numbers(found, label)
     told = [name for name in free if not is_answer_name(name)]
     plain = [name for name in told if name not in found.groups]
     lean = [name for name in told if not is_protected_name(name) and not is_id_name(name)]
