@@ -62,6 +62,8 @@ def choose_columns(
 
 def _try_sets(session: DraftSession, label: str) -> Iterator[ColumnTrial]:
     """Yield the trials of all sets of as many columns as the model takes, in their order."""
+    if session.found.inputs is not None or session.declared.reads_text:
+        return  # arrays beside the inputs, or numbers beside a text, are none
     width = session.columns_taken
     numbers = [it for it in list_numbers(session.found, label) if not is_answer_name(it)]
     if width is None or not 0 < width < len(numbers) or comb(len(numbers), width) > MOST_SETS:

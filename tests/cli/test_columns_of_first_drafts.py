@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from small_audits import POLICY, linear_model
@@ -224,6 +225,19 @@ def test_columns_beyond_those_that_the_model_takes_are_found_without_names(
     assert "compare with training: income, debt, years" in ended.said
     assert drafted(bare)["input"] == {"features": "schema.yaml"}
     assert "as often right without" not in ended.said
+
+
+def test_arrays_beside_the_inputs_are_never_taken_for_them(auditor: Command, bare: Path) -> None:
+    """They follow the labels more closely than the array that the model takes."""
+    linear_model(bare / "loan.onnx", [6.0, 4.0], -5.0)
+    x = np.random.default_rng(0).random((200, 2), dtype=np.float32)
+    y = (x @ [6, 4] > 5).astype(np.int64)
+    y[::4] = 1 - y[::4]
+    np.savez(bare / "loans.npz", x=x, y=y, paid=y * 1.0, late=1.0 - y, fee=x[:, 0] / 9)
+    ended = auditor("init", "loan.onnx", "--data", "loans.npz")
+    assert ended.code == 0, ended.said
+    assert drafted(bare)["input"] == {"domain": [0, 1]}
+    assert not (bare / "schema.yaml").exists()
 
 
 @pytest.mark.parametrize(
