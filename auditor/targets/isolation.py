@@ -76,8 +76,9 @@ class SandboxBounds:
     ``interpreter`` is the Python that it runs in, and ``emulated`` the processor that an emulator
     plays: both only for children that run the artifact on its target. ``emulator`` is the one
     that plays it, once it is ready. ``driven`` says that a driver beside the runtime is
-    loaded, or code of the owner's, which may keep files in memory. A child that turns out to be
-    isolated less than ``least`` is ended before it opens anything.
+    loaded, or code of the owner's, which may keep files in memory. ``keeps_memory`` is for the
+    auditor's own work alone: times and memory of a target are measured as a deployment has them. A
+    child that turns out to be isolated less than ``least`` is ended before it opens anything.
     """
 
     level: IsolationLevel
@@ -88,11 +89,15 @@ class SandboxBounds:
     emulated: str | None = None
     emulator: Emulator | None = None
     driven: bool = False
+    keeps_memory: bool = False
     least: IsolationLevel = field(default_factory=find_required_isolation)
 
     def on_auditor(self) -> "SandboxBounds":
         """Return the bounds of a child that works on the file, on this machine as it is."""
-        return replace(self, interpreter=sys.executable, emulated=None, emulator=None, driven=False)
+        return replace(
+            self, interpreter=sys.executable, emulated=None, emulator=None, driven=False,
+            keeps_memory=True,
+        )  # fmt: skip
 
 
 def build_sandbox_bounds(
@@ -198,7 +203,8 @@ def _folders(bounds: SandboxBounds) -> list[Path]:
 
 def build_child_environment(bounds: SandboxBounds) -> dict[str, str]:
     """Return all that a child within ``bounds`` sees of the environment."""
-    common = build_base_environment(bounds.threads)
+    kept = KEPT_MEMORY if bounds.keeps_memory else {}
+    common = {**build_base_environment(bounds.threads), **kept}
     if not is_foreign_program(bounds):
         return common
     # beside auditor lie the packages of this environment, which another Python must not load
@@ -224,7 +230,6 @@ def build_base_environment(threads: int) -> dict[str, str]:
     return {
         **passed,
         **counted,
-        **KEPT_MEMORY,
         "PATH": "/usr/bin:/bin",
         "HOME": "/nonexistent",
         "LANG": "C.UTF-8",

@@ -21,6 +21,7 @@ from auditor.domain.targets import TargetSpec
 from auditor.errors import ModelCrashedError, ModelTimeoutError
 from auditor.targets.child_process import ChildProcess
 from auditor.targets.isolation import (
+    SandboxBounds,
     build_base_environment,
     build_child_command,
     build_child_environment,
@@ -140,7 +141,7 @@ def test_the_environment_of_a_child_holds_nothing_of_the_users(
     assert "x" not in build_base_environment(1).values()
 
 
-def test_a_child_keeps_the_memory_that_it_frees() -> None:
+def test_a_child_keeps_the_memory_that_it_frees_and_a_target_does_not() -> None:
     """A gradient of pictures frees hundreds of megabytes; to fault them in anew costs as much."""
     pages = f"""
 import resource
@@ -152,11 +153,14 @@ for round in range(12):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     program = [sys.executable, "-P", "-s", "-B", "-c", pages]
-    done = subprocess.run(
-        program, env=build_base_environment(1), capture_output=True, check=True, text=True
+    target = SandboxBounds(IsolationLevel.LIMITS, (), 2**30, 1)
+    own, deployed = (
+        int(subprocess.check_output(program, env=build_child_environment(bounds), text=True))
+        for bounds in (target.on_auditor(), target)
     )
     once = 4 * 20 * 2**20 // os.sysconf("SC_PAGESIZE")
-    assert int(done.stdout) < once, "each of ten rounds touched its pages for the first time"
+    assert own < once, "each of ten rounds touched its pages for the first time"
+    assert deployed > own, "a target is measured with the memory that a deployment has"
 
 
 @pytest.mark.parametrize("level", LEVELS)
