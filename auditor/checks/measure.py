@@ -12,6 +12,7 @@ from auditor.domain.gaps import is_inconclusive
 from auditor.domain.json import Json
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.readings import (
+    NEEDS,
     BiasDirection,
     Gap,
     GapReason,
@@ -19,11 +20,12 @@ from auditor.domain.readings import (
     Reading,
     Repeatability,
 )
-from auditor.domain.records import AuditRecord, DuplicateRows
+from auditor.domain.records import AuditRecord
 from auditor.errors import BrokenCheckError
 
 CONFIDENCE = 0.95
 """The level at which a record's readings are written."""
+ONE_OUTPUT = "a model file with one of the two outputs alone, the one that the application reads"
 
 
 def instantiate_check(check: type[Check], params: Mapping[str, Json]) -> Check:
@@ -113,7 +115,9 @@ def _figures(seen: ObservedCheck, confidence: float) -> list[Reading]:
             )
         )
         if origin.copies is not None and not _counts_rows(seen.check, reading.metric):
-            placed[-1] = _of_copies(placed[-1], origin.copies)
+            placed[-1] = _doubt_because(placed[-1], origin.copies.doubt)
+        if origin.labels is not None:
+            placed[-1] = _doubt_because(placed[-1], origin.labels.doubt, ONE_OUTPUT)
     if not placed:
         raise BrokenCheckError(
             f"{origin.check} looked and said nothing", cure="Return a Gap that says why."
@@ -126,13 +130,15 @@ def _counts_rows(check: Check, metric: str) -> bool:
     return check.id.startswith("data.") and check.emits[metric].exact
 
 
-def _of_copies(reading: Reading, copies: DuplicateRows) -> Reading:
-    """Doubt a figure that was measured on copies, beside what else it is doubted for."""
+def _doubt_because(reading: Reading, why: str, needs: str = "") -> Reading:
+    """Doubt a figure for what it was measured on, beside what else it is doubted for."""
     if isinstance(reading, Gap):
         return reading
     told = reading.details.get("doubt")
-    why = f"{told}; {copies.doubt}" if isinstance(told, str) else copies.doubt
-    details = {**reading.details, "doubt": why}
+    details: dict[str, Json] = {**reading.details}
+    details["doubt"] = f"{told}; {why}" if isinstance(told, str) else why
+    if needs:
+        details[NEEDS] = needs
     return replace(reading, doubted=True, worst_case=None, details=details)
 
 

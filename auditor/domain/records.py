@@ -12,7 +12,7 @@ from auditor.domain.policies import AssuranceLevel, RuleEffect
 from auditor.domain.readings import Reading
 from auditor.domain.requests import AuditRequest
 from auditor.domain.source_locations import SourceLocations
-from auditor.domain.targets import Fingerprint
+from auditor.domain.targets import Fingerprint, LabelOutput
 
 RECORD_SCHEMA = "auditor/record/v1"
 
@@ -41,7 +41,8 @@ class CheckObservation:
 
     A model that is not ``deterministic`` gave other scores for the same rows: one lucky draw
     proves nothing, so all that was seen of it is doubted. One that gives ``labels_only`` says
-    nothing of how sure it is. What was seen of ``copies`` is doubted. Evidence that is
+    nothing of how sure it is. What was seen of ``copies`` is doubted, and all that was seen of a
+    model that gives other ``labels`` than its scores do. Evidence that is
     ``committed`` is named by hiding commitments, whose rows can be withheld.
     """
 
@@ -55,6 +56,7 @@ class CheckObservation:
     labels_only: OmitUnset[bool] = False
     committed: OmitUnset[bool] = False
     copies: OmitUnset[DuplicateRows | None] = None
+    labels: OmitUnset[LabelOutput | None] = None
 
     @property
     def basis(self) -> Digest:

@@ -234,7 +234,7 @@ class BlockPanel:
 BOUNDS: Mapping[BoundKind, str] = MappingProxyType(
     {BoundKind.ESTIMATE: "", BoundKind.AT_MOST: "at most ", BoundKind.AT_LEAST: "at least "}
 )
-UNSTEADY = "the model answers differently when asked again, or for one row alone"
+UNSTEADY = "the model answers differently when asked again, or for few rows at a time"
 MOST_REASONS = 3
 
 

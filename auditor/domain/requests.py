@@ -121,7 +121,8 @@ class AuditRequest:
     all that can be pinned where the policy pins any; ``None`` where there are none. ``exported`` is
     the owner's word on what the artifact was exported from. ``max_minutes`` of target time come in
     place of those of the budget (``seconds``). ``uncompared`` are columns of the evaluation data
-    with names of people's attributes that the audit file names as no groups.
+    with names of people's attributes that the audit file names as no groups; ``labels`` is the
+    column of them that decisions are compared with.
     """
 
     name: str
@@ -155,6 +156,7 @@ class AuditRequest:
     exported: OmitUnset[ExportOrigin | None] = None
     max_minutes: OmitUnset[float | None] = None
     uncompared: OmitUnset[tuple[str, ...]] = ()
+    labels: OmitUnset[str | None] = None
 
     @property
     def seconds(self) -> float:

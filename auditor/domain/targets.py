@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from auditor.domain.confusable_names import quote_name
 from auditor.domain.json import (
     Json,
     JsonObject,
@@ -208,6 +209,31 @@ LOGITS = frozenset({"logits", "binary_logit"})
 """What ``ModelInterface.scores`` says of scores that a softmax makes probabilities of."""
 
 
+MOST_OTHER_LABELS = 0.02
+"""Of rows. Labels that are fitted apart from the scores (Platt scaling) differ on few."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOutput:
+    """An output of labels beside the scores: on how many ``rows`` asked it names another class."""
+
+    output: str
+    rows: int
+    differing: int
+
+    @property
+    def doubt(self) -> str:
+        """Why figures of the scores are doubted; nothing where the labels say what scores do."""
+        if self.differing <= MOST_OTHER_LABELS * self.rows:
+            return ""
+        return (
+            f"the model's output {quote_name(self.output)} names another class than its scores in "
+            f"{self.differing:,} of {self.rows:,} rows asked, and the figures are of the scores"
+        )
+
+    to_json = write_fields
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInterface:
     """How rows go into the model and scores come out, and why we think so.
@@ -215,7 +241,8 @@ class ModelInterface:
     ``layout`` says what is done to a row before it enters: ``as_is``, ``reshape``,
     ``channels_first`` or ``channels_last``. ``scores`` says what comes out: ``logits``,
     ``probabilities``, ``binary_probability``, ``binary_logit`` (one column) or ``zipmap``;
-    ``because`` is the observation that decided it, in words.
+    ``because`` is the observation that decided it, in words. ``labels`` are outputs that name a
+    class a row beside the scores, and ``unread`` those of which nothing was asked.
     """
 
     input: str
@@ -226,6 +253,8 @@ class ModelInterface:
     output: str
     scores: str
     because: str
+    labels: OmitUnset[tuple[LabelOutput, ...]] = ()
+    unread: OmitUnset[tuple[str, ...]] = ()
 
     to_json = write_fields
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,12 +71,15 @@ class CascadeModel:
     def fingerprint(self) -> Fingerprint:
         """Both fingerprints, and the rule that joins them."""
         edge, cloud = self._halves.edge.fingerprint, self._halves.cloud.fingerprint
+        labels = [it.interface.labels for it in (edge, cloud) if it.interface is not None]
         return Fingerprint(
             {"edge": edge.identity_facts, "cloud": cloud.identity_facts,
              "defer_below": self._halves.below},
             {"edge": edge.conditions_facts, "cloud": cloud.conditions_facts},
             emulated=edge.emulated or cloud.emulated,
-            interface=edge.interface and replace(edge.interface, scores="probabilities"),
+            interface=edge.interface and replace(
+                edge.interface, scores="probabilities", labels=tuple(chain(*labels))
+            ),
         )  # fmt: skip
 
     @property

@@ -17,7 +17,7 @@ from auditor._resources import find_user_home
 from auditor.domain.artifacts import Artifact, ModelStructure
 from auditor.domain.execution_providers import suggest_provider_package
 from auditor.domain.isolation import IsolationLevel
-from auditor.domain.targets import TargetSpec
+from auditor.domain.targets import LabelOutput, TargetSpec
 from auditor.domain.tasks import Array, ClassificationTask, Task
 from auditor.errors import ArtifactError, DatasetError, ModelFailedError, RuntimeMissingError
 from auditor.targets.callable_model import (
@@ -39,6 +39,7 @@ from auditor.targets.input_layout import (
     read_tensor_slots,
 )
 from auditor.targets.isolation import build_sandbox_bounds
+from auditor.targets.label_outputs import compare_labels, list_label_outputs
 from auditor.targets.model import InterfaceDiscovery, OpenedModel, count_request_rows
 from auditor.targets.outputs import (
     ModelOutput,
@@ -58,7 +59,12 @@ PROBE_ROWS = 64
 LONE_ROWS = 32
 """Of these, the rows that are sent alone as well: a model may serve one row otherwise than many."""
 MOST_LONE = 0.1
-"""The share of rows that may be decided otherwise alone: quantised models round by the batch."""
+"""The share of rows that may be answered otherwise alone, or among few: quantised models round by
+the batch."""
+SAME_PROBABILITY = 0.1
+"""A probability that moves by less is the same answer."""
+LABELLED_ROWS = 512
+"""Rows on which labels beside the scores are compared with them."""
 SAME_VALUE = 0.1
 """Of the deviation of the values of a regression: what differs by less is the same value."""
 
@@ -96,62 +102,94 @@ def ask_first_rows(connection: ModelConnection, sample: Array) -> FirstAnswers:
 def discover_interface(
     connection: ModelConnection, task: Task, sample: Array
 ) -> InterfaceDiscovery:
-    """Find out a model's interface with the rows of ``sample``.
+    """Find out a model's interface with the first rows of ``sample``.
 
     Raises what ``ask_first_rows`` and ``find_score_output`` raise.
     """
     outputs = read_tensor_slots(connection.opened.header.get("outputs"))
     began = time.monotonic()
-    heard = ask_first_rows(connection, sample)
+    asked = sample[:PROBE_ROWS]
+    heard = ask_first_rows(connection, asked)
     leaving = find_score_output(heard.answers, task)
     first = next(answer for answer in heard.answers if answer.name == leaving.output)
-    again = _ask(connection, heard.entrance, sample, outputs)
+    again = _ask(connection, heard.entrance, asked, outputs)
     second = next(answer for answer in again if answer.name == leaving.output)
     repeats = first.array.tobytes() == second.array.tobytes() and first.keys == second.keys
+    queries, alike = len(asked) * (heard.tried + 1), True
     # A graph of a fixed batch cannot tell a row alone from one among others
-    lone = 0 if heard.entrance.fixed_batch is not None else min(LONE_ROWS, len(sample))
-    told = [
-        _ask_alone(connection, heard.entrance, sample[at : at + 1], outputs) for at in range(lone)
-    ]
-    alone = [next((it for it in answers if it.name == first.name), None) for answers in told]
+    for sizes in _list_small_requests(0 if heard.entrance.fixed_batch else len(asked)):
+        parts = np.split(asked[: sum(sizes)], np.cumsum(sizes)[:-1]) if sizes else []
+        heard_few = [_ask_few(connection, heard.entrance, part, outputs) for part in parts]
+        few = [next((it for it in said if it.name == first.name), None) for said in heard_few]
+        alike &= _answers_alike(first, few, sizes, leaving.scores, task)
+        queries += sum(sizes)
+    face = build_interface(heard.entrance, leaving)
+    names = list_label_outputs(heard.answers, leaving, task)
+    counted = [compare_labels(heard.answers, leaving, names, task)]
+    more = sample[PROBE_ROWS:LABELLED_ROWS] if names else sample[:0]
+    step = count_request_rows(face)
+    for start in range(0, len(more), step):
+        answers = _ask(connection, heard.entrance, more[start : start + step], outputs)
+        counted.append(compare_labels(answers, leaving, names, task))
+    labels = tuple(
+        LabelOutput(name, sum(it.rows for it in parts), sum(it.differing for it in parts))
+        for name, parts in zip(names, zip(*counted, strict=True), strict=True)
+    )
+    read = {leaving.output, *names}
+    unread = tuple(it.name for it in heard.answers if it.name not in read)
     return InterfaceDiscovery(
-        build_interface(heard.entrance, leaving),
+        replace(face, labels=labels, unread=unread),
         None if first.keys is None else tuple(first.keys),
-        deterministic=repeats and _answers_alike(first, alone, leaving.scores, task),
-        queries=len(sample) * (heard.tried + 1) + lone,
+        deterministic=repeats and alike,
+        queries=queries + len(more),
         busy=time.monotonic() - began,
     )
 
 
-def _ask_alone(
-    connection: ModelConnection, entrance: InputBinding, row: Array, outputs: Sequence[TensorSlot]
+def _list_small_requests(rows: int) -> Iterator[list[int]]:
+    """Yield how many rows each small request has: one row each, then one size after the other.
+
+    A server joins what comes in at once, so that every small size occurs.
+    """
+    yield [1] * min(LONE_ROWS, rows)
+    sizes: list[int] = []
+    while (left := rows - sum(sizes)) > 0:
+        sizes.append(min(left, len(sizes) + 2))
+    yield sizes
+
+
+def _ask_few(
+    connection: ModelConnection, entrance: InputBinding, rows: Array, outputs: Sequence[TensorSlot]
 ) -> list[ModelOutput]:
-    """Return the answers to one row; none where the runtime refuses it alone."""
+    """Return the answers to a few rows; none where the runtime refuses so few."""
     try:
-        return _ask(connection, entrance, row, outputs)
+        return _ask(connection, entrance, rows, outputs)
     except ModelFailedError:
         return []
 
 
 def _answers_alike(
-    together: ModelOutput, alone: Sequence[ModelOutput | None], kind: str, task: Task
-) -> bool:
-    """Whether rows that were sent alone are answered as they were among others, but for a few."""
-    if not alone:
-        return True
-    shape, found = (1, *together.array.shape[1:]), []
-    for item in alone:
+    together: ModelOutput, few: Sequence[ModelOutput | None], sizes: Sequence[int], kind: str,
+    task: Task,
+) -> bool:  # fmt: skip
+    """Whether rows sent in requests of these sizes are answered as among many, but for some."""
+    found = []
+    for item, size in zip(few, sizes, strict=True):
+        shape = (size, *together.array.shape[1:])
         if item is None or item.keys != together.keys or item.array.shape != shape:
             return False
         found.append(item.array)
-    many, lone = (
+    if not found:
+        return True
+    many, small = (
         to_probabilities(to_unchecked_scores(it, together.keys, kind, task), kind)
-        for it in (together.array[: len(found)], np.concatenate(found))
+        for it in (together.array[: sum(sizes)], np.concatenate(found))
     )
+    apart = np.abs(many - small).max(axis=1)
     if isinstance(task, ClassificationTask):
-        differ = task.decide(many) != task.decide(lone)
+        differ = (task.decide(many) != task.decide(small)) | (apart > SAME_PROBABILITY)
     else:
-        differ = np.abs(many - lone).max(axis=1) > SAME_VALUE * many.std()
+        differ = apart > SAME_VALUE * many.std()
     return bool(differ.mean() <= MOST_LONE)
 
 
@@ -221,7 +259,8 @@ def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to h
     """Open the artifact staged in ``folder`` on its target, and close it at the end.
 
     An endpoint needs no artifact. The first ``PROBE_ROWS`` rows of ``sample`` decide the
-    interface; they are sent at least twice, some of them alone too, and count as queries. Raises
+    interface; they are sent at least three times, some of them alone too, and count as queries;
+    so do ``LABELLED_ROWS`` rows of a model that gives labels beside its scores. Raises
     ``ArtifactError`` where file, data and task do not go together, ``ModelFailedError`` for what
     the runtime refuses or is not audited yet, ``TargetError`` where the target is not to be had
     here, ``RuntimeMissingError`` where it lacks a runtime, ``SubjectLostError`` where opening takes
@@ -229,7 +268,7 @@ def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to h
     """
     connection = connect_model(spec, folder, artifact, isolation)
     try:
-        yield _introduce(connection, spec, task, sample[:PROBE_ROWS])
+        yield _introduce(connection, spec, task, sample)
     finally:
         connection.close()
 
@@ -242,9 +281,9 @@ def open_function(
 
     Raises ``TargetError`` for a function that is missing or is another one, else as ``open_model``.
     """
-    asked = sample[:PROBE_ROWS]
-    connection = CallableConnection(spec, find_function(spec, functions), asked)
-    yield _introduce(connection, spec, task, asked)
+    found = find_function(spec, functions)
+    connection = CallableConnection(spec, found, sample[:PROBE_ROWS])
+    yield _introduce(connection, spec, task, sample)
 
 
 def open_local_model(

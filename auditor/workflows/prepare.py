@@ -238,7 +238,7 @@ def _request(
     file: AuditFile, policy: Policy, loaded: LoadedDatasets, staged: StagedFiles
 ) -> AuditRequest:
     brought = staged.materials
-    known = loaded.datasets.items()
+    known, judged = loaded.datasets.items(), file.data.get(DatasetRole.EVALUATION)
     return AuditRequest(
         name=file.model.name,
         version=file.model.version,
@@ -265,6 +265,7 @@ def _request(
         attempt=file.attempt,
         exported=file.model.exported,
         uncompared=_list_uncompared(loaded),
+        labels=None if judged is None else judged.labels,
     )
 
 

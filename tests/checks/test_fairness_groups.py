@@ -200,10 +200,23 @@ def test_whom_a_model_refuses_is_not_hidden_by_a_missing_group(*, clustered: boo
     assert measured(compared, "selection_rate_gap").value == 1
 
 
+def test_many_missing_groups_leave_every_comparison_in_doubt() -> None:
+    # 80 % of a and 55 % of b are chosen: the refused of b and the chosen of a have no group
+    hidden: Cells = {"a": (24, 0, 0, 50), "b": (45, 0, 0, 94), "unknown": (24, 0, 0, 50)}
+    readings = read(GroupFairnessCheck(), confused(hidden))
+    gap = measured(readings, "selection_rate_gap")
+    assert cast("float", gap.value) < 0.01
+    assert gap.doubted
+    assert "of 74 of 287 rows is not known, too many" in str(gap.details["doubt"])
+    assert not measured(readings, "selection_rate", group="a").doubted
+    few = {**hidden, "unknown": (7, 0, 0, 14)}
+    assert not measured(read(GroupFairnessCheck(), confused(few)), "selection_rate_gap").doubted
+
+
 def test_missing_groups_raise_no_doubt_by_chance_alone() -> None:
     rng, doubted = np.random.default_rng(9), 0
     for _ in range(40):
-        members = rng.choice(["a", "b", "unknown"], 600, p=[0.5, 0.4, 0.1]).tolist()
+        members = rng.choice(["a", "b", "unknown"], 600, p=[0.52, 0.42, 0.06]).tolist()
         seen = scored(rng.random(600), rng.random(600) < 0.5, groups={"g": members})
         readings = read(GroupFairnessCheck(), seen)
         doubted += any(item.doubted for item in readings if isinstance(item, Measurement))
@@ -214,10 +227,23 @@ def test_evidence_that_weighs_no_missing_group_is_read_as_it_was() -> None:
     hidden: Cells = {"a": (0, 50, 0, 50), "b": (0, 20, 0, 20), "unknown": (30, 0, 30, 0)}
     check = GroupFairnessCheck()
     evidence = dict(check.observe(confused(hidden), CheckShard()))
+    columns = cast("list[dict[str, Any]]", evidence["columns"])
     evidence["columns"] = [
         {name: item for name, item in column.items() if name != WEIGHS_UNKNOWN}
-        for column in cast("list[dict[str, Any]]", evidence["columns"])
+        for column in columns
     ]
+    found = [it for it in check.figures(evidence, 0.95) if isinstance(it, Measurement)]
+    assert not any(item.doubted for item in found)
+
+
+def test_evidence_that_does_not_count_missing_groups_is_read_as_it_was() -> None:
+    alike: Cells = {"a": (0, 50, 0, 50), "b": (0, 20, 0, 20), "unknown": (0, 30, 0, 30)}
+    check = GroupFairnessCheck()
+    evidence = dict(check.observe(confused(alike), CheckShard()))
+    now = [it for it in check.figures(evidence, 0.95) if isinstance(it, Measurement)]
+    assert any(item.doubted for item in now)
+    columns = cast("list[dict[str, Any]]", evidence["columns"])
+    evidence["columns"] = [{**column, WEIGHS_UNKNOWN: True} for column in columns]
     found = [it for it in check.figures(evidence, 0.95) if isinstance(it, Measurement)]
     assert not any(item.doubted for item in found)
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from judging_cases import RULE, judge_one, measured
 
-from auditor.checks.measure import compute_readings
+from auditor.checks.measure import ONE_OUTPUT, compute_readings
 from auditor.checks.registry import discover_checks
 from auditor.domain.budgets import AuditSize, CheckCost
 from auditor.domain.check_subject import CheckShard, Subject
@@ -17,6 +17,7 @@ from auditor.domain.findings import Outcome
 from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.readings import (
+    NEEDS,
     BiasDirection,
     BoundKind,
     ConfidenceInterval,
@@ -25,6 +26,7 @@ from auditor.domain.readings import (
     Unit,
 )
 from auditor.domain.records import CheckObservation, DuplicateRows
+from auditor.domain.targets import LabelOutput
 from auditor.errors import BrokenCheckError
 from auditor.reports.wording import describe_bound
 
@@ -187,6 +189,13 @@ def test_a_worst_case_stands_only_while_the_check_alone_doubts() -> None:
     assert timed(Timed()).worst_case == 8.0
     assert timed(Timed(), deterministic=False).worst_case is None
     assert timed(Timed(), copies=DuplicateRows(100, 5)).worst_case is None
+
+
+def test_a_figure_of_scores_that_the_labels_contradict_is_doubted_and_says_what_it_needs() -> None:
+    found = timed(Timed(doubted=False, astray=""), labels=LabelOutput("label", 500, 80))
+    assert found.doubted
+    assert "another class than its scores in 80 of 500 rows" in str(found.details["doubt"])
+    assert found.details[NEEDS] == ONE_OUTPUT
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from auditor.targets.session import LONE_ROWS, PROBE_ROWS
 
 TOKEN = "Bearer kept-to-ourselves-4711"  # noqa: S105 -- what a user would keep secret
 LEAVE = "The owner of the test, for this audit."
-ROWS, MET = 240, 2 * PROBE_ROWS + LONE_ROWS
+ROWS, MET = 240, 3 * PROBE_ROWS + LONE_ROWS
 """Rows of the data; and of the first meeting, which sends some of them twice, and some alone."""
 ATTACKS = ("evasion.linf", "evasion.linf_query")
 Command = Callable[..., Any]

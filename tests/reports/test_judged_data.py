@@ -23,9 +23,14 @@ from auditor.domain.policies import (
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditAttempt
+from auditor.domain.targets import ModelInterface
 from auditor.reports.formats.html import render_html
 from auditor.reports.formats.markdown import render_markdown
-from auditor.reports.html.first_screen import describe_declared, describe_loosened
+from auditor.reports.html.first_screen import (
+    describe_declared,
+    describe_loosened,
+    describe_unasked,
+)
 from auditor.reports.html.judged_data import (
     build_data_facts,
     describe_constant_decisions,
@@ -193,6 +198,37 @@ def test_a_model_that_gives_one_answer_is_named_beside_the_verdict(
     told = describe_constant_decisions(inputs_of(record, blob=known.__getitem__))
     assert len(told) == bool(said)
     assert all(text in told[0] for text in said)
+
+
+@pytest.mark.parametrize(
+    ("value", "rows", "said"), [(1.0, 450, True), (0.99, 450, False), (1.0, 90, False)]
+)
+def test_labels_that_always_agree_are_questioned_and_their_column_is_named(
+    value: float, rows: int, *, said: bool
+) -> None:
+    request = replace(PASSING.request, labels="model_says")
+    details: dict[str, Json] = {"majority_accuracy": 0.5, "majority_class": "yes"}
+    readings = tuple(
+        replace(it, value=value, low=0.9, n=rows, details=details)
+        if isinstance(it, Measurement) and it.metric == "accuracy"
+        else it
+        for it in PASSING.readings
+    )
+    inputs = inputs_of(replace(PASSING, request=request, readings=readings))
+    named = "Every decision is right: make sure that the labels (“model_says”) were not made by"
+    assert any(named in text for text in describe_constant_decisions(inputs)) is said
+    assert facts(inputs)["Evaluation data"].startswith("450 rows, labels in “model_says”, chosen")
+
+
+def test_outputs_that_were_not_read_are_named_beside_what_was_not_asked() -> None:
+    name, found = next(iter(PASSING.fingerprints.items()))
+    face = ModelInterface(
+        "x", (4,), "float32", None, "as_is", "y", "logits", "seen", (), ("boxes",)
+    )
+    record = replace(PASSING, fingerprints={name: replace(found, interface=face)})
+    told = [str(it) for it in describe_unasked(inputs_of(record))]
+    assert any("boxes" in text for text in told)
+    assert not any("boxes" in str(it) for it in describe_unasked(inputs_of(PASSING)))
 
 
 def with_left_out(outcome: Outcome) -> AuditRecord:

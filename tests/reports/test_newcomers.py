@@ -113,7 +113,7 @@ def test_a_model_that_does_not_repeat_itself_is_named_as_the_reason_of_a_doubt()
     record = with_reading(place, altered(place, doubted=True, details={}))
     unsteady = replace(records.OBSERVATION, deterministic=False)
     told = text_of(replace(record, observations=(unsteady,)))
-    why = "the model answers differently when asked again, or for one row alone"
+    why = "the model answers differently when asked again, or for few rows at a time"
     assert f"cannot keep a rule: {why}." in told
 
 

@@ -22,7 +22,7 @@ def deterministic(
     rows, limits = rng.normal(size=(PROBE_ROWS, COLUMNS)), IsolationLevel.LIMITS
     spec, folder = TargetSpec("cpu"), workshop.folder
     with open_model(spec, folder, artifact, task, rows, isolation=limits) as model:
-        assert model.queries == 2 * PROBE_ROWS + LONE_ROWS
+        assert model.queries == 3 * PROBE_ROWS + LONE_ROWS
         return model.deterministic
 
 
@@ -81,3 +81,29 @@ def test_a_model_that_refuses_a_row_alone_is_not_believed(
     ]
     artifact = switching(workshop, rng, 3, picked)
     assert not deterministic(workshop, artifact, classes(3), rng)
+
+
+def test_a_model_must_serve_few_rows_as_it_serves_many(
+    workshop: Workshop, classes: Classes, rng: np.random.Generator
+) -> None:
+    """Good alone and in large requests, and bad in those of two to six rows."""
+    weights = rng.normal(size=(COLUMNS, 3)).astype(np.float32)
+
+    def serving(few: int) -> Artifact:
+        return workshop.save(
+            [
+                workshop.node("MatMul", ["x", "w"], ["s"]),
+                workshop.node("Neg", ["s"], ["other"]),
+                workshop.node("Shape", ["x"], ["sizes"], end=1),
+                workshop.node("Greater", ["sizes", "one"], ["several"]),
+                workshop.node("Less", ["sizes", "few"], ["small"]),
+                workshop.node("And", ["several", "small"], ["bad"]),
+                workshop.node("Where", ["bad", "other", "s"], ["y"]),
+            ],
+            [workshop.value("x", ["N", COLUMNS])],
+            [workshop.value("y", ["N", 3])],
+            workshop.weights(w=weights, one=np.array([1]), few=np.array([few])),
+        )
+
+    assert not deterministic(workshop, serving(7), classes(3), rng)
+    assert deterministic(workshop, serving(2), classes(3), rng)

@@ -32,8 +32,8 @@ from auditor.metrics.performance.group_calibration import (
     group_readings,
 )
 from auditor.metrics.performance.group_fairness import (
+    count_rows_without_group,
     doubt_left_out_rows,
-    list_columns_with_unknown,
     read_groups,
     write_groups,
 )
@@ -134,7 +134,7 @@ class GroupCalibrationCheck(Check):
             build_group_calibrations(name, groups, codes, seen, self.least_rows)
             for name, groups, codes in read_groups(evidence)
         ]
-        weighing = list_columns_with_unknown(evidence)
+        without = count_rows_without_group(evidence)
         lines = {at.place: at.line(confidence) for column in columns for at in column}
         tested = self.tested(lines)
         found: list[Reading] = []
@@ -145,9 +145,10 @@ class GroupCalibrationCheck(Check):
             chosen = [member for member in column if self.compares(member.name)]
             name, family = column[0].column, _family(len(columns))
             read = gap_readings(name, chosen, confidence, family)
-            weighed = name in weighing and len(chosen) < len(column)
-            beside = gap_readings(name, column, confidence, family) if weighed else ()
-            found += doubt_left_out_rows(read, beside, self.emits)
+            if name in without and len(chosen) < len(column):
+                beside = gap_readings(name, column, confidence, family)
+                read = doubt_left_out_rows(read, beside, self.emits, without[name])
+            found += read
         return tuple(found)
 
     def tested(self, lines: Mapping[str, RecalibrationLine | None]) -> dict[str, dict[str, Json]]:

@@ -19,7 +19,7 @@ from auditor.metrics.performance.group_fairness import (
     GroupRows,
     GroupTable,
     compute_row_flags,
-    list_columns_with_unknown,
+    count_rows_without_group,
     list_compared_groups,
     read_beside_unknown,
     read_groups,
@@ -109,7 +109,7 @@ class GroupErrorCheck(Check):
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Average over each group, and compare groups column by column."""
-        columns, weighing = list(read_groups(evidence)), list_columns_with_unknown(evidence)
+        columns, without = list(read_groups(evidence)), count_rows_without_group(evidence)
         errors = cast("Floats", evidence["errors"])
         clusters = read_clusters(evidence)
         tolerance = cast("Mapping[str, float]", evidence["task"])["tolerance"]
@@ -123,7 +123,7 @@ class GroupErrorCheck(Check):
             )
             table = GroupTable.of(name, groups, chosen, GroupRows(flags, codes, clusters))
             reader = GroupErrors(table, errors, tolerance, confidence, 2 * len(columns))
-            found += read_beside_unknown(reader, self.emits, weighed=name in weighing)
+            found += read_beside_unknown(reader, self.emits, without.get(name))
         return tuple(found)
 
     @classmethod

@@ -35,7 +35,7 @@ from auditor.metrics.performance.group_fairness import (
     GroupRows,
     GroupTable,
     compute_row_flags,
-    list_columns_with_unknown,
+    count_rows_without_group,
     list_compared_groups,
     read_beside_unknown,
     read_groups,
@@ -191,7 +191,7 @@ class GroupFairnessCheck(Check):
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count each group, and compare groups column by column."""
-        columns, weighing = list(read_groups(evidence)), list_columns_with_unknown(evidence)
+        columns, without = list(read_groups(evidence)), count_rows_without_group(evidence)
         flags = cast("Flags", evidence["flags"])
         clusters = read_clusters(evidence)
         told = dict(cast("Mapping[str, Json]", evidence["task"]))
@@ -205,7 +205,7 @@ class GroupFairnessCheck(Check):
             table = GroupTable.of(name, groups, chosen, GroupRows(flags, codes, clusters))
             family, reference = _family(len(columns)), self.reference_of(name)
             reader = GroupReadings(table, confidence, family, reference, told, named)
-            found += read_beside_unknown(reader, self.emits, weighed=name in weighing)
+            found += read_beside_unknown(reader, self.emits, without.get(name))
         if "unranked" in told:
             found = [_ranked(reading) for reading in found]
         return (*found, *self.unplaced([name for name, _, _ in columns]))

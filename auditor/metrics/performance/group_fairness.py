@@ -54,7 +54,13 @@ WANTED, GIVEN, RIGHT, SELECTED = 1, 2, 4, 8
 counts as selected, which is to be given the favourable class, or to score above the median."""
 KINDS = 16
 WEIGHS_UNKNOWN = "weighs_unknown"
-"""Marks a column of evidence: its rows of no known group are held against its comparisons."""
+"""Marks a column of evidence: its rows of no known group are held against its comparisons. ``True``
+stands in older evidence, where many such rows alone raised no doubt."""
+COUNTED = 2
+MANY_UNKNOWN = 0.1
+"""Of all rows. So many with no known group can make up a gap of ten points, or hide one: who leaves
+out the refused of one group and the chosen of another sees equal rates, also among those left out.
+"""
 BASE = "base_rate"
 EVERYONE = "rows"
 AMONG = {
@@ -194,7 +200,7 @@ def write_groups(dataset: Dataset) -> dict[str, Item]:
             {
                 "name": name,
                 "groups": list(members.names),
-                **({WEIGHS_UNKNOWN: True} if UNKNOWN in members.names else {}),
+                **({WEIGHS_UNKNOWN: COUNTED} if UNKNOWN in members.names else {}),
             }
             for name, members in columns
         ],
@@ -202,19 +208,48 @@ def write_groups(dataset: Dataset) -> dict[str, Item]:
     }
 
 
-def list_columns_with_unknown(evidence: Evidence) -> frozenset[str]:
-    """Return the columns whose rows of no known group are held against what is compared."""
+@dataclass(frozen=True, slots=True)
+class RowsWithoutGroup:
+    """How many of all ``rows`` of a column are of an ``unknown`` group."""
+
+    unknown: int
+    rows: int
+
+    @property
+    def many(self) -> bool:
+        """Whether a comparison of the others says little of all."""
+        return self.unknown > MANY_UNKNOWN * self.rows
+
+    def __str__(self) -> str:
+        """Say how many, for a doubt."""
+        return f"of {self.unknown:,} of {self.rows:,} rows"
+
+
+def count_rows_without_group(evidence: Evidence) -> Mapping[str, RowsWithoutGroup]:
+    """Return those columns whose rows of no known group are held against what is compared."""
     columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
-    return frozenset(str(it["name"]) for it in columns if it.get(WEIGHS_UNKNOWN))
+    marks = {str(it["name"]): it.get(WEIGHS_UNKNOWN) for it in columns}
+    found: dict[str, RowsWithoutGroup] = {}
+    for name, groups, codes in read_groups(evidence):
+        if marks[name]:
+            # True == 1: evidence with the older mark counts none
+            counted = marks[name] == COUNTED
+            unknown = int((codes == groups.index(UNKNOWN)).sum()) if counted else 0
+            found[name] = RowsWithoutGroup(unknown, len(codes))
+    return found
 
 
 def doubt_left_out_rows(
-    found: Iterable[Reading], beside: Iterable[Reading], metrics: Mapping[str, Metric]
+    found: Iterable[Reading],
+    beside: Iterable[Reading],
+    metrics: Mapping[str, Metric],
+    without: RowsWithoutGroup,
 ) -> Iterator[Reading]:
     """Yield readings, and doubt those that rows of no known group would surely make worse.
 
     ``beside`` holds the same readings with these rows as one more group, ``metrics`` says of each
-    figure which way is worse. Else whom a model refuses could be left without a group.
+    figure which way is worse. Else whom a model refuses could be left without a group. Where these
+    rows are many, every comparison is doubted.
     """
     measured = (it for it in beside if isinstance(it, Measurement))
     with_unknown = {(it.metric, *it.params.items()): it for it in measured}
@@ -226,16 +261,20 @@ def doubt_left_out_rows(
         better = metrics[reading.metric].higher_is_better
         value = cast("float", reading.value)
         low, high = cast("float", other.low), cast("float", other.high)
+        column, doubt = reading.params["group_column"], ""
         if (better is False and low > value) or (better is True and high < value):
-            told: dict[str, Json] = {
-                "doubt": f"with the rows whose {reading.params['group_column']} is not known as a "
-                f"group of their own it would be {other.value:.3g} ({low:.3g} to {high:.3g})",
-                NEEDS: "those rows' groups, or a policy that compares them (compare_unknown)",
-            }
-            details = {**reading.details, **told}
-            yield replace(reading, doubted=True, worst_case=None, details=details)
-        else:
+            doubt = (
+                f"with the rows whose {column} is not known as a group of their own it would be "
+                f"{other.value:.3g} ({low:.3g} to {high:.3g})"
+            )
+        elif better is not None and without.many:
+            doubt = f"the {column} {without} is not known, too many to leave out of a comparison"
+        if not doubt:
             yield reading
+            continue
+        needs = "those rows' groups, or a policy that compares them (compare_unknown)"
+        details = {**reading.details, "doubt": doubt, NEEDS: needs}
+        yield replace(reading, doubted=True, worst_case=None, details=details)
 
 
 class GroupingReader(Protocol):
@@ -254,15 +293,16 @@ class GroupingReader(Protocol):
 
 
 def read_beside_unknown(
-    reader: GroupingReader, metrics: Mapping[str, Metric], *, weighed: bool
+    reader: GroupingReader, metrics: Mapping[str, Metric], without: RowsWithoutGroup | None
 ) -> Iterator[Reading]:
-    """Yield the readings of a grouping, held against rows of no known group if ``weighed``.
+    """Yield the readings of a grouping, held against rows of no known group if there are any.
 
     Where these are compared already, there is nothing to hold against.
     """
-    left_out = weighed and UNKNOWN not in reader.table.names
-    beside = replace(reader, table=reader.table.with_unknown()).readings() if left_out else ()
-    return doubt_left_out_rows(reader.readings(), beside, metrics)
+    if without is None or UNKNOWN in reader.table.names:
+        return iter(reader.readings())
+    beside = replace(reader, table=reader.table.with_unknown()).readings()
+    return doubt_left_out_rows(reader.readings(), beside, metrics, without)
 
 
 def read_groups(evidence: Evidence) -> Iterator[tuple[str, tuple[str, ...], Codes]]:

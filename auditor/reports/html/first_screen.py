@@ -197,7 +197,14 @@ def _name_author(inputs: ReportInputs) -> str:
 
 def describe_unasked(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     """Say what the verdict does not answer: rules that do not apply, families without a rule."""
-    return (*describe_loosened(inputs.policy), *_list_unasked(inputs))
+    unread = dict.fromkeys(
+        quote_name(name)
+        for found in inputs.record.fingerprints.values()
+        for name in (() if found.interface is None else found.interface.unread)
+    )
+    outputs = "Outputs of the model that nothing was asked about"
+    said = (ListedStatement(outputs, tuple(unread)),) if unread else ()
+    return (*describe_loosened(inputs.policy), *said, *_list_unasked(inputs))
 
 
 def describe_loosened(policy: Policy) -> tuple[ListedStatement, ...]:

@@ -23,6 +23,8 @@ FAIRNESS = "fairness."
 ACCURACY = "quality.accuracy/accuracy"
 NEARLY_ALWAYS = 0.98
 """A class that gets this share of decisions leaves little to the others."""
+MANY_RIGHT = 100
+"""Rows on which no real model is always right by chance."""
 COLUMN, SELECTED = "group_column", "selection_rate_gap"
 GROUPS, NO_GROUPS = "Groups compared", "none"
 MOST_GROUPS, MOST_COLUMNS = 8, 6
@@ -51,13 +53,15 @@ def _describe_rows(inputs: ReportInputs) -> Iterator[RunFact]:
         else:
             who = "chosen by the author of the audit file; the policy does not pin them"
         rows = "1 row" if data.rows == 1 else f"{data.rows:,} rows"
+        if request.labels is not None:
+            rows = f"{rows}, labels in {quote_name(request.labels)}"
         yield RunFact(
             "Evaluation data", f"{rows}, {who}", digest=shorten_digest(data.digest), wide=True
         )
 
 
 def describe_constant_decisions(inputs: ReportInputs) -> tuple[str, ...]:
-    """Say where a model decides nearly always alike, or is right no more often than one answer."""
+    """Say where decisions are all right or nearly all alike, or right no more than one answer."""
     found: dict[str, None] = {}
     for reading in inputs.record.readings:
         if not isinstance(reading, Measurement) or f"{reading.check}/{reading.metric}" != ACCURACY:
@@ -65,6 +69,13 @@ def describe_constant_decisions(inputs: ReportInputs) -> tuple[str, ...]:
         always, least = reading.details.get("majority_accuracy"), reading.low
         if not isinstance(always, int | float) or least is None:
             continue
+        if reading.value == 1 and (reading.n or 0) >= MANY_RIGHT:
+            column = inputs.record.request.labels
+            named = f" ({quote_name(column)})" if column else ""
+            found[
+                f"Every decision is right: make sure that the labels{named} were not made by "
+                "the model."
+            ] = None
         decided = _find_commonest_decision(inputs, reading)
         often = decided is not None and decided[1] >= NEARLY_ALWAYS
         if decided is not None and often:

@@ -350,9 +350,14 @@ def _interface(found: ModelInterface) -> str:
     layout = LAYOUTS.get(found.layout, found.layout)
     scores = SCORES.get(found.scores, found.scores)
     because = found.because.rstrip(".")
+    labels = "".join(
+        f" Output {it.output!r} names the same class in {it.rows - it.differing:,} of {it.rows:,} "
+        "rows asked."
+        for it in found.labels
+    )
     return (
         f"Input {found.input!r} ({found.input_dtype}): {layout}. "
-        f"Output {found.output!r} is read as {scores}, because {because}."
+        f"Output {found.output!r} is read as {scores}, because {because}.{labels}"
     )
 
 

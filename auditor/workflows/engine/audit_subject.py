@@ -118,7 +118,8 @@ def explain_row_mismatch(error: RowShapeError, materials: AuditInputs) -> RowSha
 
 
 T = TypeVar("T")
-PROBE_ROWS = 64
+PROBE_ROWS = 512
+"""Rows by which a model is met: it takes as many of them as it needs."""
 TWIN_ROWS = 512
 REFERENCE = TargetSpec("reference", session=EXACT_SUMS)
 """Where the artifact is run to compare with: this machine's processor, with products of 8-bit

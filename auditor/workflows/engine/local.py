@@ -290,10 +290,13 @@ def _name(check: Check, subject: Subject, target: str, seed: int) -> str:
 
 def _manner(subject: Subject) -> dict[str, Any]:
     """Return what there is to say of the way in which the model answers."""
-    manner = {"labels_only": subject.labels_only(DatasetRole.EVALUATION)}
-    if not isinstance(subject.model, Gap):
-        manner["deterministic"] = subject.model.deterministic
-    return manner
+    manner: dict[str, Any] = {"labels_only": subject.labels_only(DatasetRole.EVALUATION)}
+    if isinstance(subject.model, Gap):
+        return manner
+    face = subject.model.fingerprint.interface
+    other = [it for it in (() if face is None else face.labels) if it.doubt]
+    worst = max(other, key=lambda it: it.differing / it.rows, default=None)
+    return {**manner, "deterministic": subject.model.deterministic, "labels": worst}
 
 
 def _copies(check: Check, subject: Subject) -> DuplicateRows | None:
