@@ -226,8 +226,8 @@ def test_outputs_that_were_not_read_are_named_beside_what_was_not_asked() -> Non
         "x", (4,), "float32", None, "as_is", "y", "logits", "seen", (), ("boxes",)
     )
     record = replace(PASSING, fingerprints={name: replace(found, interface=face)})
-    told = [str(it) for it in describe_unasked(inputs_of(record))]
-    assert any("boxes" in text for text in told)
+    said = [str(it) for it in describe_unasked(inputs_of(record))]
+    assert any("boxes" in text for text in said)
     assert not any("boxes" in str(it) for it in describe_unasked(inputs_of(PASSING)))
 
 
