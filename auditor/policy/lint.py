@@ -144,6 +144,19 @@ def lint_limits(entry: RuleDraft, key: str, limits: MetricLimits) -> Iterator[Li
         )
 
 
+def lint_direction(entry: RuleDraft, key: str) -> Iterator[LintRemark]:
+    """Warn of a limit that lets the worst figures through, and keeps out the best."""
+    higher = None if entry.metric is None else entry.metric.higher_is_better
+    better = "at_least" if higher else "at_most"
+    if higher is not None and key in {"at_least", "at_most"} - {better}:
+        yield entry.warning(
+            key,
+            f"{entry.rule.metric} is better the {'higher' if higher else 'lower'} it is, and "
+            f"{key} keeps out the good ones",
+            f"Write {better}.",
+        )
+
+
 def _crossed(anchored: AnchoredLimits | None) -> bool:
     """Whether both ends are taken from the same, and the lower lies above the upper."""
     match anchored:
@@ -360,7 +373,8 @@ def _asks(entry: RuleDraft, trials: ConditionTrialBudget) -> Iterator[LintRemark
         return
     bound = entry.rule.require is None
     faults = tuple(lint_limits(entry, asked[0], limits or MetricLimits())) if bound else ()
-    yield from faults or lint_unbreakable_rule(entry, trials)
+    faults = faults or tuple(lint_unbreakable_rule(entry, trials))
+    yield from faults or lint_direction(entry, asked[0])
     if limits is not None:
         yield from lint_title(entry, limits)
 

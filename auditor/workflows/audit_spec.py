@@ -47,7 +47,7 @@ from auditor.trust.keys.ledger_key import describe_new_key
 from auditor.workflows.audit_report import AuditReport, PlanReport
 from auditor.workflows.local_audit import LocalAudit, open_audit_file, run_local_audit
 from auditor.workflows.model_conversion import describe_task, identify_library
-from auditor.workflows.model_export import ExportedModel, export_model
+from auditor.workflows.model_export import ExportedModel, export_model, refuse_other_columns
 from auditor.workflows.plan import plan_audit
 from auditor.workflows.prepare import read_overridden_audit_file
 from auditor.workflows.progress import AuditProgress, ProgressCallback, choose_progress
@@ -351,6 +351,7 @@ class AuditSpec:
                 raise UsageError(
                     "there are no rows to export the model with", cure="Pass data with inputs."
                 )
+            refuse_other_columns(self.model, rows.features)
             exported = export_model(self.model, rows.inputs[:COMPARED_ROWS], folder)
             made[exported.path.name] = exported.path
         _refuse_taken_names(self.document, made, written)

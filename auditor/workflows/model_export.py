@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from google.protobuf.message import EncodeError
 
 from auditor.domain.artifacts import Artifact
 from auditor.domain.export_origin import ExportDifference, ExportOrigin
+from auditor.domain.name_suggestions import format_name_list
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import AuditorError, ModelExportError
@@ -37,6 +39,12 @@ LEAST_AGREEMENT = 0.5
 """Of the rows, how many the export must answer alike to be taken for the same model."""
 NEAR = 0.01
 """Of the range of a model's numbers, how far two that are alike lie apart at most."""
+FRAME = (
+    "Give the inputs that it was fitted on, in that order: in a table, "
+    "frame[[*model.feature_names_in_, 'label']]"
+)
+NUMBERED = re.compile(r"Column_\d+")
+"""How LightGBM names columns of arrays."""
 LEAST_MEMORY = 4 * 2**30
 PAIR = 2
 
@@ -74,6 +82,54 @@ def export_model(model: object, sample: Array, folder: Path) -> ExportedModel:
         difference=_compare(made, path, sample, title),
     )
     return ExportedModel(path, origin)
+
+
+def refuse_other_columns(model: object, columns: Sequence[str]) -> None:
+    """Refuse data whose ``columns`` are not those that ``model`` was fitted on, in that order.
+
+    The export knows no names: it would take other columns for them. Models that were fitted on
+    arrays, and data without names, are let be. Raises ``ModelExportError``.
+    """
+    fitted = _list_fitted_columns(model)
+    alike = [_as_lightgbm_writes(name) for name in columns]
+    if not fitted or not columns or fitted in ([*columns], alike):
+        return
+    title, known = describe_class(model), {*columns, *alike}
+    missing = [name for name in fitted if name not in known]
+    if missing:
+        foreign = [name for name, other in zip(columns, alike, strict=True)
+                   if not {name, other} & {*fitted}]  # fmt: skip
+        there = f", which has {format_name_list(foreign)} instead" if foreign else ""
+        raise ModelExportError(
+            f"{title} was fitted on {format_name_list(missing)}, not among the inputs of the data"
+            f"{there}",
+            cure=f"{FRAME}. Names in `groups` and the like take columns out of the inputs: for a "
+            "column that the model reads too, pass values under another name.",
+        )
+    raise ModelExportError(
+        f"{title} was fitted on the columns {format_name_list(fitted)}, and the inputs of the "
+        f"data are {format_name_list(list(columns))}",
+        cure=f"{FRAME}.",
+    )
+
+
+def _list_fitted_columns(model: Any) -> list[str]:  # noqa: ANN401 -- of any library
+    """Return the names of the columns that a model was fitted on; none where it knows none."""
+    library = identify_library(model)
+    names = getattr(model, "feature_names_in_", None)
+    if library == "lightgbm":
+        booster = getattr(model, "booster_", model) if hasattr(model, "fitted_") else model
+        ask = getattr(booster, "feature_name", None)
+        names = ask() if callable(ask) else names
+        if names is not None and all(NUMBERED.fullmatch(name) for name in names):
+            names = None
+    elif library == "xgboost" and names is None:
+        names = getattr(model, "feature_names", None)
+    return [] if names is None else [str(name) for name in names]
+
+
+def _as_lightgbm_writes(name: str) -> str:
+    return name.replace(" ", "_")
 
 
 def _require_whole(model: object) -> onnx.ModelProto:

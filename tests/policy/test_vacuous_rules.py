@@ -105,6 +105,24 @@ def ends(named: tuple[str, str]) -> tuple[float, float]:
     return find_metric_range(named[1], ALL[named[0]].emits[named[1]].unit)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"at_least": None, "at_most": 0.8}, "accuracy is better the higher it is, and at_most"),
+        ({"measure": "fairness.groups/selection_rate_gap"}, "gap is better the lower it is, and"),
+        ({}, ""),
+        ({"at_least": None, "within": [0.5, 0.9]}, ""),
+        ({"measure": "fairness.groups/selection_rate_gap", "at_least": None, "at_most": 0.1}, ""),
+    ],
+)
+def test_a_limit_that_lets_the_worst_through_is_warned_of(
+    changes: dict[str, Any], said: str
+) -> None:
+    found = lint_policy(written(changed(**changes)), "p.yaml", ALL, CATALOGUES)
+    assert [it.level for it in found] == ([LintLevel.WARNING] if said else [])
+    assert all(said in it.problem and "keeps out the good ones" in it.problem for it in found)
+
+
 def test_of_every_metric_limits_are_refused_that_hold_all_it_can_be() -> None:
     least = {named: {"at_least": ends(named)[0]} for named in NUMBERS if ends(named)[0] > -math.inf}
     most = {named: {"at_most": ends(named)[1]} for named in NUMBERS if ends(named)[1] < math.inf}

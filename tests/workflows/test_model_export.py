@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import exportable_models as models
+import lightgbm
 import numpy as np
 import onnx
 import pandas as pd
@@ -18,13 +19,14 @@ from onnx import TensorProto, helper
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import KMeans
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from auditor.domain.export_origin import ExportOrigin
 from auditor.errors import MissingExtraError, ModelExportError
-from auditor.workflows.model_export import export_model
+from auditor.workflows.model_export import export_model, refuse_other_columns
 
 CLOSE = 1e-5
 Rows: TypeAlias = np.ndarray[Any, Any]
@@ -224,6 +226,47 @@ def test_a_model_proto_that_is_too_large_for_one_file_has_its_weights_beside_it(
     assert (tmp_path / "model.onnx.data").stat().st_size == 4 * side**2
     assert found.path.stat().st_size < 1000
     assert len(weights.raw_data) == 4 * side**2
+
+
+NAMES = ["mean age", "b", "c", "d"]
+NAMED = {
+    "estimator": lambda: LogisticRegression().fit(pd.DataFrame(X, columns=NAMES), BINARY),
+    "pipeline": lambda: make_pipeline(StandardScaler(), LogisticRegression()).fit(
+        pd.DataFrame(X, columns=NAMES), BINARY
+    ),
+    "lightgbm": lambda: lightgbm.LGBMClassifier(n_estimators=2, verbose=-1).fit(
+        pd.DataFrame(X, columns=NAMES), BINARY
+    ),
+    "booster of lightgbm": lambda: NAMED["lightgbm"]().booster_,
+    "xgboost": lambda: xgboost.XGBClassifier(n_estimators=2).fit(
+        pd.DataFrame(X, columns=NAMES), BINARY
+    ),
+    "booster of xgboost": lambda: NAMED["xgboost"]().get_booster(),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_columns_must_be_those_that_the_model_was_fitted_on_in_their_order(name: str) -> None:
+    model = NAMED[name]()
+    refuse_other_columns(model, NAMES)
+    refuse_other_columns(model, ())
+    with pytest.raises(ModelExportError, match=r"was fitted on the columns mean.age, b, c, d, and"):
+        refuse_other_columns(model, ["mean age", "c", "b", "d"])
+    with pytest.raises(ModelExportError, match=r"fitted on d, not .* which has e instead"):
+        refuse_other_columns(model, ["mean age", "b", "c", "e"])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression().fit(X, BINARY),
+        lightgbm.LGBMClassifier(n_estimators=2, verbose=-1).fit(X, BINARY),
+        xgboost.XGBClassifier(n_estimators=2).fit(X, BINARY),
+        nn.Linear(4, 2),
+    ],
+)
+def test_a_model_that_was_fitted_on_arrays_takes_columns_of_any_name(model: object) -> None:
+    refuse_other_columns(model, NAMES)
 
 
 @pytest.mark.parametrize(

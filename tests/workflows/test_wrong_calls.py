@@ -45,6 +45,7 @@ POLICY = "apiVersion: auditor/v1\nkind: Policy\nmetadata: {name: x}\nrules: []\n
 RECORD, PUBLIC = "record", "record/signer.pub"
 FITTED = LogisticRegression().fit(ROWS, LABELS)
 FEATURES = LogisticRegression().fit(RANDOM.uniform(size=(40, 5)), LABELS)
+NAMED = LogisticRegression().fit(pd.DataFrame(ROWS, columns=["a", "b", "c"]), LABELS)
 QUICK: dict[str, Any] = {
     "policy": "policy.yaml",
     "budget": "smoke",
@@ -134,6 +135,9 @@ CALLS: dict[str, tuple[Callable[[], object], type[AuditorError], str, str]] = {
         ModelExportError, "LogisticRegression is not fitted", "Fit it first"),
     "other features": (lambda: audit(FEATURES),
         ModelExportError, "fitted on 5 features, and a row of the data has 3", "Give"),
+    "another order": (lambda: audit(NAMED, Dataset(ROWS, LABELS, names=["b", "a", "c"])),
+        ModelExportError, "was fitted on the columns a, b, c, and the inputs of the data are b, a",
+        "in that order"),
     "a missing model": (lambda: audit("modle.onnx"),
         ArtifactError, "model.artifact: modle.onnx does not exist", "working dir"),
     "a text as model": (lambda: audit("text.onnx"),
