@@ -130,7 +130,8 @@ def to_label_indices(
             raise ModelFailedError(
                 f"the model gives row {first_row + row} the label {name[:64]!r}, "
                 f"which is none of the classes {_listed(task.classes)}",
-                cure="Name the model's classes in `task.classes`.",
+                cure="Write the labels of the data as the model gives them, or name the model's "
+                "classes in `task.classes`.",
             )
     return np.array([places[name] for name in names], dtype=np.int64)
 

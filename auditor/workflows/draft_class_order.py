@@ -34,10 +34,14 @@ SURE, LEAST_GAIN = 0.999, 0.01
 
 @dataclass(frozen=True, slots=True)
 class ScoredDraft:
-    """What scoring rows by a draft showed, and the order that would be far better than drafted."""
+    """What scoring rows by a draft showed, and the order that would be far better than drafted.
+
+    ``always`` is how often one answer, the commonest label, would be right.
+    """
 
     rows: int = 0
     accuracy: float = 0.0
+    always: float = 0.0
     fits: bool = False
     one_score: bool = False
     problem: str = ""
@@ -107,8 +111,18 @@ def _scored(seen: DraftFacts, tried: ScoredDraft, before: str) -> DraftFacts:
         words = f"Scoring the data could not show the order of the classes: {tried.problem}"
         return replace(seen, doubts=(*seen.doubts, words))
     share = f"{tried.accuracy:.0%} of {tried.rows} rows are right"
+    inputs = (
+        " Or columns are missing, others than in training, or in another order: compare the inputs."
+        if seen.features
+        else ""
+    )
+    if tried.fits and tried.accuracy <= tried.always:
+        words = f"Only {share}, no more than one answer always gives ({tried.always:.0%}).{inputs}"
+        seen = replace(seen, doubts=(*seen.doubts, words))
     if not tried.fits:
-        words = f"Only {share} in this order of classes, and in no other order far more are."
+        words = (
+            f"Only {share} in this order of classes, and in no other order far more are.{inputs}"
+        )
         low = (known[0] or FROM_LABELS, known[1] if known[0] else Confidence.LOW)
         return replace(seen, doubts=(*seen.doubts, words)).known_by("task.classes", *low)
     found = f"by scoring the data: {share}{before}"
@@ -145,6 +159,7 @@ def score_draft(seen: DraftFacts, session: DraftSession) -> ScoredDraft:
         return ScoredDraft(
             rows=len(rows),
             accuracy=accuracy,
+            always=float(np.bincount(labels).max() / len(labels)),
             fits=accuracy >= 1 / classes + BEYOND_CHANCE,
             one_score=known is not None and known.scores.startswith("binary_"),
             other=find_better_class_order(labels, decided, classes),

@@ -134,6 +134,13 @@ def _refuse_other_values(seen: DraftFacts, answers: ModelAnswers) -> None:
 
 def _unproven(seen: DraftFacts, trials: Sequence[LabelTrial]) -> DraftFacts:
     """Say that the answers speak for no column where some were tried."""
+    if seen.labels is None and not seen.pictures:
+        doubt = (
+            "No column of labels was found: none agrees with the model's answers beyond chance. "
+            "Name it with --labels COLUMN. If one should agree, inputs may be missing, or stand "
+            "in another order than in training."
+        )
+        return replace(seen, doubts=(*seen.doubts, doubt))
     if not trials or seen.labels is None:
         return seen
     words = "the name or the place alone: no column agrees with the model beyond chance"

@@ -21,6 +21,7 @@ from auditor.inputs.auditfile.draft import (
 from auditor.inputs.datasets.inspect import (
     DataFileSummary,
     inspect_data_file,
+    list_decimal_commas,
     list_numbers,
     list_texts,
 )
@@ -269,6 +270,11 @@ def _with_schema(
         words += f"; the model takes {len(features)} numbers, and {', '.join(rest)} {are} left out"
         words += f": {answers.why}" if answers.why else ""
         doubts += [_doubt_rivals(rest, answers.rivals)] if answers.rivals else []
+    if commas := list_decimal_commas(found) if features else []:
+        doubts.append(
+            f"Numbers with a decimal comma are read as texts: write those of {', '.join(commas)} "
+            "with a point, or a model that takes them is given other columns."
+        )
     if any(it.nullable for it in drafted):
         names = ", ".join(it.name for it in drafted if it.nullable)
         doubts.append(

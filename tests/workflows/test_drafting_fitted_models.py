@@ -216,3 +216,43 @@ def test_missing_values_that_a_tree_takes_are_told_before_attacks_are_not_run(
     (tmp_path / "d.csv").write_text("\n".join(lines) + "\n")
     text = drafted(tmp_path)[1]
     assert "# Values of a are missing: attacks take complete rows only" in text
+
+
+def test_an_input_with_decimal_commas_is_told_and_not_replaced_in_silence(tmp_path: Path) -> None:
+    rows, labels = load_iris(return_X_y=True)
+    model = LogisticRegression(max_iter=500).fit(rows, SPECIES[labels])
+    export(model, 4, tmp_path / "m.onnx", zipmap=False)
+    written = [f'"{value:.1f}"'.replace(".", ",") for value in rows[:, 2]]
+    noise = np.random.default_rng(4).normal(size=len(rows)).round(2)
+    columns = {"a": rows[:, 0], "b": rows[:, 1], "petal": written, "c": rows[:, 3]}
+    table(tmp_path / "d.csv", {**columns, "noise": noise, "kind": SPECIES[labels]})
+    doubts = init_audit_file(tmp_path / "m.onnx", tmp_path / "d.csv", tmp_path).facts.doubts
+    assert any("a decimal comma are read as texts: write those of petal" in it for it in doubts)
+
+
+def churn(folder: Path) -> dict[str, Any]:
+    """Write a model of two inputs, and return columns for it with their labels."""
+    rng = np.random.default_rng(3)
+    rows = np.stack([rng.integers(0, 90, 600), rng.normal(900, 40, 600).round(1)], axis=1)
+    names = np.where(rows[:, 0] > 70 + rng.normal(0, 3, 600), "no", "yes")
+    model = LogisticRegression(max_iter=5000).fit(rows.astype(np.float32), names)
+    export(model, 2, folder / "m.onnx", zipmap=False)
+    return {"months": rows[:, 0], "charge": rows[:, 1], "stayed": names}
+
+
+def test_a_model_that_is_right_no_more_than_one_answer_is_doubted(tmp_path: Path) -> None:
+    columns = churn(tmp_path)
+    other = {**columns, "months": np.arange(600) % 7}
+    for given, doubted in ((columns, False), (other, True)):
+        table(tmp_path / "d.csv", given)
+        found = init_audit_file(tmp_path / "m.onnx", tmp_path / "d.csv", tmp_path, labels="stayed")
+        told = any("one answer always gives" in it for it in found.facts.doubts)
+        assert told is doubted
+
+
+def test_a_file_without_a_column_that_agrees_says_so(tmp_path: Path) -> None:
+    columns = churn(tmp_path)
+    reversed_order = dict(reversed(columns.items()))
+    table(tmp_path / "d.csv", reversed_order)
+    doubts = init_audit_file(tmp_path / "m.onnx", tmp_path / "d.csv", tmp_path).facts.doubts
+    assert any("No column of labels was found" in it and "--labels" in it for it in doubts)

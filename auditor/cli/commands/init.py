@@ -24,6 +24,8 @@ from auditor.reports.terminal import create_console
 from auditor.reports.terminal_text import make_printable
 from auditor.workflows.init import AuditDraft, init_audit_file
 
+MOST_INPUTS = 40
+"""Inputs that are listed, for a person to compare with those of the training."""
 MOST_RANGES = 8
 EVERY_FIGURE = ("task.kind", "task.classes", "task.positive", "data.evaluation.scores")
 """Settings that turn every figure round if they are wrong."""
@@ -114,7 +116,7 @@ def _print_guesses(draft: AuditDraft) -> None:
             f"rows): {make_printable(format_name_list(ranged, MOST_RANGES))}"
         )
     if names := [it.name for it in draft.facts.features]:
-        order = make_printable(format_name_list(names, MOST_RANGES))
+        order = make_printable(format_name_list(names, MOST_INPUTS))
         click.echo(f"Inputs in the order of the file's columns; compare with training: {order}")
     likely = {it.setting for it in draft.guesses if it.confidence is Confidence.MEDIUM}
     if every := [setting for setting in EVERY_FIGURE if setting in likely]:

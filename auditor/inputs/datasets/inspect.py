@@ -42,6 +42,7 @@ MOST_LABELS = 100
 MOST_LAST_LABELS = 20
 MOST_CANDIDATES = 32
 TWO = 2
+DECIMAL_COMMA = r"^\s*-?[0-9]{1,15},[0-9]{1,15}\s*$"
 NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 MOST_GROUPS = 20
 BIRTH = frozenset({"birth", "birthday", "birthdate", "birthyear", "born", "dob"})
@@ -209,6 +210,16 @@ def list_texts(found: DataFileSummary, label: str | None) -> tuple[str, ...]:
     """Return the columns of text that are neither ``label``, nor dates, ids or groups."""
     taken = (label, found.id, *found.groups, *found.apart)
     return tuple(n for n, it in found.series.items() if n not in taken and not is_numeric(it))
+
+
+def list_decimal_commas(found: DataFileSummary) -> list[str]:
+    """Return the columns of text whose values are all numbers with a decimal comma: 155,6."""
+    texts = {name: found.series[name].drop_nulls() for name in list_texts(found, None)}
+    return [
+        name
+        for name, column in texts.items()
+        if len(column) and column.cast(pl.String).str.contains(DECIMAL_COMMA).all()
+    ]
 
 
 def list_numbers(found: DataFileSummary, label: str | None) -> list[str]:
