@@ -11,11 +11,13 @@ PROTECTED = frozenset(
     }
 )  # fmt: skip
 """Words of names of columns that say who a person is, and never what a model should answer."""
+ALONE = frozenset({"group", "groups"})
+"""Names that say so as a whole: a product group is none of people."""
 
 
 def is_protected_name(name: str) -> bool:
     """Whether the name of a column says that it holds who a person is."""
-    return not PROTECTED.isdisjoint(split_name(name))
+    return name.lower() in ALONE or not PROTECTED.isdisjoint(split_name(name))
 
 
 def split_name(name: str) -> frozenset[str]:

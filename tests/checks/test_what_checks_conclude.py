@@ -149,7 +149,7 @@ def test_a_word_is_told_as_it_is_and_not_as_at_least_itself() -> None:
 class Timed(Check):
     """A check whose machine was busy, and that says how far."""
 
-    worst: float = 8.0
+    worst: float | None = 8.0
     astray: str = BiasDirection.TOO_HIGH.value
     doubted: bool = True
 
@@ -192,7 +192,7 @@ def test_a_worst_case_stands_only_while_the_check_alone_doubts() -> None:
 
 
 def test_a_figure_of_scores_that_the_labels_contradict_is_doubted_and_says_what_it_needs() -> None:
-    found = timed(Timed(doubted=False, astray=""), labels=LabelOutput("label", 500, 80))
+    found = timed(Timed(None, "", doubted=False), labels=LabelOutput("label", 500, 80))
     assert found.doubted
     assert "another class than its scores in 80 of 500 rows" in str(found.details["doubt"])
     assert found.details[NEEDS] == ONE_OUTPUT

@@ -133,7 +133,7 @@ def test_dates_are_the_time_and_names_of_files_the_ids_and_neither_is_a_slice(
     data = drafted(bare)["data"]["evaluation"]
     assert (data["time"], data["id"], data["slices"]) == ("taken", "file", ["site"])
     text = (bare / "audit.yaml").read_text()
-    assert '    time: "taken"   # found: ISO dates in every row\n' in text
+    assert '    time: "taken"   # guess: the one column of dates; remove it unless' in text
     assert '    id: "file"   # guess: no value stands twice\n' in text
     assert (
         "    groups: []   # guess: 'age': too many values to compare; add a column of bands" in text

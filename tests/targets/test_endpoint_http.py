@@ -134,7 +134,7 @@ def test_an_opened_model_scores_counts_and_is_told_apart(
 ) -> None:
     with open_model(spec_of(host), tmp_path, None, classes(CLASSES), rows) as model:
         assert np.array_equal(model.predict(rows), true_scores(host, rows).astype(np.float64))
-        assert model.queries == sum(host.behaviour.rows) == 4 * len(rows)
+        assert model.queries == sum(host.behaviour.rows) == 5 * len(rows)
         assert model.deterministic
         first = model.fingerprint
     encode_canonical(first.to_json())

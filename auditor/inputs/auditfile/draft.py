@@ -206,7 +206,8 @@ def _evidence_of_data(seen: DraftFacts) -> Iterator[tuple[str, str, Confidence]]
         words = "the name, and no value stands twice" if named else "no value stands twice"
         yield "data.evaluation.id", words, Confidence.HIGH if named else medium
     if seen.time is not None:
-        yield "data.evaluation.time", "ISO dates in every row", Confidence.HIGH
+        words = "the one column of dates; remove it unless it says when a row was recorded"
+        yield "data.evaluation.time", words, medium
     bands = _band_words(seen.unbanded)
     if seen.groups:
         words = f"the name says who a person is{bands and '; '}{bands}"
