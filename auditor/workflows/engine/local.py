@@ -89,6 +89,8 @@ def attach_heartbeat(recipe: TrainingRecipe | Gap, said: ProgressHeartbeat) -> T
     return recipe.attended(said.again) if isinstance(recipe, HeartbeatRecipe) else recipe
 
 
+OF_FILES = frozenset({Need.ARTIFACT, Need.DOCUMENTS})
+"""What a check that asks no model needs."""
 WHOLE = "evidence"
 """The name under which a check's whole evidence is remembered."""
 
@@ -247,7 +249,7 @@ def _observe(  # noqa: PLR0913 -- what is looked at, and who is told
                 memory.remember(whole, evidence)
         names, evidence = encode_observed(evidence, keep)
         params: dict[str, Json] = get_check_parameters(check)
-        manner, copies = _manner(own), _copies(check, own)
+        manner, copies = _manner(check, own), _copies(check, own)
         observation = CheckObservation(
             target, check.id, check.version, params, own.seed, names, copies=copies, **manner
         )
@@ -288,10 +290,11 @@ def _name(check: Check, subject: Subject, target: str, seed: int) -> str:
     return digest_json(cast("Json", parts))
 
 
-def _manner(subject: Subject) -> dict[str, Any]:
-    """Return what there is to say of the way in which the model answers."""
+def _manner(check: Check, subject: Subject) -> dict[str, Any]:
+    """Return what there is to say of the way in which the model answers, if a check can ask it."""
     manner: dict[str, Any] = {"labels_only": subject.labels_only(DatasetRole.EVALUATION)}
-    if isinstance(subject.model, Gap):
+    needs = check.needs | check.wants
+    if isinstance(subject.model, Gap) or (needs and needs <= OF_FILES):
         return manner
     face = subject.model.fingerprint.interface
     other = [it for it in (() if face is None else face.labels) if it.doubt]
