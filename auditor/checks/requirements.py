@@ -147,8 +147,8 @@ _NO_TEXTS = Gap(
 )
 _NO_LEAVE = Gap(
     reason=GapReason.NEEDS_AUTHORISATION,
-    detail="The target is an endpoint, and nobody has given leave to attack it.",
-    cure="Write who gave leave, and for what, under endpoint.authorisation of the target.",
+    detail="The target is an endpoint, and attacks on it are not authorized in writing.",
+    cure="Write who authorized it, and for what, under endpoint.authorisation of the target.",
 )
 NO_PARENT = Gap(
     reason=GapReason.NEEDS_PARENT,

@@ -37,7 +37,7 @@ class AuditSize:
     ``favourable`` is the class that people hope for, where the task names one. ``beside`` counts
     the rows of the datasets that are not evaluated, by role; ``shadows`` counts ready shadow
     models, ``generator`` says whether one is given, and ``recipe`` whether the request names code
-    that trains, with leave to run it. ``served`` says that a server or a cascade answers.
+    that trains, with permission to run it. ``served`` says that a server or a cascade answers.
     """
 
     rows: int

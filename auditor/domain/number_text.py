@@ -18,6 +18,8 @@ MOST_DIGITS = 6
 EXACT_DIGITS = 4
 SIDE_DIGITS = 17
 """As many as may be needed to stand on the right side of a limit."""
+MOST_DIGITS_MORE = 2
+"""So many more digits that one end needs beside its limit, the figure and the other end get too."""
 WIDE = Context(prec=400)
 """Holds every digit of the largest float with all its decimals."""
 _VALUE_ROUNDING = {
@@ -126,7 +128,8 @@ def format_measurement(measurement: Measurement, limits: Iterable[float] = ()) -
         digits = _shortest(scale, numbers[0], EXACT_DIGITS)
     each = [_count_digits(scale, *part, digits_limits, digits) for part in parts]
     shown = [scale.rounded(part[0], many, part[1]) for part, many in zip(parts, each, strict=True)]
-    if not shown[1:] or not shown[1] <= shown[0] <= shown[2]:
+    few = max(each) <= digits + MOST_DIGITS_MORE
+    if few or not shown[1:] or not shown[1] <= shown[0] <= shown[2]:
         each = [max(each)] * len(parts)  # few digits may not move a figure out of its interval
     texts = [scale.write(part[0], many, part[1]) for part, many in zip(parts, each, strict=True)]
     interval = "" if ends is None else join_interval(*texts[1:])

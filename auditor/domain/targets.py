@@ -47,7 +47,7 @@ class EndpointSpec:
     file of trusted roots. ``rows_at`` and ``scores_at`` are dotted paths into the JSON bodies of
     ``http-json``. ``labels_only`` says that scores are one-hot decisions. ``batch_limit`` is in
     rows a request, ``rate`` in requests a second, ``queries`` in rows and ``spend`` in money of
-    one audit, at ``price_per_query`` a row. ``authorisation`` is the written leave to attack:
+    one audit, at ``price_per_query`` a row. ``authorisation`` is the written permission to attack:
     who gave it, and for what; without it, nothing but ordinary rows is sent.
     """
 

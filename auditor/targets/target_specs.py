@@ -251,7 +251,7 @@ ENDPOINT: Mapping[str, _SettingRule] = {
     "spend": AMOUNT,
     "price_per_query": AMOUNT,
     "retries": _SettingRule(_count(100, 0), "a whole number from 0 to 100"),
-    "authorisation": _SettingRule(_is_text, "who gave leave to attack it, and for what"),
+    "authorisation": _SettingRule(_is_text, "who authorized attacks on it, and for what"),
 }
 CALLABLE: Mapping[str, _SettingRule] = {
     "function": TEXT,

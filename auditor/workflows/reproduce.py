@@ -41,10 +41,10 @@ from auditor.workflows.workspace import Workspace
 
 
 def require_training_permission(request: AuditRequest, *, given: bool, sandboxed: bool) -> None:
-    """Refuse to run the code of a record's recipe unless whoever reproduces it gave leave.
+    """Refuse to run the code of a record's recipe unless the person who reproduces it allows it.
 
-    The leave in the audit file was its author's, also to run code without a sandbox: here it is
-    run ``sandboxed`` or not at all. Raises ``RecordError``.
+    The permission in the audit file was its author's, also to run code without a sandbox: here it
+    is run ``sandboxed`` or not at all. Raises ``RecordError``.
     """
     recipe = request.recipe
     if recipe is None or not recipe.allowed or (given and sandboxed):

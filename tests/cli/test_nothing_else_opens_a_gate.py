@@ -52,6 +52,7 @@ BELIEVED = (
     "/request/claims",
     "/request/datasets/0/rows",
     "/request/inputs",
+    "/request/labels",
     "/request/only",
     "/request/show_examples",
     "/request/tags",

@@ -81,6 +81,11 @@ def test_one_end_close_to_a_limit_leaves_the_others_short() -> None:
     assert (close.value, close.interval) == ("66 %", "62\N{EN DASH}69.9992 %")
 
 
+def test_all_parts_get_the_few_digits_that_one_end_needs_beside_a_limit() -> None:
+    close = format_measurement(share(0.838, 0.807, 0.868), [0.8])
+    assert (close.value, close.interval) == ("83.8 %", "80.7\N{EN DASH}86.8 %")
+
+
 @given(shares, shares, shares, shares)
 def test_a_written_figure_lies_in_its_written_interval(
     a: float, b: float, c: float, limit: float

@@ -47,7 +47,7 @@ NO_COUNTER = Gap(
     detail="This target has no counter of its processors' energy that may be read (RAPL), as is "
     "usual of virtual machines; a board's counter alone (NVML) would leave the processors out, and "
     "a guess from a chip's rated power would be no measurement.",
-    cure="Audit on the bare machine, with leave to read /sys/class/powercap.",
+    cure="Audit on the bare machine, with permission to read /sys/class/powercap.",
     metric="joules_per_million_rows",
 )
 

@@ -84,8 +84,8 @@ OUT_OF_RANGE = Gap(
 )
 NO_LEAVE = Gap(
     reason=GapReason.NEEDS_AUTHORISATION,
-    detail="Perturbed rows are no ordinary rows, and there is no written leave to send them.",
-    cure="Write who gave leave, and for what, under endpoint.authorisation of the target.",
+    detail="Perturbed rows are no ordinary rows, and sending them is not authorized in writing.",
+    cure="Write who authorized it, and for what, under endpoint.authorisation of the target.",
 )
 NO_FILE_HERE = Gap(
     reason=GapReason.NEEDS_REFERENCE,

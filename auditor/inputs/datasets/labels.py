@@ -211,11 +211,14 @@ def _indices(
         raise DatasetError(
             f"{source.name}: column {name!r}, {source.row(row)}: the {what} "
             f"{written[row]!r} is none of the classes {', '.join(task.classes)}"
-            f"{describe_other_rows(outside.size)}"
-            f"{suggest_near_names(str(written[row]), task.classes)}",
+            f"{_count_alike(outside.size)}{suggest_near_names(str(written[row]), task.classes)}",
             cure=f"Add it to task.classes, or fix the {what}.",
         )
     return indices
+
+
+def _count_alike(rows: int) -> str:
+    return "" if rows == 1 else f" ({rows:,} rows have labels that are no class)"
 
 
 def read_scores(source: RawDataset, task: ClassificationTask) -> Floats:

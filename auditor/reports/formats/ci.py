@@ -176,7 +176,7 @@ def _table(record: AuditRecord, shown: Sequence[FindingCard]) -> Iterator[str]:
         yield (
             "No rule was judged."
             if not record.findings
-            else "No rule failed, stayed open or was waived."
+            else "No rule failed, was waived or is undecided."
         )
         return
     rows = []

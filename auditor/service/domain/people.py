@@ -8,7 +8,7 @@ from auditor.domain.json import Json
 
 
 class DecisionKind(StrEnum):
-    """What a person may sign, each of which a key has to be given leave for."""
+    """What a person may sign, each of which a key needs permission for."""
 
     WAIVER = "waiver"
     APPROVAL = "approval"

@@ -58,7 +58,7 @@ class TrainingHost:
         linecache.cache[self._name] = (len(source), None, lines, self._name)
         self._code = {"__name__": path.stem, "__file__": str(path)}
         with self._telling("loaded"):
-            exec(compile(source, self._name, "exec"), self._code)  # noqa: S102 -- the owner gave leave
+            exec(compile(source, self._name, "exec"), self._code)  # noqa: S102 -- the owner allowed it
         return MessageFrame({})
 
     def train(self, request: MessageFrame) -> MessageFrame:

@@ -134,9 +134,11 @@ def _folder(folder: RecordFolder, found: SignatureVerification, key: bytes) -> V
     mistakes = [f"{name} is not a file of a record" for name in folder.strangers()]
     mistakes += [f"{name} is not the file that was signed" for name in _altered(folder, signed)]
     # What an earlier version did not write yet is neither there nor signed.
-    mistakes += [
-        f"{name} is not signed" for name in sorted(SHOWN - set(signed)) if folder.has(name)
-    ]
+    unsigned = [name for name in sorted(SHOWN - set(signed)) if folder.has(name)]
+    if found.verified:
+        mistakes += [f"{name} is not signed" for name in unsigned]
+    elif unsigned:
+        mistakes.append("no file is signed with the key given")
     if folder.read(SIGNER) != key:
         mistakes.append(f"{SIGNER} is not the key given")
     shown = sorted(SHOWN & set(signed))

@@ -171,8 +171,7 @@ def test_without_a_signature_that_holds_no_file_is_signed(out: Path, other: Reco
     assert found["signature"][1].startswith(f"{BUNDLE} and {RECORD}: ")
     result, said = found["files"]
     assert result is FAILED
-    assert said.startswith("VERIFY.md is not signed; bom.cdx.json is not signed; ")
-    assert said.endswith("; verify.py is not signed; signer.pub is not the key given")
+    assert said == "no file is signed with the key given; signer.pub is not the key given"
 
 
 def test_a_bundle_is_spelled_in_one_way(out: Path, other: RecordVerifier) -> None:
@@ -237,7 +236,7 @@ def test_what_was_signed_with_another_record_shows_none_of_its_files(
     change(out, lambda record: replace(record, finished="2026-11-27T06:48:28Z"))
     result, said = look(out, known)["files"]
     assert result is FAILED
-    assert "report.html is not signed" in said.split("; ")
+    assert said == "no file is signed with the key given"
 
 
 @pytest.mark.parametrize(
