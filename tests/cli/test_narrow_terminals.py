@@ -115,8 +115,8 @@ def test_a_suspected_order_of_classes_is_told_under_the_table() -> None:
 @pytest.mark.parametrize(
     ("limits", "low", "high", "said"),
     [
-        (MetricLimits(least=0), -87.0, -0.2, "(-87 to -0.2)"),
-        (MetricLimits(most=2), 2.3, 88.7, f"(2.3{DASH}89)"),
+        (MetricLimits(least=0), -87.0, -0.2, "(-87.0 to -0.2)"),
+        (MetricLimits(most=2), 2.3, 88.7, f"(2.3{DASH}88.7)"),
         (MetricLimits(least=0), -87.0, -1e-9, " to -0.000000001)"),
         (None, -87.0, -0.2, "(-87 to 0)"),
     ],
