@@ -36,6 +36,7 @@ from auditor.reports.html.judged_data import (
     describe_constant_decisions,
     describe_contradiction,
 )
+from auditor.reports.html.verdict import describe_verdict
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.terminal import create_console
 
@@ -285,3 +286,14 @@ def test_a_policy_that_asks_less_than_the_one_it_extends_says_so_beside_the_verd
     assert "limits The policy asks less than house 2" in out.getvalue()
     stricter = replace(parent, changes=(more,))
     assert describe_loosened(replace(POLICY, inherits=(stricter,))) == ()
+
+
+def test_columns_beside_kept_rules_are_named_once() -> None:
+    request = replace(PASSING.request, uncompared=("ageYears",))
+    kept = tuple(
+        replace(it, outcome=Outcome.PASSED) if it.measure.startswith("fairness.") else it
+        for it in PASSING.findings
+    )
+    wording = describe_verdict(inputs_of(replace(PASSING, request=request, findings=kept)))
+    told = [item.text for item in wording.declared] + list(wording.limits)
+    assert len([text for text in told if "ageYears" in text]) == 1

@@ -24,8 +24,8 @@ from auditor.reports.declarations import (
 )
 from auditor.reports.html.judged_data import (
     FAIRNESS,
+    UNCOMPARED_BUT_KEPT,
     describe_contradiction,
-    list_compared_groups,
     list_left_out_groups,
     list_uncompared_columns,
 )
@@ -133,11 +133,8 @@ def describe_declared(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     said = describe_declarations(inputs.record, inputs.policy)
     contradicted = describe_contradiction(inputs)
     more = (ListedStatement(contradicted),) if contradicted else ()
-    groups = tuple(_describe_group_columns(inputs))
     everything = (*_describe_chosen_checks(inputs), *said, *more, *_describe_uncompared(inputs))
-    # Columns alone are told among the limits: the box is for what makes rules easier to pass
-    author = ListedStatement(_name_author(inputs))
-    return (*everything, *groups, author) if everything else ()
+    return (*everything, ListedStatement(_name_author(inputs))) if everything else ()
 
 
 def _describe_chosen_checks(inputs: ReportInputs) -> Iterator[ListedStatement]:
@@ -165,8 +162,7 @@ def _describe_uncompared(inputs: ReportInputs) -> Iterator[ListedStatement]:
     )
     columns = list_uncompared_columns(inputs) if kept else ()
     if columns:
-        lead = "Rules about groups are kept, and columns that look like groups were not compared"
-        yield ListedStatement(lead, columns)
+        yield ListedStatement(UNCOMPARED_BUT_KEPT, columns)
     left = tuple(
         f"{column} = {name}{f': {said}' if said else ''}"
         for column, groups in list_left_out_groups(inputs.record).items()
@@ -174,17 +170,6 @@ def _describe_uncompared(inputs: ReportInputs) -> Iterator[ListedStatement]:
     )
     if kept and left:
         yield ListedStatement("Rules about groups are kept, and leave out these groups", left)
-
-
-def _describe_group_columns(inputs: ReportInputs) -> Iterator[ListedStatement]:
-    """Say who chose the columns by which groups were compared."""
-    columns = tuple(list_compared_groups(inputs.record))
-    if columns:
-        named = f"column {columns[0]}" if len(columns) == 1 else f"columns {', '.join(columns)}"
-        which = "it describes" if len(columns) == 1 else "they describe"
-        yield ListedStatement(
-            f"Groups: {named}, chosen by the author; the audit cannot check that {which} people."
-        )
 
 
 def _name_author(inputs: ReportInputs) -> str:

@@ -27,6 +27,11 @@ MANY_RIGHT = 100
 """Rows on which no real model is always right by chance."""
 COLUMN, SELECTED = "group_column", "selection_rate_gap"
 GROUPS, NO_GROUPS = "Groups compared", "none"
+BY_AUTHOR = ", by columns that the author chose; the audit cannot check that they describe people"
+UNCOMPARED = "Columns that look like groups, not compared"
+UNCOMPARED_BUT_KEPT = (
+    "Rules about groups are kept, and columns that look like groups were not compared"
+)
 MOST_GROUPS, MOST_COLUMNS = 8, 6
 
 
@@ -35,7 +40,7 @@ def build_data_facts(inputs: ReportInputs) -> tuple[RunFact, ...]:
     columns = list_uncompared_columns(inputs)
     names = format_name_list(columns, MOST_COLUMNS)
     groups = RunFact(GROUPS, describe_groups(inputs.record), wide=True)
-    rest = [RunFact("Columns that look like groups, not compared", names, wide=True)]
+    rest = [RunFact(UNCOMPARED, names, wide=True)]
     return (*_describe_rows(inputs), groups, *(rest if columns else ()))
 
 

@@ -5,7 +5,7 @@ only one.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -33,8 +33,11 @@ from auditor.reports.html.first_screen import (
     find_signer_name,
 )
 from auditor.reports.html.judged_data import (
+    BY_AUTHOR,
     GROUPS,
     NO_GROUPS,
+    UNCOMPARED,
+    UNCOMPARED_BUT_KEPT,
     build_data_facts,
     describe_constant_decisions,
 )
@@ -425,6 +428,7 @@ def describe_verdict(inputs: ReportInputs) -> VerdictWording:
     borrowed, unsure = (named, "") if NOT_THE_PACK in named else ("", named)
     said = (decision, *again, *describe_scope(record), explain_verdict(record))
     said += describe_waivers(inputs)
+    declared = describe_declared(inputs)
     sentences = tuple(filter(None, said))
     reduced_said = _list_reservations(inputs)
     return VerdictWording(
@@ -433,11 +437,11 @@ def describe_verdict(inputs: ReportInputs) -> VerdictWording:
         sentences=sentences,
         declared=(
             *map(ListedStatement, filter(None, (borrowed,))),
-            *describe_declared(inputs),
+            *declared,
         ),
         limits=(
             *describe_constant_decisions(inputs),
-            *_describe_data(inputs),
+            *_describe_data(inputs, declared),
             *reduced_said,
             *filter(None, (unsure,)),
         ),
@@ -447,11 +451,14 @@ def describe_verdict(inputs: ReportInputs) -> VerdictWording:
     )
 
 
-def _describe_data(inputs: ReportInputs) -> Iterator[str]:
+def _describe_data(inputs: ReportInputs, declared: Iterable[ListedStatement]) -> Iterator[str]:
     """Say on which rows and groups a verdict rests, and who chose them."""
+    told = any(item.lead == UNCOMPARED_BUT_KEPT for item in declared)
     for fact in build_data_facts(inputs):
+        if told and fact.name == UNCOMPARED:
+            continue
         chosen = fact.name == GROUPS and fact.text != NO_GROUPS
-        by = ", by columns that the author of the audit file chose" if chosen else ""
+        by = BY_AUTHOR if chosen else ""
         yield f"{fact.name}: {fact.text}{by}."
 
 
