@@ -7,9 +7,11 @@ from pathlib import Path
 
 from auditor.cli.client_options import SERVER, build_client
 from auditor.domain.digests import Digest
+from auditor.domain.findings import Finding
 from auditor.domain.json import compute_digest
 from auditor.domain.policies import AssuranceLevel
 from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
 from auditor.domain.verification_steps import StepResult, all_hold
 from auditor.errors import RecordError, UsageError
 from auditor.reports.folder import EVIDENCE, RECORD
@@ -111,16 +113,22 @@ def describe_gate_answer(looked: GateInspection, question: GateQuestion) -> Iter
     if looked.record is None or "verdict" not in failed or not unmet:
         yield closed
         return
-    worst = unmet[0]
     named = [f"{it.name} {OUTCOMES[it.outcome].lower()}" for it in unmet]
     more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
     yield f"{closed}: {', '.join(named[:MOST_NAMED])}{more}"
-    same = looked.record.request.policy.digest == question.policy.digest
-    rules = (it for it in question.policy.rules if same and it.id == worst.rule)
-    rule = next(rules, None)
-    limits = None if rule is None else rule.under(looked.record.request.claims).limits
-    if remedy := suggest_remedy(looked.record, worst, limits):
-        yield f"To do: {remedy}"
+    cures: dict[str, dict[str, None]] = {}
+    for finding in unmet[:MOST_NAMED]:
+        if remedy := _suggest(looked.record, question, finding):
+            cures.setdefault(remedy, {})[finding.name] = None
+    for remedy, rules in cures.items():
+        yield f"To do ({', '.join(rules)}): {remedy}"
+
+
+def _suggest(record: AuditRecord, question: GateQuestion, finding: Finding) -> str:
+    same = record.request.policy.digest == question.policy.digest
+    rule = next((it for it in question.policy.rules if same and it.id == finding.rule), None)
+    limits = None if rule is None else rule.under(record.request.claims).limits
+    return suggest_remedy(record, finding, limits)
 
 
 def _blob(url: str, record: str, name: str) -> bytes:

@@ -240,6 +240,16 @@ def read_document(path: Path) -> bytes:
     return raw
 
 
+def describe_key_beside(key: Path | None, place: Path) -> str:
+    """Say what a key proves that lies beside the record: it may be of whoever wrote the record."""
+    if key is None or key.resolve().parent != place.resolve():
+        return ""
+    return (
+        f"The key {key} lies beside the record. It proves that the record is unchanged, not who "
+        "signed it. Use a key that you have from the signer."
+    )
+
+
 def _trust_root(path: Path) -> bytes:
     try:
         with path.open("rb") as file:

@@ -10,8 +10,8 @@ from auditor.reports.wording import VERDICTS
 ENDPOINT_ONLY = "Approved as the endpoint that answered; the file is not approved"
 PREDICTIONS_ONLY = "Approved by predictions alone; no model file is approved"
 NO_MODEL = (
-    "This record speaks for the predictions in the data, not for a model: none was given. No gate "
-    "for an artifact accepts it."
+    "This record is about the predictions in the data, not about a model, because no model was "
+    "given. It opens no gate for a model file."
 )
 PARTLY = "Approved for deployment; where an endpoint answered, the endpoint and not the file"
 

@@ -13,7 +13,8 @@ SIGNATURE = "provenance.signature"
 KEY = "key:"
 """Begins the identity of a key; of other signers only a trust policy says who they are."""
 SHORT = 12
-SELF_NAMED = "which the audit file itself names; nobody else vouches for it"
+SELF_NAMED = "which only the audit file names as trusted"
+BY_AUDIT_FILE = "the audit file"
 
 
 def describe_model_signer(record: AuditRecord, policy: Policy, found: Measurement) -> str:
@@ -34,6 +35,11 @@ def describe_model_signer(record: AuditRecord, policy: Policy, found: Measuremen
     return f"{named}; the audit file names that policy, and it was not accepted where the audit ran"
 
 
+def is_self_named(record: AuditRecord, policy: Policy, found: Measurement) -> bool:
+    """Whether only the audit file says that the model's signer is to be trusted."""
+    return BY_AUDIT_FILE in describe_model_signer(record, policy, found)
+
+
 def list_self_named_signers(record: AuditRecord, policy: Policy) -> Mapping[str, tuple[str, ...]]:
     """Return what is said of signers for whom only the audit file vouches, with rules that pass."""
     said: dict[str, dict[str, None]] = {}
@@ -46,7 +52,7 @@ def list_self_named_signers(record: AuditRecord, policy: Policy) -> Mapping[str,
                 if isinstance(found, Measurement)
                 else ""
             )
-            if "the audit file" in words:
+            if BY_AUDIT_FILE in words:
                 said.setdefault(words, {})[finding.title] = None
     return {words: tuple(titles) for words, titles in said.items()}
 

@@ -67,7 +67,7 @@ def require_decision_rights(
     found = build_decision_rights(given, trust, policy)
     if found.least and not found.approving.named:
         raise UsageError(
-            "approvals are asked for, and nobody says whose count",
+            "approvals are required, but no accepted signer of approvals is named",
             cure="Give --approvals-key, or --trust with auditors of the role approval.",
         )
     return found

@@ -157,8 +157,8 @@ def _verdict(record: AuditRecord, question: GateQuestion) -> VerificationStep:
         else [f"the verdict is {verdict}: {', '.join(against) or 'no rule was decided'}"]
     )
     waived = list(dict.fromkeys(it.name for it in asked if it.outcome is Outcome.WAIVED))
-    beside = f" or waived ({len(waived)} waived: {', '.join(waived)})" if waived else ""
-    return VerificationStep.of("verdict", mistakes, f"every denying rule is kept{beside}")
+    beside = f" or is waived ({len(waived)} waived: {', '.join(waived)})" if waived else ""
+    return VerificationStep.of("verdict", mistakes, f"every required rule passed{beside}")
 
 
 def _shortfalls(record: AuditRecord, question: GateQuestion) -> Iterator[str]:

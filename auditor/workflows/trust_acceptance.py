@@ -235,7 +235,7 @@ def _signature(
 ) -> tuple[VerificationStep, bytes | None]:
     """Look at the signature, and say whose of the pinned keys it is."""
     if not pinned:
-        step = VerificationStep("signature", StepResult.NOT_CHECKED, "nobody says whose it must be")
+        step = VerificationStep("signature", StepResult.NOT_CHECKED, "no expected signer is named")
         return step, None
     looked = [(verify_trust_policy(bundle, policy, key), key) for key in pinned]
     found, key = next((pair for pair in looked if pair[0].verified), looked[0])

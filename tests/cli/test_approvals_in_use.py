@@ -194,7 +194,7 @@ def test_two_approvals_are_two_people_with_two_keys(auditor: Command, place: Pat
         for it in GATE
     ]
     unasked = auditor(*gate)
-    assert (unasked.code, "nobody says whose count" in unasked.said) == (2, True)
+    assert (unasked.code, "no accepted signer of approvals" in unasked.said) == (2, True)
     assert auditor(*by("Bob", "--key", "bob/decision.key", "--yes", folder="two")).code == 0
     assert auditor(*by("bob ", "--key", "eve/decision.key", "--yes", folder="two")).code == 0
     shut = auditor(*gate, *keys)

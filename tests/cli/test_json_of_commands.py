@@ -126,6 +126,10 @@ def test_a_gate_prints_whether_it_is_open(auditor: Command, finished: Path) -> N
     assert (ended.code, found["exit_code"], found["open"], found["holds"]) == (0, 0, True, True)
     assert found["verdict"] == "pass"
     assert found["record"] is not None
+    assert "lies beside the record" in found["note"]
+    (finished / "given.pub").write_bytes((finished / "out/signer.pub").read_bytes())
+    ended = auditor(*GATE, "--key", "given.pub", "--format", "json")
+    assert read("gate", ended)["note"] == ""
 
     other = finished / "other.onnx"
     model = onnx.load(finished / "model.onnx")

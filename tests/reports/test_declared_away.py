@@ -158,7 +158,7 @@ def test_predictions_alone_approve_no_model_file() -> None:
         "(1 withstood, 2 passed, 1 waived; advisory: 1 undecided)\n"
     )
     (scope,) = describe_scope(alone)
-    assert scope.endswith("No gate for an artifact accepts it.")
+    assert scope.endswith("It opens no gate for a model file.")
     assert build_verdict_headline(PASSING) == f"Approved by exception: {waived}"
     kept = tuple(it for it in PASSING.findings if it.outcome is not Outcome.WAIVED)
     assert build_verdict_headline(replace(PASSING, findings=kept)) == "Approved for deployment"

@@ -253,7 +253,7 @@ def test_open_risks_that_nobody_accepts_come_first_and_the_severest_of_them() ->
     said = {row.risk.id: row.said for row in rows}
     assert said["R-open"] == "1 of 2 failed; what is left is not accepted"
     assert said["R-gone"].startswith("1 of 1 not in this policy")
-    assert said["R-unseen"] == "No rule evidences it; what is left is not accepted"
+    assert said["R-unseen"] == "No rule is about it; what is left is not accepted"
     assert said["R-kept"] == "Every rule about it is kept"
 
 

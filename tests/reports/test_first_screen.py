@@ -29,13 +29,18 @@ from auditor.reports.html.findings import (
     describe_intervals,
 )
 from auditor.reports.html.first_screen import describe_declared, describe_unasked
-from auditor.reports.html.verdict import describe_second_judgement, describe_verdict
+from auditor.reports.html.verdict import (
+    describe_decision,
+    describe_second_judgement,
+    describe_verdict,
+)
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.terminal import create_console
 from auditor.selftest.record_forgery import derive_signer
 from auditor.trust.signatures.keys import read_public_key
 
 TAG = "not-about-people"
+NO_PERSON = "The policy requires no approval by a person."
 GROUPS = (
     "Groups compared: race, by columns that the author chose; the audit cannot check that they "
     "describe people."
@@ -66,7 +71,8 @@ def test_a_tag_that_switches_rules_off_stands_beside_the_verdict(quote: str) -> 
     )
     assert said[1] == "This contradicts the data, which has groups or attributes of people: race."
     digits = inputs.record.request.audit_file[:19]
-    assert said[2] == f"Declared in the audit file ({digits}…); the audit does not check it."
+    file = f"the audit file ({digits}…)"
+    assert said[2] == f"This is declared in {file}; the audit does not check it."
     lines = Page(render_html(inputs)).lines
     assert GROUPS in lines
     place = lines.index("Declared, not checked")
@@ -93,7 +99,7 @@ def test_the_provider_of_the_system_is_named_who_declared_it() -> None:
         dossier=SystemDossier(SystemDocument({}, system)),
     )
     said = describe_declared(inputs)[-1]
-    assert said.lead.startswith("Declared in the audit file of Example Bank (sha256:")
+    assert said.lead.startswith("This is declared in the audit file of Example Bank (sha256:")
 
 
 def test_families_that_no_rule_asks_about_are_named() -> None:
@@ -104,8 +110,27 @@ def test_families_that_no_rule_asks_about_are_named() -> None:
             "and backdoors, privacy of the training data, fairness between groups, quality of the "
             "data, the hardware or the origin of the artifact."
         ),
+        NO_PERSON,
     )
     assert describe_unasked(inputs_of(replace(PASSING, findings=()))) == ()
+
+
+def test_a_pass_that_needs_the_approval_of_no_person_says_so() -> None:
+    def said(record: AuditRecord, approvals: int) -> bool:
+        inputs = inputs_of(record, policy=replace(POLICY, approvals=approvals))
+        return NO_PERSON in render_markdown(inputs)
+
+    assert (said(PASSING, 0), said(PASSING, 1), said(FAILING, 0)) == (True, False, False)
+
+
+@pytest.mark.parametrize("name", ["key", "evidence_key"])
+def test_a_key_that_was_made_for_one_record_names_no_person(name: str) -> None:
+    lasting = inputs_of(PASSING)
+    made = inputs_of(replace(PASSING, tool={**PASSING.tool, name: "ephemeral"}))
+    named = "for which no trust policy names an owner"
+    assert named in describe_decision(lasting, "")
+    assert named not in describe_decision(made, "")
+    assert "which was made for one record and names no person" in describe_decision(made, "")
 
 
 def test_a_pass_shows_its_required_rules_with_figure_and_limit() -> None:
@@ -320,8 +345,8 @@ def test_nothing_is_claimed_of_the_name_of_a_pack_and_of_a_policy_of_another_nam
     own = PolicyRef("house-rules", "1.0.0", f"sha256:{'0' * 64}")
     pack = read_pack_identity("baseline")
     for policy, named in (
-        (own, "Policy “house-rules 1.0.0” (not a pack of auditor), valid"),
-        (pack, f"Policy baseline {pack.version}, valid"),
+        (own, "Policy “house-rules 1.0.0” (not a pack of auditor); approval valid"),
+        (pack, f"Policy baseline {pack.version}; approval valid"),
     ):
         told = render_markdown(judged_by(policy))
         assert "calls itself" not in told

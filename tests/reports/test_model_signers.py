@@ -18,10 +18,7 @@ from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.terminal import create_console
 
 KEY = f"key:sha256:d1fea0{'1' * 58}"
-SELF = (
-    "Model file signed by key d1fea0111111…, which the audit file itself names; nobody else "
-    "vouches for it."
-)
+SELF = "Model file signed by key d1fea0111111…, which only the audit file names as trusted."
 TRUST: dict[str, Json] = {"name": "acme", "version": 3, "digest": "sha256:0", "rule": "all"}
 
 
@@ -50,6 +47,7 @@ def test_a_key_that_only_the_audit_file_names_is_declared_and_not_checked() -> N
     lines = Page(render_html(inputs)).lines
     box = lines[lines.index("Declared, not checked") : lines.index("Limits of this verdict")]
     assert any(line.startswith(SELF) for line in box)
+    assert "| yes (by a key that only the audit file names) |" in render_markdown(inputs)
     assert "The artifact is signed" in box
     assert SELF in render_markdown(inputs).split("## Findings")[0]
     out = io.StringIO()

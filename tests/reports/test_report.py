@@ -111,7 +111,8 @@ HERE = "cpu (EPYC, onnxruntime 1.32.0)"
             PASSING,
             (
                 f"“digits-cnn 1.2.0” is approved for deployment by exception on {HERE}. Policy "
-                "“baseline 1.0.0”, valid until 22 February 2027, 15:58 UTC. Report signed by key"
+                "“baseline 1.0.0”; approval valid until 22 February 2027, 15:58 UTC. Report "
+                "signed by key"
             ),
         ),
         (
@@ -149,7 +150,9 @@ def test_the_first_sentences_say_what_where_under_what_until_when_and_who(
 def test_a_policy_without_an_end_says_that_there_is_none() -> None:
     endless = replace(records.POLICY, valid_for_days=None)
     text = Page(render_html(inputs_of(PASSING, policy=endless))).text()
-    assert "Policy “baseline 1.0.0”, valid without an end date. Report signed by key" in text
+    assert (
+        "Policy “baseline 1.0.0”; approval valid without an end date. Report signed by key" in text
+    )
 
 
 def test_what_would_decide_open_rules_stands_in_one_place() -> None:
@@ -236,11 +239,17 @@ def test_a_rule_that_does_not_apply_is_told_in_words_and_without_empty_lines() -
 
 def test_what_would_decide_an_open_rule_is_said() -> None:
     text = page_of(FAILING).text()
-    same = (
-        "would decide whether the limit is kept, if the figure stays the same; the rule would then"
+    beyond = (
+        "The measured figure does not meet the limit. Improve the model or its data: if the figure "
+        "stays the same, about 1,890 rows like the 450 measured here would only confirm that the "
+        "rule fails."
     )
-    assert f"About 1,890 rows like the 450 measured here {same} fail." in text
-    assert f"About 720 rows like the 450 measured here {same} pass." in text
+    within = (
+        "About 720 rows like the 450 measured here would decide whether the limit is kept, if the "
+        "figure stays the same; the rule would then pass."
+    )
+    assert beyond in text
+    assert within in text
 
 
 def test_how_sure_a_finding_is_fits_what_it_rests_on() -> None:

@@ -28,6 +28,8 @@ from auditor.reports.formats.html import render_html
 from auditor.reports.html.findings import build_cards, build_finding_references
 from auditor.reports.html.risks import build_risk_rows
 from auditor.reports.html.unjudged import describe_left_aside, list_unjudged_figures
+from auditor.reports.html.verdict import describe_verdict
+from auditor.reports.rendering_inputs import ReportInputs
 
 
 def left_aside(record: AuditRecord) -> list[str]:
@@ -311,19 +313,62 @@ def test_a_rule_on_one_column_of_groups_leaves_another_column_unjudged() -> None
         for it in ("race", "sex")
     ]
 
-    def named(where: dict[str, str]) -> list[str]:
+    def judged(where: dict[str, str]) -> ReportInputs:
         rules = tuple(
             replace(rule, where=where) if rule.id == "fair-selection" else rule for rule in RULES
         )
-        inputs = inputs_of(with_readings(*gaps), policy=replace(POLICY, rules=rules))
-        return [said for _, said in list_unjudged_figures(inputs)]
+        return inputs_of(with_readings(*gaps), policy=replace(POLICY, rules=rules))
+
+    def named(where: dict[str, str]) -> list[str]:
+        return [said for _, said in list_unjudged_figures(judged(where))]
+
+    def limits(where: dict[str, str]) -> tuple[str, ...]:
+        return describe_verdict(judged(where)).limits
 
     (said,) = named({"group_column": "sex"})
+    assert "Groups compared, but judged by no rule: race." in limits({"group_column": "sex"})
+    assert not any("judged by no rule" in it for it in limits({}))
     assert said == (
         "Largest gap in selection rate (groups of race) is 40 % (30\N{EN DASH}50 %), "
         "and no rule compares these groups (Figures by group)"
     )
     assert named({}) == []
+
+
+def test_a_rule_on_one_figure_of_a_column_leaves_another_figure_unjudged() -> None:
+    rule = next(it for it in RULES if it.id == "fair-selection")
+    selected = measured("fairness.groups", "selection_rate_gap", 0.5, 0.4, 0.6)
+    selected = replace(selected, params={"group_column": "race"})
+    readings = [
+        replace(selected, metric="tpr_gap", value=0.02, low=0.0, high=0.04),
+        replace(selected, metric="fpr_gap", value=0.3, low=0.2, high=0.4),
+        selected,
+    ]
+    odds = replace(readings[0], metric="equalised_odds_gap", value=0.3, low=0.2, high=0.4)
+    other = replace(readings[2], params={"group_column": "sex"}, value=0.2, low=0.15, high=0.3)
+
+    def named(metric: str, *more: Measurement) -> list[str]:
+        only = replace(rule, metric=metric)
+        findings = tuple(
+            replace(it, measure=only.measure) if it.rule == rule.id else it
+            for it in PASSING.findings
+        )
+        record = replace(with_readings(*readings, *more), findings=findings)
+        rules = tuple(only if it.id == rule.id else it for it in RULES)
+        inputs = inputs_of(record, policy=replace(POLICY, rules=rules))
+        return [said for _, said in list_unjudged_figures(inputs)]
+
+    lead = "Largest gap in selection rate (groups of race) is 50 % (40\N{EN DASH}60 %)"
+    title = "(Figures by group)"
+    assert named("tpr_gap") == [f"{lead}, and no rule judges this figure {title}"]
+    both = [f"{lead}, and no rule judges this figure; also large by sex {title}"]
+    assert named("tpr_gap", other) == both
+    (said,) = named("selection_rate_gap")
+    assert "Fpr gap (groups of race)" in said
+    # The gap of equalised odds is the larger of two: a rule on it judges both
+    assert named("selection_rate_gap", odds)
+    (said,) = named("equalised_odds_gap", odds)
+    assert "selection rate" in said
 
 
 def test_a_confirmed_slice_with_twice_the_mistakes_is_named() -> None:

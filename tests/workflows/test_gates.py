@@ -325,7 +325,7 @@ def test_an_open_gate_says_what_each_step_rests_on() -> None:
             ("artifact", f"the record audits exactly {FILE}"),
             ("policy", "judged by p 1"),
             ("target", "audited on cpu, edge"),
-            ("verdict", "every denying rule is kept"),
+            ("verdict", "every required rule passed"),
             ("assurance", "assurance A0"),
             ("freshness", "measured at 2026-05-10T09:00:00Z"),
         )
@@ -413,7 +413,7 @@ def test_a_closed_gate_names_the_rules_that_are_not_kept_and_the_cure_of_the_wor
 
     assert answer(QUESTION, audited) == [
         "Gate: closed (verdict): r failed, q undecided",
-        "To do: Sign it.",
+        "To do (r): Sign it.",
     ]
     assert answer(replace(QUESTION, target="cpu"), audited) == [
         "Gate: closed (verdict): q undecided"

@@ -395,7 +395,7 @@ CALLS: dict[str, tuple[Callable[[], object], type[AuditorError], str, str]] = {
     "a gate by no baseline": (lambda: gate(baseline="nosuch"),
         RecordError, "nosuch/record.json cannot be read", "all its files"),
     "whose approval": (lambda: gate(require_approval=True),
-        UsageError, "nobody says whose count", "approval_keys=…, or trust=…"),
+        UsageError, "no accepted signer of approvals", "approval_keys=…, or trust=…"),
     "a flag of a gate": (lambda: gate(strict="yes"),
         UsageError, "strict is 'yes'", "strict=True or strict=False"),
     "inputs that are lost": (lambda: auditor.reproduce(RECORD, progress=False),

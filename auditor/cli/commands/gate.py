@@ -35,7 +35,7 @@ from auditor.cli.input_paths import (
     PolicyName,
 )
 from auditor.cli.main import ExitCode
-from auditor.cli.trust_options import assurance_option, ledger_options
+from auditor.cli.trust_options import assurance_option, describe_key_beside, ledger_options
 from auditor.domain.policies import AssuranceLevel
 from auditor.domain.source_locations import SourceFile
 from auditor.domain.verification_steps import all_hold
@@ -144,13 +144,18 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         if data is not None:
             looked = looked.held_to(digest_evaluation_data(data))
         code = choose_gate_exit(fail_on, looked.steps, looked.record, target)
-        words = explain_gate_exit(fail_on, looked.steps, code)
+        words = explain_gate_exit(fail_on, looked.steps, code) or _warn(looked, key, record)
         if form == JSON:
             print_json(describe_gate(question, looked, exit_code=code, note=words))
         else:
             _show(looked, question, words)
         tell(_told(looked, question, code, words, locate_policy_source(policy, Path.cwd())))
     return code
+
+
+def _warn(looked: GateInspection, key: Path | None, record: Path | None) -> str:
+    """Return what an open gate leaves in doubt: whose the key is."""
+    return describe_key_beside(key, record) if record and all_hold(looked.steps) else ""
 
 
 def _show(looked: GateInspection, question: GateQuestion, words: str) -> None:

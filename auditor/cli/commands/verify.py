@@ -16,6 +16,7 @@ from auditor.cli.timestamp_options import read_timestamp_authorities, timestamp_
 from auditor.cli.trust_options import (
     TrustOptions,
     assurance_option,
+    describe_key_beside,
     ledger_options,
     read_document,
     trust_options,
@@ -262,11 +263,8 @@ def _describe_record(
     )
     if named := explain_pack_name(policy):
         yield f"Note: {named}"
-    if key is not None and key.resolve().parent == place.resolve():
-        yield (
-            f"Note: the key {key} lies beside the record. It proves that the record is unchanged, "
-            "not who signed it. Verify with a key that you have from the signer."
-        )
+    if beside := describe_key_beside(key, place):
+        yield f"Note: {beside}"
     if not was_compared(steps):
         yield (
             f"report.html was NOT compared with the record ({describe_makers(record)}). The "

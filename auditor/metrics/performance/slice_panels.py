@@ -31,7 +31,7 @@ OFF = "predictions are off by more than the tolerance"
 POWER = (
     "Of a slice that holds so many of the rows, the least share of wrong answers that would have "
     "been confirmed in four of five searches, if the search put it forward. Fewer than that can be "
-    "wrong in a slice, and nobody would see it here; more rows show more."
+    "wrong in a slice without a trace here; more rows show more."
 )
 
 

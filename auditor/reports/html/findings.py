@@ -43,7 +43,7 @@ from auditor.reports.html.coverage import find_suspicion
 from auditor.reports.plots.intervals import draw_gauge
 from auditor.reports.plots.svg import SvgDrawing
 from auditor.reports.rendering_inputs import ReportInputs
-from auditor.reports.signer_text import describe_model_signer
+from auditor.reports.signer_text import describe_model_signer, is_self_named
 from auditor.reports.wording import (
     EFFECTS,
     MEANINGS,
@@ -163,9 +163,15 @@ def explain_missing_evidence(
     rows = needed.get("rows")
     if isinstance(rows, int | float) and not isinstance(rows, bool):
         like = f" like the {format_count(counted)} measured here" if counted else ""
+        many = f"about {format_count(round(rows))} rows{like}"
+        if then == "fail":
+            return (
+                "The measured figure does not meet the limit. Improve the model or its data: if "
+                f"the figure stays the same, {many} would only confirm that the rule fails."
+            )
         said = (
-            f"About {format_count(round(rows))} rows{like} would decide whether the limit is kept, "
-            "if the figure stays the same"
+            f"{many.capitalize()} would decide whether the limit is kept, if the figure stays the "
+            "same"
         )
         return f"{said}; the rule would then {then}." if then else f"{said}."
     if "needs" in needed:
@@ -371,7 +377,7 @@ def _card(inputs: ReportInputs, finding: Finding, place: int, causes: Sequence[s
             if hidden
             else tuple(said)
         ),
-        value=_short(finding, deciding, words),
+        value=_short(inputs, finding, deciding, words),
         interval="" if words is None else words.interval,
         drawing=_drawing(place, deciding, limits, words),
         would_decide="" if told or text == helps else text,
@@ -504,11 +510,15 @@ def _because_cards(gap: Gap) -> str:
     return f"{DASH} {REASONS[gap.reason]}{detail}."
 
 
-def _short(finding: Finding, deciding: Measurement | None, words: FigureText | None) -> str:
+def _short(
+    inputs: ReportInputs, finding: Finding, deciding: Measurement | None, words: FigureText | None
+) -> str:
     if deciding is None or words is None:
         idle = DASH if finding.outcome is Outcome.NOT_APPLICABLE else "no figure"
         return find_unmet_term(finding) or idle
-    return describe_bound(deciding) + words.value
+    alone = is_self_named(inputs.record, inputs.policy, deciding)
+    by = " (by a key that only the audit file names)" if alone else ""
+    return f"{describe_bound(deciding)}{words.value}{by}"
 
 
 def _worst_rows(deciding: Measurement | None) -> str:

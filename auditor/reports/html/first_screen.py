@@ -11,7 +11,7 @@ from types import MappingProxyType
 from auditor.attacks.gradient_masking.caveats import MASKING
 from auditor.domain.ai_system import SystemTopic
 from auditor.domain.confusable_names import quote_name
-from auditor.domain.findings import KEPT, Outcome
+from auditor.domain.findings import KEPT, Outcome, Verdict
 from auditor.domain.json import read_json
 from auditor.domain.policies import Policy, StrictnessChange
 from auditor.domain.trust_context import TrustContext
@@ -177,7 +177,7 @@ def _name_author(inputs: ReportInputs) -> str:
     told = () if system is None else system.system.told.get(SystemTopic.PROVIDER_NAME, ())
     owner = f" of {told[0]}" if told else ""
     file = shorten_digest(inputs.record.request.audit_file)
-    return f"Declared in the audit file{owner} ({file}); the audit does not check it."
+    return f"This is declared in the audit file{owner} ({file}); the audit does not check it."
 
 
 def describe_unasked(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
@@ -189,7 +189,13 @@ def describe_unasked(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     )
     outputs = "Outputs of the model that nothing was asked about"
     said = (ListedStatement(outputs, tuple(unread)),) if unread else ()
-    return (*describe_loosened(inputs.policy), *said, *_list_unasked(inputs))
+    return (*describe_loosened(inputs.policy), *said, *_list_unasked(inputs), *_list_people(inputs))
+
+
+def _list_people(inputs: ReportInputs) -> Iterator[ListedStatement]:
+    """Say of a pass that the policy asks for the approval of no person."""
+    if inputs.record.verdict is Verdict.PASS and not inputs.policy.approvals:
+        yield ListedStatement("The policy requires no approval by a person.")
 
 
 def describe_loosened(policy: Policy) -> tuple[ListedStatement, ...]:

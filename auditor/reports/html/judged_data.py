@@ -4,17 +4,20 @@ What a record knows of columns are the names of inputs in its evidence, and the 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from auditor.domain.column_names import is_protected_name
 from auditor.domain.confusable_names import quote_name
 from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
 from auditor.domain.json import Json
 from auditor.domain.name_suggestions import format_name_list
 from auditor.domain.number_text import format_number
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.records import AuditRecord
+from auditor.policy.evaluate.readings_index import ReadingIndex
 from auditor.reports.declarations import TAGGED, list_switched_off
 from auditor.reports.html.run_details import RunFact, shorten_digest
 from auditor.reports.rendering_inputs import ReportInputs
@@ -27,6 +30,11 @@ MANY_RIGHT = 100
 """Rows on which no real model is always right by chance."""
 COLUMN, SELECTED = "group_column", "selection_rate_gap"
 GROUPS, NO_GROUPS = "Groups compared", "none"
+UNRULED = "Groups compared, but judged by no rule"
+INCLUDED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"equalised_odds_gap": frozenset({"tpr_gap", "fpr_gap"})}
+)
+"""Figures that are within a limit wherever another is."""
 BY_AUTHOR = ", by columns that the author chose; the audit cannot check that they describe people"
 UNCOMPARED = "Columns that look like groups, not compared"
 UNCOMPARED_BUT_KEPT = (
@@ -39,9 +47,15 @@ def build_data_facts(inputs: ReportInputs) -> tuple[RunFact, ...]:
     """Return facts about the rows, the groups compared, and columns that may have been groups."""
     columns = list_uncompared_columns(inputs)
     names = format_name_list(columns, MOST_COLUMNS)
-    groups = RunFact(GROUPS, describe_groups(inputs.record), wide=True)
-    rest = [RunFact(UNCOMPARED, names, wide=True)]
-    return (*_describe_rows(inputs), groups, *(rest if columns else ()))
+    judged = list_judged_differences(inputs)
+    silent = [column for column in list_compared_groups(inputs.record) if column not in judged]
+    told = {
+        GROUPS: describe_groups(inputs.record),
+        UNRULED: format_name_list(silent, MOST_COLUMNS) if silent else "",
+        UNCOMPARED: names if columns else "",
+    }
+    facts = (RunFact(name, text, wide=True) for name, text in told.items() if text)
+    return (*_describe_rows(inputs), *facts)
 
 
 def _describe_rows(inputs: ReportInputs) -> Iterator[RunFact]:
@@ -164,6 +178,26 @@ def _read_fraction(value: Json) -> tuple[int, int] | None:
     parts = (value.get("k"), value.get("n")) if isinstance(value, Mapping) else (None, None)
     k, n = (it if isinstance(it, int) else None for it in parts)
     return None if k is None or n is None else (k, n)
+
+
+def list_judged_differences(inputs: ReportInputs) -> Mapping[str, frozenset[str]]:
+    """Return the columns of groups of which rules judge figures, with the metrics that they judge.
+
+    A rule on one column says nothing of another, and one on a true positive rate nothing of who is
+    selected.
+    """
+    applied = (it for it in inputs.record.findings if it.outcome is not Outcome.NOT_APPLICABLE)
+    rules = {rule.id: rule for rule in inputs.policy.rules if rule.check.startswith(FAIRNESS)}
+    index = ReadingIndex.of(inputs.record.readings, rules.values())
+    found: dict[str, frozenset[str]] = {}
+    for finding in applied:
+        if finding.rule not in rules:
+            continue
+        for _, reading in index.matching(rules[finding.rule], finding.target):
+            column = str(reading.params.get(COLUMN, ""))
+            judged = frozenset({reading.metric}) | INCLUDED.get(reading.metric, frozenset())
+            found[column] = found.get(column, frozenset()) | judged
+    return found
 
 
 def describe_groups(record: AuditRecord) -> str:

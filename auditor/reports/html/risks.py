@@ -16,7 +16,7 @@ BAD = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.WAIVED})
 MOST_FINDINGS = 8
 MOST_RISKS = 100
 ABSENT = "is not a rule of this policy"
-SILENT = "No rule evidences it"
+SILENT = "No rule is about it"
 UNJUDGED = "figures that no rule judges are worse (see Limits of this verdict)"
 
 

@@ -3,22 +3,22 @@
 A figure looks bad where it breaks the limit that a rule that applied sets for the same metric of
 another check in its family, at the same or a larger eps, or that a rule that was switched off sets
 for itself. It looks bad as well where it is of a confirmed slice with twice the mistakes, is a
-large gap between groups of a column that no rule asks about, says that many more of the judged
-rows repeat each other or the training data than would by chance, or that the target decides rows
-otherwise in another run.
+large difference between groups that no rule judges for that column, says that many more of the
+judged rows repeat each other or the training data than would by chance, or that the target decides
+rows otherwise in another run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.name_suggestions import format_name_list
 from auditor.domain.number_text import format_coordinates, format_measurement
 from auditor.domain.policies import MetricLimits, Rule, RuleEffect
-from auditor.domain.readings import Gap, Measurement, Scalar
+from auditor.domain.readings import Gap, Measurement
 from auditor.metrics.performance.slice_panels import OFF
 from auditor.policy.evaluate.limits import LimitComparison, build_figure_range, compare_with_limits
-from auditor.policy.evaluate.readings_index import ReadingIndex
 from auditor.reports.declarations import (
     BY_REGRESSION,
     REGRESSION,
@@ -26,7 +26,7 @@ from auditor.reports.declarations import (
     list_switched_off,
 )
 from auditor.reports.html.findings import find_unmet_term, sort_worst_first
-from auditor.reports.html.judged_data import COLUMN
+from auditor.reports.html.judged_data import COLUMN, list_judged_differences
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import (
     EFFECTS,
@@ -109,14 +109,17 @@ def _explain(inputs: ReportInputs, finding: Finding) -> str:
 
 
 def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
-    """Return the worst figure without a rule of each check where it looks bad, with its check."""
+    """Return the worst figure without a rule of each check where it looks bad, with its check.
+
+    Other columns of groups whose differences look bad are named with it.
+    """
     applied = [it for it in inputs.record.findings if it.outcome is not Outcome.NOT_APPLICABLE]
     asked = {item.measure for item in applied}
     ruled = {(item.rule, item.target) for item in applied}
     off = list_switched_off(inputs.record, inputs.policy)
     rules = [it for it in inputs.policy.rules if BY_REGRESSION not in off.get(it.id, ())]
-    compared = _list_compared_columns(inputs, ruled)
-    worst: dict[str, tuple[float, str]] = {}
+    judged = list_judged_differences(inputs)
+    worst: dict[str, dict[str, tuple[float, str]]] = {}
     for reading in inputs.record.readings:
         if not isinstance(reading, Measurement) or reading.doubted:
             continue
@@ -128,12 +131,24 @@ def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
                 or _weigh_repeats(inputs, reading)
                 or _weigh_unsteady(inputs, reading)
             )
-        if found is None and reading.params.get(COLUMN) not in compared:
-            found = _weigh_gap(inputs, reading, "these groups" if compared else "groups")
-        if found is not None and found[0] > worst.get(reading.check, (0.0, ""))[0]:
-            worst[reading.check] = found
+        column = str(reading.params.get(COLUMN, ""))
+        if found is None and reading.metric not in judged.get(column, ()):
+            found = _weigh_gap(inputs, reading, judged)
+        columns = worst.setdefault(reading.check, {})
+        if found is not None and found[0] > columns.get(column, (0.0, ""))[0]:
+            columns[column] = found
     order = [check for family in FAMILIES for check in worst if _family(check) == family]
-    return tuple((check, f"{worst[check][1]} ({check_title(inputs, check)})") for check in order)
+    told = ((check, _name_worst(worst[check])) for check in order)
+    return tuple((check, f"{text} ({check_title(inputs, check)})") for check, text in told if text)
+
+
+def _name_worst(columns: Mapping[str, tuple[float, str]]) -> str:
+    """Return the worst figure in words, with the other columns of groups where one looks bad."""
+    ordered = sorted(columns, key=lambda name: -columns[name][0])
+    if not ordered:
+        return ""
+    others = format_name_list([name for name in ordered[1:] if name], MOST_NAMED)
+    return f"{columns[ordered[0]][1]}{f'; also large by {others}' if others else ''}"
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -175,23 +190,9 @@ def _mistakes(inputs: ReportInputs) -> str:
     return "decisions are wrong"
 
 
-def _list_compared_columns(inputs: ReportInputs, ruled: set[tuple[str, str]]) -> frozenset[Scalar]:
-    """Return the columns of groups of which a rule judges a figure.
-
-    A rule on one column says nothing of another.
-    """
-    rules = {rule.id: rule for rule in inputs.policy.rules if _family(rule.check) == FAIRNESS}
-    index = ReadingIndex.of(inputs.record.readings, rules.values())
-    return frozenset(
-        reading.params[COLUMN]
-        for rule, target in ruled
-        if rule in rules
-        for _, reading in index.matching(rules[rule], target)
-        if COLUMN in reading.params
-    )
-
-
-def _weigh_gap(inputs: ReportInputs, reading: Measurement, groups: str) -> tuple[float, str] | None:
+def _weigh_gap(
+    inputs: ReportInputs, reading: Measurement, judged: Mapping[str, frozenset[str]]
+) -> tuple[float, str] | None:
     """Say how large a difference between groups is, where the whole interval is large."""
     span = build_figure_range(reading)
     gap, ratio = (reading.metric.endswith(it) for it in ("_gap", "_ratio"))
@@ -204,7 +205,11 @@ def _weigh_gap(inputs: ReportInputs, reading: Measurement, groups: str) -> tuple
     interval = f" ({words.interval})" if words.interval else ""
     said = explain_bound(inputs, reading, f"{words.value}{interval}")
     size = abs(reading.value) if _is_number(reading.value) else 0.0
-    return (size if gap else 1.0 - size), f"{said}, and no rule compares {groups}"
+    if reading.params.get(COLUMN) in judged:
+        silent = "judges this figure"
+    else:
+        silent = "compares these groups" if judged else "compares groups"
+    return (size if gap else 1.0 - size), f"{said}, and no rule {silent}"
 
 
 def _weigh_repeats(inputs: ReportInputs, reading: Measurement) -> tuple[float, str] | None:

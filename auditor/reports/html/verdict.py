@@ -91,13 +91,20 @@ def describe_decision(inputs: ReportInputs, until: str) -> str:
         decided = f"Recorded predictions of {subject} were judged, not a model: they {may}."
     policy = f"Policy {name_policy(request.policy)}"
     if record.verdict is Verdict.PASS:
-        policy += f", valid until {until}" if until else ", valid without an end date"
+        policy += f"; approval valid {f'until {until}' if until else 'without an end date'}"
     # Name the key by its first digits, as far as one compares by eye
     digits = shorten_key(inputs.signer)
     name = find_signer_name(inputs)
-    signer = f"{name}, key {digits}" if name else f"key {digits}"
+    signer = f"{name}, key {digits}" if name else f"key {digits}, {_describe_unnamed_key(record)}"
     signed = f"Report signed by {signer}." if digits else "The record does not name its signer."
     return f"{decided} {policy}. {signed}"
+
+
+def _describe_unnamed_key(record: AuditRecord) -> str:
+    """Say that no trust policy names the owner of a key, and whether it outlives the record."""
+    if "ephemeral" in {record.tool.get("key"), record.tool.get("evidence_key")}:
+        return "which was made for one record and names no person"
+    return "for which no trust policy names an owner"
 
 
 def _targets(inputs: ReportInputs) -> str:
@@ -347,7 +354,7 @@ def _list_unasked_reservations(inputs: ReportInputs) -> list[str]:
     if paper is not None and left:
         verb = "is" if len(left) == 1 else "are"
         risks = format_counted(len(paper.risks), "declared risk")
-        found.append(f"{len(left)} of {risks} {verb} not accepted by anyone.")
+        found.append(f"{len(left)} of {risks} {verb} not accepted by any person.")
     return found
 
 

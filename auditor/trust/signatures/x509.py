@@ -364,7 +364,7 @@ def find_trusted_name(
     """Return the trusted name that a certificate bears, or why there is none."""
     wanted = {item.name for item in trusted.identities if item.issuer is None}
     if not wanted:
-        text = "nobody says whose certificate to trust, and any of the authority's would do"
+        text = "no certificate is named as trusted, and any certificate of the authority would do"
         return None, (VerificationIssue(IssueCode.NO_IDENTITY, text),)
     for name in leaf.names:
         if name in wanted:
