@@ -32,6 +32,17 @@ def _decomposed(text: str) -> str:
     return UNSEEN.sub("", unicodedata.normalize("NFKD", text))
 
 
+PLAIN = re.compile(r"[\w.-]+")
+WORDS = frozenset({"all", "any", "default", "none", "nothing", "null"})
+"""Names that say something else where they stand without quotation marks."""
+
+
+def quote_unclear_name(name: str) -> str:
+    """Return a free name, in quotation marks where it could be read as words of the text."""
+    clear = PLAIN.fullmatch(name) and name.casefold() not in WORDS
+    return name if clear else quote_name(name)
+
+
 def quote_name(name: str) -> str:
     """Return a free name in quotation marks, of which it cannot break out by marks of its own."""
     return f"“{name.translate(INNER_MARKS)}”"

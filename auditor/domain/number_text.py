@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from types import MappingProxyType
 
+from auditor.domain.confusable_names import quote_unclear_name
 from auditor.domain.json import Json
 from auditor.domain.readings import BoundKind, Measurement, Unit
 
@@ -170,12 +171,13 @@ def format_scalar(value: Json) -> str:
 
 
 def format_setting(value: Json) -> str:
-    """Write a setting of an audit file without brackets and quotes."""
+    """Write a setting of an audit file without brackets, and quote names that could mislead."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {format_setting(held)}" for name, held in value.items())
+        said = ((quote_unclear_name(name), format_setting(held)) for name, held in value.items())
+        return ", ".join(f"{name} {held}" for name, held in said)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(format_setting(item) for item in value)
-    return format_scalar(value)
+    return quote_unclear_name(value) if isinstance(value, str) else format_scalar(value)
 
 
 def format_exact(value: float | bool | str | None) -> str:  # noqa: FBT001 -- a value to write, not a switch

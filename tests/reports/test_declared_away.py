@@ -9,8 +9,10 @@ from pages import Page
 from rendering_records import PASSING, POLICY, finding, inputs_of
 
 from auditor.cli.record_output import show_closing, show_record
+from auditor.domain.confusable_names import quote_unclear_name
 from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.json import Json
+from auditor.domain.number_text import format_setting
 from auditor.domain.pinned_settings import EASING
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Measurement
@@ -202,3 +204,22 @@ def test_what_attacks_could_move_is_told_once_where_a_model_withstood_them() -> 
     assert joined.startswith("The attacks of evasion.linf and evasion.linf_query at eps 0.02 could")
     assert describe_attack_space(withstood(Outcome.FAILED)) == ()
     assert describe_attack_space(withstood(Outcome.WITHSTOOD, movable=None)) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("sex", "sex"),
+        ("none", "“none”"),
+        ("None", "“None”"),
+        ("sex (F; M); age (<45; 45+)", "“sex (F; M); age (<45; 45+)”"),
+        ("none (default: none)", "“none (default: none)”"),
+        ("sex” (f), age", '“sex" (f), age”'),
+    ],
+)
+def test_a_column_cannot_take_a_name_that_reads_as_words_of_the_report(
+    name: str, shown: str
+) -> None:
+    assert quote_unclear_name(name) == shown
+    assert format_setting([name]) == format_setting(name) == shown
+    assert format_setting({name: 0.5}) == f"{shown} 0.5"

@@ -72,7 +72,7 @@ def test_a_tag_that_switches_rules_off_stands_beside_the_verdict(quote: str) -> 
     assert said[1] == "This contradicts the data, which has groups or attributes of people: race."
     digits = inputs.record.request.audit_file[:19]
     file = f"the audit file ({digits}…)"
-    assert said[2] == f"This is declared in {file}; the audit does not check it."
+    assert said[2] == f"T{file[1:]} declares this; the audit does not check it."
     lines = Page(render_html(inputs)).lines
     assert GROUPS in lines
     place = lines.index("Declared, not checked")
@@ -99,7 +99,7 @@ def test_the_provider_of_the_system_is_named_who_declared_it() -> None:
         dossier=SystemDossier(SystemDocument({}, system)),
     )
     said = describe_declared(inputs)[-1]
-    assert said.lead.startswith("This is declared in the audit file of Example Bank (sha256:")
+    assert said.lead.startswith("The audit file of Example Bank (sha256:")
 
 
 def test_families_that_no_rule_asks_about_are_named() -> None:

@@ -4,17 +4,25 @@ import re
 from collections.abc import Iterable, Sequence
 
 from auditor.domain.explanations import SuggestedCure
+from auditor.domain.findings import Verdict
 from auditor.reports.html.baseline_changes import (
     FigureShift,
     compare_with_baseline,
 )
 from auditor.reports.html.check_blocks import list_block_sources
 from auditor.reports.html.coverage import GapRow, build_gap_rows
-from auditor.reports.html.findings import FindingCard, build_cards, build_finding_references
+from auditor.reports.html.findings import (
+    FindingCard,
+    build_cards,
+    build_finding_references,
+    list_deciding_cards,
+    merge_targets,
+)
 from auditor.reports.html.risks import build_risk_rows, build_risks_table
 from auditor.reports.html.run_details import RunFact
 from auditor.reports.html.targets import build_target_overview
 from auditor.reports.html.verdict import (
+    VerdictWording,
     build_decision_section,
     build_verify_command,
     describe_verdict,
@@ -30,6 +38,7 @@ PICTOGRAM = re.compile(r":(?=(?!\d\d:)[\w+\\-]+:)")
 UNMADE = ":&ZeroWidthSpace;"
 STARTS = re.compile(r"^(\d*)([#+=.)-])")
 """What would begin a heading, a rule or a list at the start of a line."""
+MOST_DECIDING = 10
 MOST_FINDINGS = 200
 MOST_GAPS = 100
 MOST_MOVED = 10
@@ -41,8 +50,11 @@ def render_markdown(inputs: ReportInputs) -> str:
     verdict = describe_verdict(inputs)
     shown = build_cards(inputs)
     lines = [f"# {verdict.headline}", "", *(escape_markdown(item) for item in verdict.sentences)]
-    lines += ["", *(f"- {escape_markdown(item)}" for item in verdict.reservations)]
-    lines += ["", *(_fact(fact) for fact in verdict.facts), ""]
+    lines += ["", *_deciding(verdict, shown)]
+    declared, unasked = ([item.text for item in of] for of in (verdict.declared, verdict.unasked))
+    lines += _listed("Declared, not checked", declared)
+    lines += _listed("Limits of this verdict", [*verdict.limits, *unasked])
+    lines += [*(_fact(fact) for fact in verdict.facts), ""]
     lines += _beside(inputs, shown)
     # Say how declared risks stand, where there are any
     found = build_finding_references(inputs, shown, 0)
@@ -83,6 +95,28 @@ def render_markdown(inputs: ReportInputs) -> str:
     tail = ["", "## Verify", "", f"    {build_verify_command(inputs.record)}", ""]
     tail += [f"Record `{inputs.record.digest}`. The report with plots is `report.html`."]
     return "\n".join(fit_lines(lines, tail)) + "\n"
+
+
+def _deciding(verdict: VerdictWording, shown: Sequence[FindingCard]) -> list[str]:
+    """Name the rules that kept the verdict from a pass, each with its figure and its cure."""
+    if verdict.verdict is Verdict.PASS:
+        return []
+    cards = list_deciding_cards(shown, verdict.verdict)
+    lines = [_decision(card, targets) for card, targets in merge_targets(cards)]
+    title = "Failed rules" if verdict.verdict is Verdict.FAIL else "Undecided rules"
+    more = len(lines) - MOST_DECIDING
+    return _listed(title, [*lines[:MOST_DECIDING], *([f"{more} more"] if more > 0 else [])])
+
+
+def _decision(card: FindingCard, targets: Sequence[str]) -> str:
+    where = f" on {', '.join(targets)}" if len(targets) > 1 else ""
+    remedy = f" To do: {card.remedy}" if card.remedy else ""
+    return f"{card.finding.title}{where}: {card.headline}{remedy}"
+
+
+def _listed(title: str, items: Sequence[str]) -> list[str]:
+    lines = [f"- {escape_markdown(item)}" for item in items]
+    return [f"**{title}**", "", *lines, ""] if lines else []
 
 
 def escape_markdown(text: str) -> str:

@@ -177,7 +177,7 @@ def _name_author(inputs: ReportInputs) -> str:
     told = () if system is None else system.system.told.get(SystemTopic.PROVIDER_NAME, ())
     owner = f" of {told[0]}" if told else ""
     file = shorten_digest(inputs.record.request.audit_file)
-    return f"This is declared in the audit file{owner} ({file}); the audit does not check it."
+    return f"The audit file{owner} ({file}) declares this; the audit does not check it."
 
 
 def describe_unasked(inputs: ReportInputs) -> tuple[ListedStatement, ...]:

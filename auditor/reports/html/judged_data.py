@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from auditor.domain.column_names import is_protected_name
-from auditor.domain.confusable_names import quote_name
+from auditor.domain.confusable_names import quote_name, quote_unclear_name
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.json import Json
@@ -46,12 +46,12 @@ MOST_GROUPS, MOST_COLUMNS = 8, 6
 def build_data_facts(inputs: ReportInputs) -> tuple[RunFact, ...]:
     """Return facts about the rows, the groups compared, and columns that may have been groups."""
     columns = list_uncompared_columns(inputs)
-    names = format_name_list(columns, MOST_COLUMNS)
+    names = _list_names(columns, MOST_COLUMNS)
     judged = list_judged_differences(inputs)
     silent = [column for column in list_compared_groups(inputs.record) if column not in judged]
     told = {
         GROUPS: describe_groups(inputs.record),
-        UNRULED: format_name_list(silent, MOST_COLUMNS) if silent else "",
+        UNRULED: _list_names(silent, MOST_COLUMNS) if silent else "",
         UNCOMPARED: names if columns else "",
     }
     facts = (RunFact(name, text, wide=True) for name, text in told.items() if text)
@@ -208,10 +208,16 @@ def describe_groups(record: AuditRecord) -> str:
 
 
 def _name_groups(column: str, groups: tuple[str, ...], left: tuple[str, ...]) -> str:
-    shown = ", ".join(groups) if len(groups) <= MOST_GROUPS else f"{len(groups)} groups"
-    out = f"not compared: {format_name_list(left, MOST_GROUPS)}" if left else ""
+    shown = ", ".join(map(quote_unclear_name, groups))
+    shown = shown if len(groups) <= MOST_GROUPS else f"{len(groups)} groups"
+    out = f"not compared: {_list_names(left, MOST_GROUPS)}" if left else ""
     said = "; ".join(filter(None, (shown if groups else "", out)))
-    return f"{column} ({said})" if said else column
+    name = quote_unclear_name(column)
+    return f"{name} ({said})" if said else name
+
+
+def _list_names(names: Sequence[str], most: int) -> str:
+    return format_name_list([quote_unclear_name(name) for name in names], most)
 
 
 def list_uncompared_columns(inputs: ReportInputs) -> tuple[str, ...]:
@@ -230,7 +236,7 @@ def describe_contradiction(inputs: ReportInputs) -> str:
     names = [*list_compared_groups(inputs.record), *unused]
     if not tagged or not names:
         return ""
-    shown = ", ".join(names[:MOST_COLUMNS])
+    shown = ", ".join(map(quote_unclear_name, names[:MOST_COLUMNS]))
     if len(unused) == len(names):
         return f"The file has columns {shown}; they were not compared. This contradicts the tag."
     return f"This contradicts the data, which has groups or attributes of people: {shown}."
