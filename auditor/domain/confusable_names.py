@@ -13,6 +13,10 @@ UNSEEN = re.compile(
 INNER_MARKS = str.maketrans("“”„‟", '""""')
 """Double quotation marks that stand around names, and what stands for them within one."""
 
+PLAIN = re.compile(r"[\w.-]+")
+WORDS = frozenset({"all", "any", "default", "none", "nothing", "null"})
+"""Names that say something else where they stand without quotation marks."""
+
 
 def fold_name(name: str, *, cased: bool = False) -> str:
     """Return what names that look alike have in common; if ``cased``, but for those of other case.
@@ -30,11 +34,6 @@ def fold_name(name: str, *, cased: bool = False) -> str:
 
 def _decomposed(text: str) -> str:
     return UNSEEN.sub("", unicodedata.normalize("NFKD", text))
-
-
-PLAIN = re.compile(r"[\w.-]+")
-WORDS = frozenset({"all", "any", "default", "none", "nothing", "null"})
-"""Names that say something else where they stand without quotation marks."""
 
 
 def quote_unclear_name(name: str) -> str:

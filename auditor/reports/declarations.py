@@ -127,7 +127,7 @@ def _write_setting(name: str, value: Json) -> str:
             if isinstance(row, Mapping)
             for decision, cost in row.items()
         )
-    usual = f" (default: {format_scalar(DEFAULTS[name])})" if name in DEFAULTS else ""
+    usual = f" (default: {format_setting(DEFAULTS[name])})" if name in DEFAULTS else ""
     return f"{format_setting(value)}{usual}"
 
 
