@@ -108,7 +108,7 @@ def test_a_pass_by_waiver_is_one_by_exception_everywhere(auditor: Command, place
         assert (
             f"signed by key {short}; only the audit file or the command line of the audit" in text
         )
-        assert " is approved for deployment by exception on cpu" in text
+        assert " is approved by exception on cpu" in text
         assert (
             "The signer names “anna@example.org” as the approver and “olga@example.org” as" in text
         )

@@ -127,10 +127,10 @@ def test_a_pass_that_needs_the_approval_of_no_person_says_so() -> None:
 def test_a_key_that_was_made_for_one_record_names_no_person(name: str) -> None:
     lasting = inputs_of(PASSING)
     made = inputs_of(replace(PASSING, tool={**PASSING.tool, name: "ephemeral"}))
-    named = "for which no trust policy names an owner"
+    named = "(owner unverified)"
     assert named in describe_decision(lasting, "")
     assert named not in describe_decision(made, "")
-    assert "which was made for one record and names no person" in describe_decision(made, "")
+    assert "(made for one record, names no person)" in describe_decision(made, "")
 
 
 def test_a_pass_shows_its_required_rules_with_figure_and_limit() -> None:

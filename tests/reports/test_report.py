@@ -110,7 +110,7 @@ HERE = "cpu (EPYC, onnxruntime 1.32.0)"
         (
             PASSING,
             (
-                f"“digits-cnn 1.2.0” is approved for deployment by exception on {HERE}. Policy "
+                f"“digits-cnn 1.2.0” is approved by exception on {HERE}. Policy "
                 "“baseline 1.0.0”; approval valid until 22 February 2027, 15:58 UTC. Report "
                 "signed by key"
             ),

@@ -68,7 +68,7 @@ MAY: Mapping[Verdict, str] = MappingProxyType(
         Verdict.INCONCLUSIVE: "is not yet approved for deployment",
     }
 )
-BY_EXCEPTION = "is approved for deployment by exception"
+BY_EXCEPTION = "is approved by exception"
 PREDICTIONS_MAY: Mapping[Verdict, str] = MappingProxyType(
     {
         Verdict.PASS: "are approved",
@@ -95,7 +95,7 @@ def describe_decision(inputs: ReportInputs, until: str) -> str:
     # Name the key by its first digits, as far as one compares by eye
     digits = shorten_key(inputs.signer)
     name = find_signer_name(inputs)
-    signer = f"{name}, key {digits}" if name else f"key {digits}, {_describe_unnamed_key(record)}"
+    signer = f"{name}, key {digits}" if name else f"key {digits} ({_describe_unnamed_key(record)})"
     signed = f"Report signed by {signer}." if digits else "The record does not name its signer."
     return f"{decided} {policy}. {signed}"
 
@@ -103,8 +103,8 @@ def describe_decision(inputs: ReportInputs, until: str) -> str:
 def _describe_unnamed_key(record: AuditRecord) -> str:
     """Say that no trust policy names the owner of a key, and whether it outlives the record."""
     if "ephemeral" in {record.tool.get("key"), record.tool.get("evidence_key")}:
-        return "which was made for one record and names no person"
-    return "for which no trust policy names an owner"
+        return "made for one record, names no person"
+    return "owner unverified"
 
 
 def _targets(inputs: ReportInputs) -> str:
@@ -584,13 +584,14 @@ def _facts(inputs: ReportInputs, until: str) -> tuple[RunFact, ...]:
             digest=f"auditor digest {shorten_digest(request.policy.digest).partition(':')[2]}",
             wide=True,
         ),
-        _describe_signer(inputs),
         RunFact("Decided on", format_moment(record.finished)),
     ]
-    if said := describe_attempt(request):
-        facts.append(RunFact("Attempt", said))
+    # Both days stand side by side on a phone
     if until and record.verdict is Verdict.PASS:
         facts.append(RunFact("Valid until", until))
+    facts.append(_describe_signer(inputs))
+    if said := describe_attempt(request):
+        facts.append(RunFact("Attempt", said))
     return (*facts, RunFact("Assurance", ASSURANCE[record.assurance.name], wide=True))
 
 
