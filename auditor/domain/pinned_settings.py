@@ -7,12 +7,13 @@ from types import MappingProxyType
 from auditor.domain.json import Json, encode_canonical
 
 EASING = (
-    "task.threshold", "task.costs", "task.reject", "task.tolerance", "input.quantum",
-    "input.immutable", "input.directions", "input.relations", "data.evaluation.cluster",
+    "task.output", "task.threshold", "task.costs", "task.reject", "task.tolerance",
+    "input.quantum", "input.immutable", "input.directions", "input.relations",
+    "data.evaluation.cluster",
 )  # fmt: skip
 """Settings of an audit file that can make rules easier to keep: a record always says them."""
 SETTINGS = (
-    *EASING, "task.classes", "task.positive", "task.favourable", "task.output", "input.domain",
+    *EASING, "task.classes", "task.positive", "task.favourable", "input.domain",
     "input.features", "input.text", "data.evaluation.labels", "data.evaluation.groups",
     "data.evaluation.id", "data.evaluation.slices", "data.evaluation.scores",
     "data.evaluation.predictions", "data.evaluation.time", "data.evaluation.as_of",

@@ -11,16 +11,23 @@ from types import MappingProxyType
 from auditor.domain.confusable_names import quote_name
 from auditor.domain.findings import KEPT, Outcome
 from auditor.domain.json import Json
-from auditor.domain.number_text import format_count, format_percent, format_scalar, format_setting
+from auditor.domain.number_text import (
+    format_count,
+    format_number,
+    format_percent,
+    format_scalar,
+    format_setting,
+)
 from auditor.domain.pinned_settings import DEFAULTS, EASING
 from auditor.domain.policies import Policy
-from auditor.domain.readings import Measurement
+from auditor.domain.readings import Measurement, Unit
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.tasks import FAVOURABLE, POSITIVE
 from auditor.reports.signer_text import list_self_named_signers
+from auditor.reports.wording import describe_compared_column
 
-REGRESSION = "regression"
+REGRESSION, RATIO = "regression", "impact_ratio"
 TASK = re.compile(r"\btask\b")
 BY_REGRESSION = "a regression"
 TAGGED = "the tag "
@@ -29,6 +36,7 @@ LONGEST = 120
 """Of a setting's value: an audit file may list any number of columns."""
 LABELS: Mapping[str, str] = MappingProxyType(
     {
+        "task.output": "what the outputs of the model are taken for",
         "task.threshold": "decision threshold",
         "task.costs": "costs of wrong decisions",
         "task.reject": "rejection of unsure rows",
@@ -68,6 +76,7 @@ def describe_declarations(record: AuditRecord, policy: Policy) -> tuple[ListedSt
         *_describe_switched_off(record, policy),
         *_describe_eased_settings(record.request),
         *_describe_favourable_class(record),
+        *_describe_other_class(record, policy),
         *_describe_self_named_signers(record, policy),
     )
 
@@ -148,6 +157,46 @@ def _describe_favourable_class(record: AuditRecord) -> Iterator[ListedStatement]
         lead += f", and the positive class {quote_name(_shorten(format_scalar(positive)))}"
     rest = "1 rule rests" if len(rules) == 1 else f"{len(rules)} rules rest"
     yield ListedStatement(f"{lead}; {rest} on it", tuple(rules.values()))
+
+
+def _describe_other_class(record: AuditRecord, policy: Policy) -> Iterator[ListedStatement]:
+    """Say where a kept impact ratio would break its rule if the other of two classes counted.
+
+    Whoever declares the refused class to be favourable compares shares of refusals.
+    """
+    limits = {rule.id: rule.limits.least for rule in policy.rules if rule.limits is not None}
+    for finding in record.findings:
+        least = limits.get(finding.rule)
+        for place in finding.readings if finding.outcome in KEPT else ():
+            reading = record.readings[place]
+            if not isinstance(reading, Measurement) or least is None:
+                continue
+            ratio = _compute_other_ratio(reading)
+            if ratio is None or ratio >= least:
+                continue
+            column = describe_compared_column(reading)
+            yield ListedStatement(
+                f"If the other class were the favourable one, the impact ratio{column} would be "
+                f"{format_number(round(ratio, 2), Unit.NONE)}, and the rule “{finding.title}” "
+                f"requires at least {format_number(least, Unit.NONE)}."
+            )
+
+
+def _compute_other_ratio(reading: Measurement) -> float | None:
+    """Return the impact ratio of two classes by the one that is not favourable, where counted."""
+    counts = reading.details.get("counts")
+    if reading.metric != RATIO or POSITIVE not in reading.details:
+        return None
+    pairs = [read_fraction(it) for it in counts.values()] if isinstance(counts, Mapping) else []
+    rates = [(n - k) / n for k, n in filter(None, pairs) if n]
+    return min(rates) / max(rates) if rates and max(rates) > 0 else None
+
+
+def read_fraction(value: Json) -> tuple[int, int] | None:
+    """Return how often and out of how many, as details of readings hold it; else nothing."""
+    parts = (value.get("k"), value.get("n")) if isinstance(value, Mapping) else (None, None)
+    k, n = (it if isinstance(it, int) else None for it in parts)
+    return None if k is None or n is None else (k, n)
 
 
 def _describe_self_named_signers(record: AuditRecord, policy: Policy) -> Iterator[ListedStatement]:

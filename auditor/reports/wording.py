@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from auditor._resources import find_shipped_folder
 from auditor._yaml import read_yaml_document
 from auditor.domain.checks import title_metric
+from auditor.domain.confusable_names import quote_unclear_name
 from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.number_text import (
     format_coordinates,
@@ -161,7 +162,7 @@ def describe_compared_column(measurement: Measurement) -> str:
     A rule on several columns is decided by one of them, which a gap alone does not tell.
     """
     column = measurement.params.get("group_column")
-    return "" if column is None else f" by {column}"
+    return "" if column is None else f" by {quote_unclear_name(str(column))}"
 
 
 LISTED = frozenset({Unit.COUNT, Unit.PER_SECOND})

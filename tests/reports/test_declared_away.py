@@ -14,7 +14,7 @@ from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.json import Json
 from auditor.domain.number_text import format_setting
 from auditor.domain.pinned_settings import EASING
-from auditor.domain.policies import Policy
+from auditor.domain.policies import MetricLimits, Policy
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.reports.declarations import LABELS, describe_attack_space, describe_declarations
@@ -129,6 +129,35 @@ def test_settings_are_shown_in_words_and_without_brackets() -> None:
     (said,) = describe_declarations(record, POLICY)
     assert len(said.items[0]) < 200
     assert said.items[0].endswith("…")
+
+
+@pytest.mark.parametrize(("chosen", "told"), [(5, True), (9, False)])
+def test_an_impact_ratio_that_the_other_class_would_break_is_told(
+    chosen: int, *, told: bool
+) -> None:
+    counts: dict[str, Json] = {"F": {"k": 90, "n": 100}, "M": {"k": 100 - chosen, "n": 100}}
+    reading = Measurement(
+        check="fairness.groups", metric="impact_ratio", value=0.9, method="", n=200,
+        params={"group_column": "sex of all"},
+        details={"counts": counts, "favourable": "0", "positive": "1"},
+    )  # fmt: skip
+    kept = replace(PASSING.findings[0], outcome=Outcome.PASSED, readings=(0,))
+    rule = replace(POLICY.rules[0], id=kept.rule, limits=MetricLimits(least=0.8))
+    policy = replace(POLICY, rules=(rule,))
+    lead = "If the other class were the favourable one"
+
+    def said(outcome: Outcome, *, binary: bool = True) -> list[str]:
+        details = reading.details if binary else {"counts": counts, "favourable": "0"}
+        record = replace(
+            PASSING,
+            readings=(replace(reading, details=details),),
+            findings=(replace(kept, outcome=outcome),),
+        )
+        return [it.lead for it in describe_declarations(record, policy) if it.lead.startswith(lead)]
+
+    ratio = f"{lead}, the impact ratio by “sex of all” would be 0.5, and the rule “{kept.title}” "
+    assert said(Outcome.PASSED) == ([f"{ratio}requires at least 0.8."] if told else [])
+    assert said(Outcome.FAILED) == said(Outcome.PASSED, binary=False) == []
 
 
 def test_every_setting_that_eases_has_a_name_in_words() -> None:

@@ -105,7 +105,10 @@ def compared(counts: dict[str, Json]) -> AuditRecord:
 def test_the_groups_that_were_compared_are_named() -> None:
     assert facts(inputs_of(FAILING))["Groups compared"] == "race"
     two: dict[str, Json] = {"black": {"k": 1, "n": 2}, "white": {"k": 1, "n": 2}}
-    assert facts(inputs_of(compared(two)))["Groups compared"] == "race (black, white)"
+    assert (
+        facts(inputs_of(compared(two)))["Groups compared"]
+        == "race (black 50 % of the rows, white 50 %)"
+    )
     many: dict[str, Json] = {str(number): None for number in range(9)}
     assert facts(inputs_of(compared(many)))["Groups compared"] == "race (9 groups)"
     none = replace(
@@ -114,6 +117,30 @@ def test_the_groups_that_were_compared_are_named() -> None:
         readings=tuple(item for item in PASSING.readings if item.check != "fairness.groups"),
     )
     assert facts(inputs_of(none))["Groups compared"] == "none"
+
+
+def test_a_group_of_hardly_any_rows_is_seen_to_be_one() -> None:
+    few: dict[str, Json] = {"black": {"k": 1, "n": 2}, "none": {"k": 1, "n": 998}}
+    assert (
+        facts(inputs_of(compared(few)))["Groups compared"]
+        == "race (black under 1 % of the rows, “none” 100 %)"
+    )
+
+
+@pytest.mark.parametrize("role", ["evaluation", "training"])
+def test_columns_with_one_value_in_the_evaluation_rows_are_named(role: str) -> None:
+    counted = replace(
+        next(item for item in PASSING.readings if isinstance(item, Measurement)),
+        check="data.balance",
+        metric="constant_columns",
+        value=2,
+        params={"data": role},
+        details={"columns": ["year", "all of it"]},
+    )
+    record = replace(PASSING, readings=(*PASSING.readings, counted))
+    said = facts(inputs_of(record)).get("One value in every evaluation row")
+    named = "year, “all of it”; the audit does not show what the model decides at other values"
+    assert said == (named if role == "evaluation" else None)
 
 
 def test_columns_named_like_attributes_of_people_are_named_where_none_compared_them() -> None:
@@ -264,7 +291,10 @@ def test_groups_that_kept_rules_leave_out_stand_beside_the_verdict_with_their_ra
         "9 % have the favourable decision; of compared groups 46 % to 48 %."
     )
     assert told(with_left_out(Outcome.FAILED)) == told(PASSING) == []
-    assert "sex (M, X; not compared: F)" in facts(inputs_of(kept))["Groups compared"]
+    assert (
+        "sex (M 39 % of the rows, X 36 %; not compared: F 25 %)"
+        in facts(inputs_of(kept))["Groups compared"]
+    )
 
 
 def test_a_policy_that_asks_less_than_the_one_it_extends_says_so_beside_the_verdict() -> None:

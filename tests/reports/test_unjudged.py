@@ -99,6 +99,16 @@ def test_a_figure_that_breaks_the_limit_of_a_rule_on_another_check_is_named() ->
     )
 
 
+def test_the_worst_of_each_family_comes_before_a_second_of_one() -> None:
+    selected = measured("fairness.groups", "selection_rate_gap", 0.4, 0.3, 0.5)
+    gap = replace(selected, params={"group_column": "sex"})
+    more = (replace(gap, check=f"fairness.{name}") for name in ("errors", "slices", "clusters"))
+    record = with_readings(gap, *more, tabular(0.18, 0.02))
+    named = [check for check, _ in list_unjudged_figures(inputs_of(record))]
+    assert named[:2] == ["fairness.groups", "evasion.tabular"]
+    assert named[2:] == ["fairness.errors", "fairness.slices", "fairness.clusters"]
+
+
 def test_a_rule_that_did_not_apply_is_not_held_against_another_check() -> None:
     record = with_readings(tabular(0.18, 0.02))
     off = tuple(

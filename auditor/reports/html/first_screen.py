@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from auditor.attacks.gradient_masking.caveats import MASKING
 from auditor.domain.ai_system import SystemTopic
-from auditor.domain.confusable_names import quote_name
+from auditor.domain.confusable_names import quote_name, quote_unclear_name
 from auditor.domain.findings import KEPT, Outcome, Verdict
 from auditor.domain.json import read_json
 from auditor.domain.policies import Policy, StrictnessChange
@@ -160,11 +160,11 @@ def _describe_uncompared(inputs: ReportInputs) -> Iterator[ListedStatement]:
         item.measure.startswith(FAIRNESS) and item.outcome in KEPT
         for item in inputs.record.findings
     )
-    columns = list_uncompared_columns(inputs) if kept else ()
+    columns = tuple(map(quote_unclear_name, list_uncompared_columns(inputs))) if kept else ()
     if columns:
         yield ListedStatement(UNCOMPARED_BUT_KEPT, columns)
     left = tuple(
-        f"{column} = {name}{f': {said}' if said else ''}"
+        f"{quote_unclear_name(column)} = {quote_unclear_name(name)}{f': {said}' if said else ''}"
         for column, groups in list_left_out_groups(inputs.record).items()
         for name, said in groups.items()
     )

@@ -18,7 +18,7 @@ from auditor.domain.number_text import format_number
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.records import AuditRecord
 from auditor.policy.evaluate.readings_index import ReadingIndex
-from auditor.reports.declarations import TAGGED, list_switched_off
+from auditor.reports.declarations import TAGGED, list_switched_off, read_fraction
 from auditor.reports.html.run_details import RunFact, shorten_digest
 from auditor.reports.rendering_inputs import ReportInputs
 
@@ -28,7 +28,7 @@ NEARLY_ALWAYS = 0.98
 """A class that gets this share of decisions leaves little to the others."""
 MANY_RIGHT = 100
 """Rows on which no real model is always right by chance."""
-COLUMN, SELECTED = "group_column", "selection_rate_gap"
+COLUMN, SELECTED, WITHIN = "group_column", "selection_rate_gap", "within_tolerance_gap"
 GROUPS, NO_GROUPS = "Groups compared", "none"
 UNRULED = "Groups compared, but judged by no rule"
 INCLUDED: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -40,6 +40,9 @@ UNCOMPARED = "Columns that look like groups, not compared"
 UNCOMPARED_BUT_KEPT = (
     "Rules about groups are kept, and columns that look like groups were not compared"
 )
+CONSTANT = "One value in every evaluation row"
+OTHER_VALUES = "; the audit does not show what the model decides at other values"
+ONE_VALUED = "data.balance/constant_columns"
 MOST_GROUPS, MOST_COLUMNS = 8, 6
 
 
@@ -49,10 +52,12 @@ def build_data_facts(inputs: ReportInputs) -> tuple[RunFact, ...]:
     names = _list_names(columns, MOST_COLUMNS)
     judged = list_judged_differences(inputs)
     silent = [column for column in list_compared_groups(inputs.record) if column not in judged]
+    constant = list_constant_columns(inputs.record)
     told = {
         GROUPS: describe_groups(inputs.record),
         UNRULED: _list_names(silent, MOST_COLUMNS) if silent else "",
         UNCOMPARED: names if columns else "",
+        CONSTANT: f"{_list_names(constant, MOST_COLUMNS)}{OTHER_VALUES}" if constant else "",
     }
     facts = (RunFact(name, text, wide=True) for name, text in told.items() if text)
     return (*_describe_rows(inputs), *facts)
@@ -83,7 +88,7 @@ def describe_constant_decisions(inputs: ReportInputs) -> tuple[str, ...]:
     """Say where decisions are all right or nearly all alike, or right no more than one answer."""
     found: dict[str, None] = {}
     for reading in inputs.record.readings:
-        if not isinstance(reading, Measurement) or f"{reading.check}/{reading.metric}" != ACCURACY:
+        if not isinstance(reading, Measurement) or _name_measure(reading) != ACCURACY:
             continue
         always, least = reading.details.get("majority_accuracy"), reading.low
         if not isinstance(always, int | float) or least is None:
@@ -105,6 +110,10 @@ def describe_constant_decisions(inputs: ReportInputs) -> tuple[str, ...]:
             label = quote_name(str(reading.details.get("majority_class")))
             found[f"Always deciding {label} would be right for {share} of the rows."] = None
     return (" ".join(found),) if found else ()
+
+
+def _name_measure(reading: Measurement) -> str:
+    return f"{reading.check}/{reading.metric}"
 
 
 def _find_commonest_decision(
@@ -158,11 +167,11 @@ def list_left_out_groups(record: AuditRecord) -> Mapping[str, Mapping[str, str]]
 
 def _describe_left_out(count: Json, counts: Json, metric: str) -> str:
     """Say how many rows a group has, and by the rate of selection how it stands to the others."""
-    told = _read_fraction(count)
+    told = read_fraction(count)
     if told is None or metric != SELECTED:
         return ""
     said = f"{told[1]:,} rows"
-    others = [_read_fraction(it) for it in counts.values()] if isinstance(counts, Mapping) else []
+    others = [read_fraction(it) for it in counts.values()] if isinstance(counts, Mapping) else []
     rates = [k / n for k, n in filter(None, others) if n]
     if not told[1] or not rates:
         return said
@@ -172,12 +181,6 @@ def _describe_left_out(count: Json, counts: Json, metric: str) -> str:
     )
     span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
     return f"{said}, of which {own} have the favourable decision; of compared groups {span}"
-
-
-def _read_fraction(value: Json) -> tuple[int, int] | None:
-    parts = (value.get("k"), value.get("n")) if isinstance(value, Mapping) else (None, None)
-    k, n = (it if isinstance(it, int) else None for it in parts)
-    return None if k is None or n is None else (k, n)
 
 
 def list_judged_differences(inputs: ReportInputs) -> Mapping[str, frozenset[str]]:
@@ -200,20 +203,73 @@ def list_judged_differences(inputs: ReportInputs) -> Mapping[str, frozenset[str]
     return found
 
 
+def list_constant_columns(record: AuditRecord) -> tuple[str, ...]:
+    """Return the columns that have the same value in every evaluation row, where they were counted.
+
+    A model may decide otherwise at values that no row has, and no figure of these rows shows it.
+    """
+    for reading in record.readings:
+        if not isinstance(reading, Measurement) or _name_measure(reading) != ONE_VALUED:
+            continue
+        columns = reading.details.get("columns")
+        if reading.params.get("data") == DatasetRole.EVALUATION and isinstance(columns, list):
+            return tuple(map(str, columns))
+    return ()
+
+
 def describe_groups(record: AuditRecord) -> str:
     """Name the columns by which people were compared, the groups, and those that were left out."""
     compared, left = list_compared_groups(record), list_left_out_groups(record)
-    named = (_name_groups(it, groups, tuple(left.get(it, ()))) for it, groups in compared.items())
+    shares = _compute_group_shares(record)
+    named = (
+        _name_groups(it, groups, tuple(left.get(it, ())), shares.get(it, {}))
+        for it, groups in compared.items()
+    )
     return "; ".join(named) or NO_GROUPS
 
 
-def _name_groups(column: str, groups: tuple[str, ...], left: tuple[str, ...]) -> str:
-    shown = ", ".join(map(quote_unclear_name, groups))
+def _compute_group_shares(record: AuditRecord) -> Mapping[str, Mapping[str, float]]:
+    """Return what share of the rows each group has, by the rate that is counted among all rows."""
+    found: dict[str, Mapping[str, float]] = {}
+    for reading in record.readings:
+        if not isinstance(reading, Measurement) or reading.metric not in (SELECTED, WITHIN):
+            continue
+        told = [reading.details.get(it) for it in ("counts", "left_out")]
+        counted = {
+            name: parts[1]
+            for item in told
+            for name, value in (item.items() if isinstance(item, Mapping) else ())
+            if (parts := read_fraction(value)) is not None
+        }
+        rows = sum(counted.values())
+        shares = {name: n / rows for name, n in counted.items()} if rows else {}
+        found[str(reading.params.get(COLUMN))] = shares
+    return found
+
+
+def _name_groups(
+    column: str, groups: tuple[str, ...], left: tuple[str, ...], shares: Mapping[str, float]
+) -> str:
+    first = next(iter(groups), "")
+
+    def tell(name: str) -> str:
+        """Name a group, with its share: one of few rows may be there to look complete."""
+        share = f" {_write_share(shares[name])}" if name in shares else ""
+        return (
+            f"{quote_unclear_name(name)}{share}{' of the rows' if share and name == first else ''}"
+        )
+
+    shown = ", ".join(map(tell, groups))
     shown = shown if len(groups) <= MOST_GROUPS else f"{len(groups)} groups"
-    out = f"not compared: {_list_names(left, MOST_GROUPS)}" if left else ""
+    out = f"not compared: {format_name_list(list(map(tell, left)), MOST_GROUPS)}" if left else ""
     said = "; ".join(filter(None, (shown if groups else "", out)))
     name = quote_unclear_name(column)
     return f"{name} ({said})" if said else name
+
+
+def _write_share(share: float) -> str:
+    whole = round(share, 2)
+    return format_number(whole, Unit.SHARE) if whole else f"under {format_number(0.01, Unit.SHARE)}"
 
 
 def _list_names(names: Sequence[str], most: int) -> str:

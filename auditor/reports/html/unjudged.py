@@ -9,8 +9,10 @@ rows otherwise in another run.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import TypeGuard
 
+from auditor.domain.confusable_names import quote_unclear_name
 from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Finding, Outcome, Verdict
 from auditor.domain.name_suggestions import format_name_list
@@ -44,7 +46,7 @@ UNJUDGED = "Measured, but no rule judges it"
 FAIRNESS = "fairness"
 DATA, HARDWARE = "data", "hardware"
 FAMILIES = (FAIRNESS, "privacy", "poisoning", "evasion", HARDWARE, DATA)
-"""Families in which figures without a rule are named, in this order."""
+"""Families in which figures without a rule are named, the first check of each in this order."""
 DOUBLE = 2.0
 LARGE_GAP = MetricLimits(most=0.1)
 LEAST_RATIO = MetricLimits(least=0.8)
@@ -137,17 +139,19 @@ def list_unjudged_figures(inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
         columns = worst.setdefault(reading.check, {})
         if found is not None and found[0] > columns.get(column, (0.0, ""))[0]:
             columns[column] = found
-    order = [check for family in FAMILIES for check in worst if _family(check) == family]
-    told = ((check, _name_worst(worst[check])) for check in order)
-    return tuple((check, f"{text} ({check_title(inputs, check)})") for check, text in told if text)
+    told = {
+        check: _name_worst(columns) for check, columns in worst.items() if any(columns.values())
+    }
+    # One of each family first: three remarks on one family would hide the others
+    by_family = ([check for check in told if _family(check) == family] for family in FAMILIES)
+    order = [check for rank in zip_longest(*by_family) for check in rank if check]
+    return tuple((check, f"{told[check]} ({check_title(inputs, check)})") for check in order)
 
 
 def _name_worst(columns: Mapping[str, tuple[float, str]]) -> str:
     """Return the worst figure in words, with the other columns of groups where one looks bad."""
     ordered = sorted(columns, key=lambda name: -columns[name][0])
-    if not ordered:
-        return ""
-    others = format_name_list([name for name in ordered[1:] if name], MOST_NAMED)
+    others = format_name_list([quote_unclear_name(it) for it in ordered[1:] if it], MOST_NAMED)
     return f"{columns[ordered[0]][1]}{f'; also large by {others}' if others else ''}"
 
 
