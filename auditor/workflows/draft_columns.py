@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
 
-from auditor.inputs.datasets.inspect import is_answer_name, list_numbers
+from auditor.inputs.datasets.inspect import is_answer_name, is_of_person, list_numbers
 from auditor.inputs.datasets.label_trials import AnsweredRows, LabelTrial, try_label
 from auditor.targets.output_summary import read_answer_table
 from auditor.workflows.draft_session import DraftSession, ModelAnswers, answer_columns
@@ -24,6 +24,11 @@ class ColumnTrial:
     trial: LabelTrial
     left: tuple[str, ...]
 
+    @property
+    def about_people(self) -> int:
+        """How many of the columns that the model would take say who people are."""
+        return sum(map(is_of_person, self.answers.features))
+
     def __str__(self) -> str:
         """Say it in words."""
         figure = f"{self.trial.figure:.0%}"
@@ -37,23 +42,29 @@ def choose_columns(
     """Return the trial and the answers of the columns that agree best with ``label``.
 
     ``drafted`` are the answers to the columns that names alone speak for, which stay unless others
-    agree clearly better. ``None`` where there is nothing to choose, or no set agrees beyond chance.
+    agree clearly better. Of sets that agree about as well, the one with the fewest columns about
+    people comes first, because models are rarely meant to take these. ``None`` where there is
+    nothing to choose, or no set agrees beyond chance.
     """
     if label is None:
         return None
     tried = [it for it in _try_sets(session, label) if it.trial.accepted]
     if not tried:
         return None
-    best = max(tried, key=lambda it: it.trial.beyond)
+    most = max(it.trial.beyond for it in tried)
+    best = max(
+        (it for it in tried if it.trial.beyond > most - CLEARLY),
+        key=lambda it: (-it.about_people, it.trial.beyond),
+    )
     own = None if drafted is None else drafted.features
     kept = next((it for it in tried if it.answers.features == own), None)
-    if kept is not None and best.trial.beyond < kept.trial.beyond + CLEARLY:
+    if kept is not None and most < kept.trial.beyond + CLEARLY:
         best = kept
     rest = [it for it in tried if it is not best]
     # Names speak for what they leave out; where answers alone do, others may do as well
-    near = best.trial.beyond - CLEARLY
-    close = [it for it in rest if it.trial.beyond > near] if best is not kept else []
-    words = f"of the sets of columns that fit, the model is best with these ({best.trial.words}"
+    close = [it for it in rest if it.trial.beyond > most - CLEARLY] if best is not kept else []
+    clear = "is best" if best.trial.beyond == most else "is about as good as it can be"
+    words = f"of the sets of columns that fit, the model {clear} with these ({best.trial.words}"
     if rest:
         words += f"; {max(rest, key=lambda it: it.trial.beyond)}"
     answers = replace(best.answers, why=f"{words})", rivals=tuple(it.left for it in close))

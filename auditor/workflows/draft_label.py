@@ -32,6 +32,8 @@ from auditor.workflows.draft_session import DraftSession, ModelAnswers, answer_b
 
 TWO = 2
 SHOWN = 5
+SAME_ORDER = 0.7
+"""Rank correlation from which answers and a column say the same on different scales."""
 LABELS = "data.evaluation.labels"
 KIND = "task.kind"
 CLASSIFICATION, REGRESSION = "classification", "regression"
@@ -134,6 +136,16 @@ def _refuse_other_values(seen: DraftFacts, answers: ModelAnswers) -> None:
 
 def _unproven(seen: DraftFacts, trials: Sequence[LabelTrial]) -> DraftFacts:
     """Say that the answers speak for no column where some were tried."""
+    ordered = max((it for it in trials if it.regression), key=lambda it: it.order, default=None)
+    if ordered is not None and ordered.order >= SAME_ORDER:
+        doubt = (
+            f"The model's answers rise with column {ordered.column!r} (rank correlation "
+            f"{ordered.order:.2f}) but are on another scale, such as its logarithm: write that "
+            "column on the model's scale, or export the model with its last step."
+        )
+        seen = replace(seen, doubts=(*seen.doubts, doubt))
+        words = "the place or the name; the model's answers are on another scale"
+        return seen if seen.labels is None else seen.known_by(LABELS, words, Confidence.LOW)
     if seen.labels is None and not seen.pictures:
         doubt = (
             "No column of labels was found: none agrees with the model's answers beyond chance. "

@@ -289,10 +289,10 @@ def _with_schema(
 
 def _doubt_rivals(left: Sequence[str], rivals: Sequence[Sequence[str]]) -> str:
     """Say which other columns may be no inputs, as far as the model's answers show."""
-    others = " or ".join(", ".join(names) for names in rivals[:SHOWN])
+    others = " or ".join(" and ".join(names) for names in rivals[:SHOWN])
     return (
-        f"The draft leaves out {', '.join(left)}. The model is about as often right without "
-        f"{others} instead: check the inputs in the schema against its training."
+        f"The draft leaves out {' and '.join(left)}. The model's answers are about as good if it "
+        f"leaves out {others} instead: check the inputs in the schema against its training."
     )
 
 

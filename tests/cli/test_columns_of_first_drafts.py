@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import yaml
 from small_audits import POLICY, linear_model
@@ -205,7 +206,7 @@ def test_a_foreign_column_is_told_from_one_that_looks_like_no_input(
     assert left in text
     assert "the model is best with these (agrees with it in 100% of 120 rows" in text
     # ``years`` has no weight, so that the answers cannot tell it from the foreign column
-    said = "The draft leaves out region_code. The model is about as often right without years"
+    said = "leaves out region_code. The model's answers are about as good if it leaves out years"
     assert said in " ".join(ended.said.split())
 
 
@@ -224,7 +225,7 @@ def test_columns_beyond_those_that_the_model_takes_are_found_without_names(
     assert ended.code == 0, ended.said
     assert "compare with training: income, debt, years" in ended.said
     assert drafted(bare)["input"] == {"features": "schema.yaml"}
-    assert "as often right without" not in ended.said
+    assert "about as good if it" not in ended.said
 
 
 def test_arrays_beside_the_inputs_are_never_taken_for_them(auditor: Command, bare: Path) -> None:
@@ -300,3 +301,33 @@ def test_a_column_of_other_values_than_the_models_classes_is_no_label(
     assert "the last column, 'purpose', holds car, house, study" in ended.said
     assert "--labels COLUMN" in ended.said
     assert not (bare / "audit.yaml").exists()
+
+
+def test_of_columns_that_tell_the_same_the_one_about_people_is_left_out(
+    auditor: Command, bare: Path
+) -> None:
+    linear_model(bare / "model.onnx", [6.0, 0.0], -5.0)
+    table(
+        bare / "rows.csv",
+        "a,birth_year,region_code,label",
+        lambda at: f"{int(said(at)) * 2},{1950 + at % 7},{1950 + (at + 1) % 7},{int(said(at))}",
+    )
+    ended = auditor("init", "model.onnx", "--data", "rows.csv")
+    assert ended.code == 0, ended.said
+    names = [it["name"] for it in yaml.safe_load((bare / "schema.yaml").read_text())["features"]]
+    assert names == ["a", "region_code"]
+    assert "The draft leaves out birth_year." in ended.said
+
+
+def test_a_truth_on_another_scale_is_told_from_none(auditor: Command, bare: Path) -> None:
+    linear_model(bare / "model.onnx", [1.0, 0.0], 0.0)
+    net = onnx.load(bare / "model.onnx")
+    net.graph.node.pop()  # the sigmoid
+    net.graph.output[0].name = "z"
+    onnx.save(net, bare / "model.onnx")
+    table(bare / "rows.csv", "a,b,price", lambda at: f"{at / 20},{at % 7},{np.exp(at / 20):.3f}")
+    ended = auditor("init", "model.onnx", "--data", "rows.csv")
+    assert ended.code == 0, ended.said
+    said = " ".join(ended.said.split())
+    assert "rise with column 'price' (rank correlation" in said
+    assert "on another scale, such as its logarithm" in said

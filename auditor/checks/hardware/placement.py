@@ -47,7 +47,7 @@ class OperatorPlacementCheck(Check):
     id: ClassVar[str] = "hardware.placement"
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Placement of the operators"
-    needs: ClassVar[frozenset[Need]] = frozenset()
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL})
     emits: ClassVar[Mapping[str, Metric]] = {
         "share_on_target": Metric(
             "Share of nodes on the declared provider",

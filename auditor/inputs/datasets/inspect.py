@@ -34,6 +34,7 @@ ANSWERS = frozenset(
     {
         "pred", "preds", "prediction", "predictions", "predicted", "score", "scores", "prob",
         "probs", "proba", "probability", "probabilities", "logit", "logits", "confidence", "hat",
+        "argmax",
     }
 )  # fmt: skip
 """Words of names of columns that hold what a model answered."""
@@ -169,7 +170,7 @@ def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -
         classes=() if labels is None or number else list_labels(columns[labels]),
         id=marks[0] if ids is None and len(marks) == 1 else ids,
         groups=groups,
-        unbanded=tuple(name for name in free if name not in groups and _is_of_person(name)),
+        unbanded=tuple(name for name in free if name not in groups and is_of_person(name)),
         time=dates[0] if len(dates) == 1 else None,
         apart=(*dates, *marks),
         texts=tuple(name for name in words if name not in (*dates, *marks)),
@@ -267,7 +268,8 @@ def is_answer_name(name: str) -> bool:
     return not ANSWERS.isdisjoint(split_name(name)) or re.fullmatch(r"p_?\d+", name) is not None
 
 
-def _is_of_person(name: str) -> bool:
+def is_of_person(name: str) -> bool:
+    """Whether the name of a column says that it describes a person's attribute or birth."""
     return is_protected_name(name) or not BIRTH.isdisjoint(split_name(name))
 
 

@@ -42,7 +42,8 @@ class LabelTrial:
 
     ``figure`` is the share of rows that agree under the best order of the classes, or for a
     regression the explained share of the variance; ``beyond`` how far that is beyond chance;
-    ``classes`` the distinct labels of the column.
+    ``classes`` the distinct labels of the column; ``order`` for a regression the rank correlation
+    (Spearman's), which is near 1 where both are on different scales.
     """
 
     column: str
@@ -51,6 +52,7 @@ class LabelTrial:
     beyond: float
     rows: int
     classes: tuple[str, ...] = ()
+    order: float = 0.0
 
     @property
     def accepted(self) -> bool:
@@ -202,7 +204,12 @@ def assign_classes(codes: Codes, decided: Codes) -> Mapping[int, int]:
 def _try_numbers(name: str, truth: Floats, said: Floats) -> LabelTrial:
     spread = float(((truth - truth.mean()) ** 2).sum())
     explained = 1 - float(((truth - said) ** 2).sum()) / spread if spread else 0.0
-    return LabelTrial(name, regression=True, figure=explained, beyond=explained, rows=len(truth))
+    order = (
+        float(np.corrcoef(rankdata(truth), rankdata(said))[0, 1]) if spread and said.std() else 0.0
+    )
+    return LabelTrial(
+        name, regression=True, figure=explained, beyond=explained, rows=len(truth), order=order
+    )
 
 
 def area_under_curve(scores: Floats, positive: NDArray[np.bool_]) -> float:

@@ -35,7 +35,7 @@ from auditor.inputs.datasets.schema_draft import to_floats
 from auditor.inputs.datasets.score_order import ScoreOrder, find_score_order
 
 DECISIONS = frozenset(
-    {"pred", "preds", "prediction", "predictions", "predicted", "decision", "hat"}
+    {"pred", "preds", "prediction", "predictions", "predicted", "decision", "hat", "argmax"}
 )
 SCORED = re.compile(r"p\d+|(p|prob|proba|score)[_ ].+", re.IGNORECASE)
 LABELS = "data.evaluation.labels"
