@@ -106,10 +106,18 @@ def _show_rules(console: Console, prepared: PreparedAudit, plan: AuditPlan) -> N
     if decided:
         _show_names(console, "Can be decided", decided)
     others = [item for item in plan.applicable if item not in plan.decidable]
+    near = [it for it in others if it.foreseen.prospect is RuleProspect.OPEN and it.foreseen.rows]
+    if near:
+        title = f"Decided only where the figure is far from its limit ({len(near)})"
+        console.print(f"[bold]{title}[/]", highlight=False)
+        rows = [(it.rule, _count_rows(it, prepared.size.rows)) for it in near[:MOST_UNDECIDED]]
+        _show_grid(console, ("left", "left"), rows)
+        _show_rest(console, len(near) - MOST_UNDECIDED, "more rule")
+    others = [item for item in others if item not in near]
     if others:
         console.print(f"[bold]Not expected to be decided ({len(others)})[/]", highlight=False)
         shown = others[:MOST_UNDECIDED]
-        rows = [(it.rule, _explain_undecided(it, plan, prepared.size.rows)) for it in shown]
+        rows = [(it.rule, _explain_undecided(it, plan)) for it in shown]
         _show_grid(console, ("left", "left"), rows)
         _show_rest(console, len(others) - MOST_UNDECIDED, "more rule")
     away = [item.rule for item in plan.rules if item not in plan.applicable]
@@ -117,12 +125,15 @@ def _show_rules(console: Console, prepared: PreparedAudit, plan: AuditPlan) -> N
         _show_names(console, "Do not apply", away)
 
 
-def _explain_undecided(item: RulePlan, plan: AuditPlan, rows: int) -> str:
+def _count_rows(item: RulePlan, rows: int) -> str:
+    """Say how many rows decide a rule whose figure lies half-way between perfect and the limit."""
+    return f"there are {rows:,} rows; half-way to the limit takes {item.foreseen.rows:,}"
+
+
+def _explain_undecided(item: RulePlan, plan: AuditPlan) -> str:
     """Say in one line what a rule lacks, first the rows."""
     foreseen = item.foreseen
     words = PROSPECTS[foreseen.prospect]
-    if foreseen.rows is not None and foreseen.prospect is RuleProspect.OPEN:
-        return f"{words}: good chance with {foreseen.rows:,} rows, there are {rows:,}"
     if foreseen.rows is not None:
         return f"{words}: a perfect figure needs about {foreseen.rows:,} rows"
     gap = next((it.missing for it in plan.checks if it.check == item.check and it.missing), None)

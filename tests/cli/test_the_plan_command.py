@@ -84,7 +84,8 @@ def test_a_rule_that_may_stay_undecided_names_the_rows_for_a_good_chance(
     policy = example / "policy.yaml"
     policy.write_text(policy.read_text().replace("at_least: 0.6", "at_least: 0.95"))
     text = " ".join(auditor("plan", example / "audit.yaml").out.split())
-    assert "accuracy may stay undecided: good chance with" in text
+    assert "Decided only where the figure is far from its limit (1)" in text
+    assert "accuracy there are 240 rows; half-way to the limit takes " in text
 
 
 def test_the_plan_names_the_five_checks_that_take_longest(auditor: Command, example: Path) -> None:
