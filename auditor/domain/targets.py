@@ -242,7 +242,8 @@ class ModelInterface:
     ``channels_first`` or ``channels_last``. ``scores`` says what comes out: ``logits``,
     ``probabilities``, ``binary_probability``, ``binary_logit`` (one column) or ``zipmap``;
     ``because`` is the observation that decided it, in words. ``labels`` are outputs that name a
-    class a row beside the scores, and ``unread`` those of which nothing was asked.
+    class a row beside the scores, and ``unread`` those of which nothing was asked. ``defaults`` are
+    inputs with a default value, which a caller may set and the audit did not.
     """
 
     input: str
@@ -255,6 +256,7 @@ class ModelInterface:
     because: str
     labels: OmitUnset[tuple[LabelOutput, ...]] = ()
     unread: OmitUnset[tuple[str, ...]] = ()
+    defaults: OmitUnset[tuple[str, ...]] = ()
 
     to_json = write_fields
 

@@ -154,7 +154,8 @@ def _describe_favourable_class(record: AuditRecord) -> Iterator[ListedStatement]
     favourable, positive = named[FAVOURABLE], named.get(POSITIVE)
     lead = f"The favourable class is {quote_name(_shorten(format_scalar(favourable)))}"
     if positive is not None and positive != favourable:
-        lead += f", and the positive class {quote_name(_shorten(format_scalar(positive)))}"
+        other = quote_name(_shorten(format_scalar(positive)))
+        lead += f", and rates of groups count by it, not by the positive class {other}"
     rest = "1 rule rests" if len(rules) == 1 else f"{len(rules)} rules rest"
     yield ListedStatement(f"{lead}; {rest} on it", tuple(rules.values()))
 

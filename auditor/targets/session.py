@@ -137,8 +137,10 @@ def discover_interface(
     )
     read = {leaving.output, *names}
     unread = tuple(it.name for it in heard.answers if it.name not in read)
+    named = connection.opened.header.get("defaults")
+    defaults = tuple(map(str, named)) if isinstance(named, list) else ()
     return InterfaceDiscovery(
-        replace(face, labels=labels, unread=unread),
+        replace(face, labels=labels, unread=unread, defaults=defaults),
         None if first.keys is None else tuple(first.keys),
         deterministic=repeats and alike,
         queries=queries + len(more),

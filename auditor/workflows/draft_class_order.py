@@ -13,7 +13,7 @@ from auditor.domain.guesses import Confidence
 from auditor.domain.tasks import Array, ClassificationTask
 from auditor.errors import AuditorError
 from auditor.inputs.auditfile.draft import FROM_LABELS, DraftFacts
-from auditor.inputs.auditfile.hoped_class import guess_favourable
+from auditor.inputs.datasets.hoped_class import guess_favourable
 from auditor.inputs.datasets.schema_draft import USUAL_DOMAINS, find_other_scale, write_schema
 from auditor.metrics.performance.classification import (
     BETTER,

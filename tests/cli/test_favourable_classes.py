@@ -116,7 +116,10 @@ def test_init_asks_to_check_the_favourable_class_where_there_are_groups(
         ("", "The favourable class is “yes”; 1 rule rests on it:"),
         (
             ", favourable: 'no'",
-            "The favourable class is “no”, and the positive class “yes”; 1 rule rests on it:",
+            (
+                "The favourable class is “no”, and rates of groups count by it, not by the "
+                "positive class “yes”; 1 rule rests on it:"
+            ),
         ),
     ],
 )

@@ -407,3 +407,18 @@ def test_a_second_judgement_and_a_smoke_budget_stand_on_the_first_screen() -> No
     assert any(text.startswith("The budget was smoke") for text in told.limits)
     larger = replace(PASSING, request=replace(PASSING.request, budget=Budget.CI))
     assert not any("smoke" in text for text in describe_verdict(inputs_of(larger)).limits)
+
+
+def test_inputs_that_kept_their_default_and_outputs_that_nobody_read_are_named() -> None:
+    (place, known), *_ = PASSING.fingerprints.items()
+    assert known.interface is not None
+    many = tuple(f"w{at}" for at in range(8))
+    face = replace(known.interface, unread=("embedding",), defaults=("mode", *many))
+    record = replace(PASSING, fingerprints={place: replace(known, interface=face)})
+    said = {item.lead: item.items for item in describe_unasked(inputs_of(record))}
+    assert said["Outputs of the model that nothing was asked about"] == ("“embedding”",)
+    named = said[
+        "Inputs of the model that have a default value, which the audit did not change: at other "
+        "values the model may decide otherwise"
+    ]
+    assert named == ("“mode”", "“w0”", "“w1”", "“w2”", "“w3”", "“w4”", "3 more")

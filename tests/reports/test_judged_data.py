@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,6 +227,46 @@ def test_a_model_that_gives_one_answer_is_named_beside_the_verdict(
     told = describe_constant_decisions(inputs_of(record, blob=known.__getitem__))
     assert len(told) == bool(said)
     assert all(text in told[0] for text in said)
+
+
+ONE_NUMBER = "Always predicting 0 would be within the tolerance for 95 % of the rows."
+FEW_FAR = (
+    "Without the 5 % of the rows with the most unusual labels, the model explains none of the "
+    "variance."
+)
+
+
+@pytest.mark.parametrize(
+    ("sign", "far", "tolerance", "said"),
+    [
+        (1, True, 0.5, ()),
+        (1, False, 40.0, ("Always predicting 0 would be within the tolerance for 100 %",)),
+        (-1, True, 40.0, (ONE_NUMBER, FEW_FAR)),
+        (-1, False, 0.5, ("Always predicting 0 would be within the tolerance for 24.6 %",)),
+        (1, False, 0.5, ()),
+    ],
+)
+def test_a_regression_that_one_number_or_few_far_rows_carry_is_named(
+    sign: int, tolerance: float, said: tuple[str, ...], *, far: bool
+) -> None:
+    truth = np.linspace(-2, 2, 191)
+    predicted = sign * truth
+    if far:
+        ends = np.repeat([-90.0, 90.0], 5)
+        truth, predicted = np.concatenate([truth, ends]), np.concatenate([predicted, ends])
+    items: dict[str, Any] = {
+        "truth": truth,
+        "predicted": predicted,
+        "task": {"tolerance": tolerance},
+    }
+    blobs = {name: encode_evidence(item) for name, item in items.items()}
+    evidence = {name: it.digest for name, it in blobs.items()}
+    seen = replace(OBSERVATION, check="quality.errors", evidence=evidence)
+    record = replace(PASSING, observations=(seen,))
+    known = {**BLOBS, **{it.digest: it.raw for it in blobs.values()}}
+    told = " ".join(describe_constant_decisions(inputs_of(record, blob=known.__getitem__)))
+    assert all(text in told for text in said)
+    assert bool(told) is bool(said)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from rendering_records import EVERY_RECORD, FAILING, HOSTILE, OPEN, PASSING, SIL
 
 from auditor.domain.findings import Outcome
 from auditor.domain.policies import EnforcementMode
+from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.reports.formats.html import render_html
 from auditor.reports.html.measurements import build_measurement_rows
@@ -159,9 +160,20 @@ def test_what_would_decide_open_rules_stands_in_one_place() -> None:
     lines = page_of(FAILING).lines
     place = lines.index("What would decide what is open")
     assert lines[place + 1] == "2"
-    assert lines[place + 2].startswith(
-        "1 required rule and 1 advisory rule are open. "
-        "About 4.2 times as many rows would decide 1 of the required rules"
+    # More rows would only confirm that the rule fails
+    assert lines[place + 2] == (
+        "1 required rule and 1 advisory rule are open. More rows alone would let none of the "
+        "required rules pass."
+    )
+    kept = tuple(
+        replace(it, value=0.05, low=0.0, high=0.14)
+        if isinstance(it, Measurement) and it.metric == "selection_rate_gap"
+        else it
+        for it in FAILING.readings
+    )
+    assert Page(render_html(inputs_of(replace(FAILING, readings=kept)))).lines[place + 2] == (
+        "1 required rule and 1 advisory rule are open. About 4.2 times as many rows would decide "
+        "1 of the required rules if the figures stay the same."
     )
     assert "What would decide what is open" not in page_of(PASSING).text()
 

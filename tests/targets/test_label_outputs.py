@@ -84,3 +84,18 @@ def test_a_number_that_is_no_class_is_no_label(
     )
     face = met(workshop, counted, classes(3), rng.normal(size=(ROWS, COLUMNS)))
     assert (face.labels, face.unread) == ((), ("visits",))
+
+
+def test_inputs_with_a_default_that_a_caller_may_set_are_named(
+    workshop: Workshop, classes: Classes, rng: np.random.Generator
+) -> None:
+    switched = workshop.save(
+        [workshop.node("MatMul", ["x", "w"], ["s"]), workshop.node("Add", ["s", "mode"], ["y"])],
+        [workshop.value("x", ["N", COLUMNS]), workshop.value("mode", [3])],
+        [workshop.value("y", ["N", 3])],
+        workshop.weights(
+            w=rng.normal(size=(COLUMNS, 3)).astype(np.float32), mode=np.zeros(3, np.float32)
+        ),
+    )
+    face = met(workshop, switched, classes(3), rng.normal(size=(ROWS, COLUMNS)))
+    assert face.defaults == ("mode",)

@@ -8,7 +8,7 @@ import yaml
 from auditor._yaml import write_number
 from auditor.domain.guesses import Confidence, Guess
 from auditor.domain.json import Json
-from auditor.inputs.auditfile.hoped_class import Evidence, guess_favourable
+from auditor.inputs.datasets.hoped_class import Evidence, guess_favourable
 from auditor.inputs.datasets.inspect import is_id_name
 from auditor.inputs.datasets.schema_draft import USUAL_DOMAINS, DraftedFeature, draft_domain
 

@@ -12,6 +12,7 @@ from auditor.domain.auditfiles import AuditFile, DataSection, InputSection
 from auditor.domain.budgets import AuditSize
 from auditor.domain.confusable_names import fold_name
 from auditor.domain.datasets import TABLE_AXES, TEXT, Dataset, DatasetRole, RowNames, TextColumn
+from auditor.domain.guesses import Confidence
 from auditor.domain.readings import Gap
 from auditor.domain.requests import InputFile
 from auditor.domain.tasks import (
@@ -41,6 +42,7 @@ from auditor.inputs.datasets.features import (
     stack_features,
 )
 from auditor.inputs.datasets.formats import read_file
+from auditor.inputs.datasets.hoped_class import guess_favourable
 from auditor.inputs.datasets.labels import (
     build_classification,
     describe_class_origin,
@@ -358,6 +360,11 @@ def _task(audit: AuditFile, sources: Mapping[DatasetRole, RawDataset]) -> Task:
         )
     classes = list_classes(labelled)
     task = build_classification(audit.task, classes, labelled.name)
+    if audit.task.favourable is None:
+        # Nobody chose the order of these classes: the last by the alphabet may be a refusal
+        hoped, (_, sure) = guess_favourable(classes, labelled.labels)
+        meant = None if sure is Confidence.LOW else hoped
+        task = replace(task, favourable=meant or task.favourable)
     return replace(task, origin=describe_class_origin(classes, labelled))
 
 

@@ -381,7 +381,7 @@ def _card(inputs: ReportInputs, finding: Finding, place: int, causes: Sequence[s
         interval="" if words is None else words.interval,
         drawing=_drawing(place, deciding, limits, words),
         would_decide="" if told or text == helps else text,
-        growth=find_row_growth(needed, counted),
+        growth=0.0 if then == "fail" else find_row_growth(needed, counted),
         spent=describe_spending(inputs, finding, readings),
         where=f"{check_title(inputs, check)}, on target {finding.target}",
         worst_rows=_worst_rows(deciding),

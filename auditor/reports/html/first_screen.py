@@ -182,14 +182,26 @@ def _name_author(inputs: ReportInputs) -> str:
 
 def describe_unasked(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     """Say what the verdict does not answer: rules that do not apply, families without a rule."""
-    unread = dict.fromkeys(
-        quote_name(name)
-        for found in inputs.record.fingerprints.values()
-        for name in (() if found.interface is None else found.interface.unread)
-    )
-    outputs = "Outputs of the model that nothing was asked about"
-    said = (ListedStatement(outputs, tuple(unread)),) if unread else ()
-    return (*describe_loosened(inputs.policy), *said, *_list_unasked(inputs), *_list_people(inputs))
+    said = (*describe_loosened(inputs.policy), *_list_unread(inputs), *_list_unasked(inputs))
+    return (*said, *_list_people(inputs))
+
+
+def _list_unread(inputs: ReportInputs) -> Iterator[ListedStatement]:
+    """Name outputs of the model that no figure is of, and inputs that a caller could set."""
+    found = [it.interface for it in inputs.record.fingerprints.values() if it.interface is not None]
+    outputs = dict.fromkeys(name for face in found for name in face.unread)
+    defaults = dict.fromkeys(name for face in found for name in face.defaults)
+    if outputs:
+        lead = "Outputs of the model that nothing was asked about"
+        yield ListedStatement(lead, tuple(map(quote_name, outputs)))
+    if defaults:
+        more = [f"{len(defaults) - MOST_LOOSENED} more"] if len(defaults) > MOST_LOOSENED else []
+        shown = tuple(map(quote_name, defaults))[:MOST_LOOSENED]
+        lead = (
+            "Inputs of the model that have a default value, which the audit did not change: at "
+            "other values the model may decide otherwise"
+        )
+        yield ListedStatement(lead, (*shown, *more))
 
 
 def _list_people(inputs: ReportInputs) -> Iterator[ListedStatement]:

@@ -14,16 +14,21 @@ from auditor.domain.datasets import DatasetRole
 from auditor.domain.findings import Outcome
 from auditor.domain.json import Json
 from auditor.domain.name_suggestions import format_name_list
-from auditor.domain.number_text import format_number
+from auditor.domain.number_text import format_number, format_scalar
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.records import AuditRecord
+from auditor.domain.tasks import Floats
 from auditor.policy.evaluate.readings_index import ReadingIndex
 from auditor.reports.declarations import TAGGED, list_switched_off, read_fraction
 from auditor.reports.html.run_details import RunFact, shorten_digest
 from auditor.reports.rendering_inputs import ReportInputs
 
 FAIRNESS = "fairness."
-ACCURACY = "quality.accuracy/accuracy"
+ACCURACY, ERRORS = "quality.accuracy/accuracy", "quality.errors"
+MOSTLY = 0.9
+"""One number that is within the tolerance this often makes it say little of a model."""
+FAR_ROWS = 0.05
+"""Share of the rows whose labels are farthest from the median."""
 NEARLY_ALWAYS = 0.98
 """A class that gets this share of decisions leaves little to the others."""
 MANY_RIGHT = 100
@@ -85,7 +90,10 @@ def _describe_rows(inputs: ReportInputs) -> Iterator[RunFact]:
 
 
 def describe_constant_decisions(inputs: ReportInputs) -> tuple[str, ...]:
-    """Say where decisions are all right or nearly all alike, or right no more than one answer."""
+    """Say where decisions are all right or nearly all alike, or right no more than one answer.
+
+    Of a regression, where one number would be within the tolerance nearly as often.
+    """
     found: dict[str, None] = {}
     for reading in inputs.record.readings:
         if not isinstance(reading, Measurement) or _name_measure(reading) != ACCURACY:
@@ -109,7 +117,46 @@ def describe_constant_decisions(inputs: ReportInputs) -> tuple[str, ...]:
             share = format_number(always, Unit.SHARE)
             label = quote_name(str(reading.details.get("majority_class")))
             found[f"Always deciding {label} would be right for {share} of the rows."] = None
+    found.update(dict.fromkeys(_describe_simple_predictions(inputs)))
     return (" ".join(found),) if found else ()
+
+
+def _describe_simple_predictions(inputs: ReportInputs) -> Iterator[str]:
+    """Say of a regression where one number, or a few far rows, make its figures look good."""
+    for truth, said, limit in _list_predictions(inputs):
+        always = float(np.median(truth))
+        near, kept = (float((np.abs(truth - it) <= limit).mean()) for it in (always, said))
+        if near >= min(kept, MOSTLY):
+            one = format_scalar(float(f"{always:.3g}"))
+            share = format_number(round(near, 3), Unit.SHARE)
+            yield f"Always predicting {one} would be within the tolerance for {share} of the rows."
+        distance = np.abs(truth - always)
+        inner = distance <= np.quantile(distance, 1 - FAR_ROWS)
+        if _explain_variance(truth, said) > 0 >= _explain_variance(truth[inner], said[inner]):
+            yield (
+                f"Without the {format_number(FAR_ROWS, Unit.SHARE)} of the rows with the most "
+                "unusual labels, the model explains none of the variance."
+            )
+
+
+def _list_predictions(inputs: ReportInputs) -> Iterator[tuple[Floats, Floats, float]]:
+    """Yield the truth and the prediction ``[n]`` of each row, and the tolerance, from evidence."""
+    for seen in inputs.record.observations:
+        if seen.check != ERRORS:
+            continue
+        truth, said = inputs.evidence(seen, "truth"), inputs.evidence(seen, "predicted")
+        task = inputs.evidence(seen, "task")
+        limit = task.get("tolerance") if isinstance(task, Mapping) else None
+        if not isinstance(truth, np.ndarray) or not isinstance(said, np.ndarray) or not truth.size:
+            continue
+        if isinstance(limit, int | float):
+            yield truth.astype(np.float64), said.astype(np.float64), float(limit)
+
+
+def _explain_variance(truth: Floats, said: Floats) -> float:
+    """Return R²; 1 where all rows have the same truth, which says nothing of a model."""
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    return 1 - float(((truth - said) ** 2).sum()) / spread if spread else 1.0
 
 
 def _name_measure(reading: Measurement) -> str:

@@ -29,6 +29,7 @@ from auditor.reports.declarations import (
 )
 from auditor.reports.html.findings import find_unmet_term, sort_worst_first
 from auditor.reports.html.judged_data import COLUMN, list_judged_differences
+from auditor.reports.html.unmeasured_gaps import list_unmeasured_gaps
 from auditor.reports.rendering_inputs import ReportInputs
 from auditor.reports.wording import (
     EFFECTS,
@@ -43,6 +44,7 @@ from auditor.reports.wording import (
 
 MOST_NAMED = 3
 UNJUDGED = "Measured, but no rule judges it"
+UNMEASURED = "Large differences between groups that no rule or figure compares"
 FAIRNESS = "fairness"
 DATA, HARDWARE = "data", "hardware"
 FAMILIES = (FAIRNESS, "privacy", "poisoning", "evasion", HARDWARE, DATA)
@@ -67,8 +69,13 @@ OPEN = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
 def describe_left_aside(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
-    """Name rules that did not pass and stand nowhere beside the verdict, then unjudged figures."""
-    return (*_list_open_rules(inputs), *describe_unjudged(inputs))
+    """Name rules that did not pass and stand nowhere beside the verdict, then unjudged figures.
+
+    Last come large differences between groups of which there is no figure.
+    """
+    gaps = list(list_unmeasured_gaps(inputs))
+    more = (_list_some(UNMEASURED, gaps),) if gaps else ()
+    return (*_list_open_rules(inputs), *describe_unjudged(inputs), *more)
 
 
 def describe_unjudged(inputs: ReportInputs) -> tuple[ListedStatement, ...]:

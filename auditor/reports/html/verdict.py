@@ -162,7 +162,7 @@ def gather_open_questions(cards: Sequence[FindingCard], most: int) -> OpenQuesti
     said += " is open." if len(undecided) == 1 else " are open."
     those = "the required rules" if required and advisory else "them"
     if not growths:
-        lead = f"{said} More rows alone would decide none of {those}."
+        lead = f"{said} More rows alone would let none of {those} pass."
     else:
         lead = (
             f"{said} About {_times(max(growths))} as many rows would decide {len(growths)} of "

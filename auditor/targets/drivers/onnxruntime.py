@@ -96,6 +96,7 @@ class OnnxRuntime:
             **_facts(),
             "inputs": [_slot(slot) for slot in session.get_inputs()],
             "outputs": [_slot(slot) for slot in session.get_outputs()],
+            "defaults": [slot.name for slot in session.get_overridable_initializers()],
             "placement": count_placement(session),
             "placed_on": choose_provider(asked),
             "plugin": digest_plugin_library(str(asked["library"]))

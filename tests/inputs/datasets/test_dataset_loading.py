@@ -55,6 +55,28 @@ def test_a_table_is_read_in_the_order_of_its_schema(load: Load, write: Write) ->
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "declared", "hoped"),
+    [
+        (("approve", "deny"), None, "approve"),
+        (("approve", "deny"), "deny", "deny"),
+        (("blue", "red"), None, "red"),
+        (("0", "1"), None, "1"),
+    ],
+)
+def test_a_class_that_is_named_as_a_good_outcome_is_favourable_unless_another_is_declared(
+    load: Load, write: Write, words: tuple[str, str], declared: str | None, hoped: str
+) -> None:
+    write("rows.csv", f"a,said\n1,{words[0]}\n2,{words[1]}\n3,{words[0]}\n")
+    found = load(DataSection(path="rows.csv", labels="said"), task=TaskSection(favourable=declared))
+    assert isinstance(found.task, ClassificationTask)
+    assert (found.task.positive, found.task.favourable) == (words[1], hoped)
+    listed = TaskSection(favourable=declared, classes=words)
+    kept = load(DataSection(path="rows.csv", labels="said"), task=listed).task
+    assert isinstance(kept, ClassificationTask)
+    assert kept.favourable == (declared or words[1])
+
+
 def test_a_schema_says_where_attacks_may_move(load: Load, write: Write) -> None:
     write("loans.csv", LOANS)
     write("schema.yaml", SCHEMA)

@@ -99,7 +99,7 @@ def test_costs_by_name_become_a_matrix_in_the_order_of_the_classes(tmp_path: Pat
 
 def test_the_positive_class_is_the_last_one_that_decides(tmp_path: Path) -> None:
     task = labelled(tmp_path, "reject: refer")
-    assert (task.reject, task.positive, task.favourable) == ("refer", "deny", "deny")
+    assert (task.reject, task.positive, task.favourable) == ("refer", "deny", "approve")
     assert labelled(tmp_path, "output: auto").positive == "refer"
 
 
