@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from auditor.domain.guesses import Confidence
+from auditor.domain.number_text import format_counted
 from auditor.domain.tasks import ClassificationTask, RegressionTask
-from auditor.errors import ArtifactError, ModelFailedError
+from auditor.errors import ArtifactError, DatasetError, ModelFailedError
 from auditor.inputs.auditfile.draft import DraftFacts, can_list_classes
+from auditor.inputs.datasets.column_conversion import normalize_label, to_texts
 from auditor.inputs.datasets.inspect import DataFileSummary, spread_of
 from auditor.onnx.declared_identity import DeclaredIdentity
 from auditor.targets.declared_interface import PREDICTIONS_INSTEAD
@@ -43,6 +45,7 @@ def fit_task(
         # Whether the data hold every class that there are scores for: what is left is to be listed
         count = len(named.classes)
         if can_list_classes(named) and not any(width > max(count, 1) for width in kind.widths):
+            _refuse_strange_labels(named, kind, found)
             # What was seen if an audit would take it
             last = named.classes[-1]
             _refuse_other(answers, ClassificationTask(named.classes, last, last))
@@ -52,6 +55,26 @@ def fit_task(
     if len(answers.outputs) == 1 and wide and (classes >= TWO or wide <= kind.probable):
         return _counted(_named(seen, kind, identity), kind)
     raise _no_task(kind.words)
+
+
+def _refuse_strange_labels(seen: DraftFacts, kind: OutputSummary, found: DataFileSummary) -> None:
+    """Refuse labels that the model never gives where it has fewer scores than there are labels.
+
+    Raises ``DatasetError`` with the first row of one.
+    """
+    strange = [name for name in seen.classes if name not in kind.told]
+    few = max(kind.widths, default=0)
+    # Only where the model names as many classes as it scores are the others none of its own
+    if seen.labels is None or not strange or few != len(kind.told) or len(seen.classes) <= few:
+        return
+    written = to_texts(found.series[seen.labels]).to_list()
+    named = [text is not None and normalize_label(text) in strange for text in written]
+    raise DatasetError(
+        f"{seen.data}: column {seen.labels!r} holds {', '.join(map(repr, strange[:SHOWN]))} in "
+        f"{format_counted(sum(named), 'row')} (the first is row {named.index(True) + 1}), and the "
+        f"model has {format_counted(few, 'score')} a row, of {', '.join(sorted(kind.told))}",
+        cure="Correct these labels, or leave these rows out.",
+    )
 
 
 def _doubt_named_column(

@@ -324,3 +324,15 @@ def test_it_stops_when_the_user_does() -> None:
     seen.progress = stop
     with pytest.raises(CancelledError):
         BackdoorCheck().observe(seen, CheckShard())
+
+
+def test_a_table_in_which_no_input_moves_alone_is_a_gap_and_no_crash() -> None:
+    rng = np.random.default_rng(0)
+    model, twin, _, _ = linear(0, 4)
+    rows = rng.random((120, 4))
+    labels = model.logits(rows).argmax(axis=1)
+    fixed = replace(box((4,)), mutable=np.zeros(4, dtype=np.bool_))
+    seen = subject(model, twin, rows, labels, fixed, classes(2))
+    (gap,) = BackdoorCheck().figures(kept(BackdoorCheck(), seen), 0.95)
+    assert isinstance(gap, Gap)
+    assert gap.reason is GapReason.NOT_DEFINED

@@ -331,3 +331,21 @@ def test_a_truth_on_another_scale_is_told_from_none(auditor: Command, bare: Path
     said = " ".join(ended.said.split())
     assert "rise with column 'price' (rank correlation" in said
     assert "on another scale, such as its logarithm" in said
+
+
+def test_a_score_that_is_missing_in_a_row_is_refused_with_its_row(
+    auditor: Command, bare: Path
+) -> None:
+    table(
+        bare / "preds.csv",
+        "label,prob_no,prob_yes",
+        lambda at: (
+            f"{'yes' if said(at) else 'no'},{0.2 if said(at) else 0.7},"
+            f"{'' if at == 4 else 0.8 if said(at) else 0.3}"
+        ),
+    )
+    ended = auditor("init", "--data", "preds.csv")
+    assert ended.code == 2, ended.said
+    words = "column 'prob_yes' is named as a score and has no number in 1 row of 120; the first is"
+    assert f"{words} row 5" in " ".join(ended.said.split())
+    assert not (bare / "audit.yaml").exists()

@@ -157,7 +157,7 @@ def test_columns_named_like_attributes_of_people_are_named_where_none_compared_t
 def test_columns_that_were_not_compared_stand_beside_a_verdict_whose_rules_on_groups_are_kept() -> (
     None
 ):
-    lead = "Rules about groups are kept, and columns that look like groups were not compared"
+    lead = "Rules about groups passed, and columns that look like groups were not compared"
 
     def told(record: AuditRecord) -> list[str]:
         return [it.text for it in describe_declared(inputs_of(record)) if it.lead == lead]
@@ -328,7 +328,7 @@ def test_groups_that_kept_rules_leave_out_stand_beside_the_verdict_with_their_ra
     kept = with_left_out(Outcome.PASSED)
     (said,) = told(kept)
     assert said == (
-        "Rules about groups are kept, and leave out these groups: sex = F: 1,300 rows, of which "
+        "Rules about groups passed, and leave out these groups: sex = F: 1,300 rows, of which "
         "9 % have the favourable decision; of compared groups 46 % to 48 %."
     )
     assert told(with_left_out(Outcome.FAILED)) == told(PASSING) == []

@@ -181,7 +181,7 @@ def test_the_terminal_names_what_narrows_a_verdict() -> None:
     assert "not checked Only these checks ran: quality.accuracy." in shown(
         only=("quality.accuracy",)
     )
-    columns = "not checked Rules about groups are kept, and columns that look like groups were not"
+    columns = "not checked Rules about groups passed, and columns that look like groups were not"
     assert f"{columns} compared:\n  age\n" in shown(uncompared=("age", "income"))
     less = shown(budget=Budget.CI, max_minutes=1.0)
     assert "limits Less time was allowed than the budget gives" in less

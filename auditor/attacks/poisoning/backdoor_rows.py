@@ -91,6 +91,13 @@ def split_backdoor_rows(subject: Subject, rows: int, fitting: int) -> BackdoorRo
     space = subject.space
     asker = DecisionOracle(subject.model, cast("ClassificationTask", subject.task))
     room = TriggerSpace.of(space, dataset.inputs)
+    if not room.mutable.any():
+        return Gap(
+            reason=GapReason.NOT_DEFINED,
+            detail="No input can take another value on its own, so that there is no trigger to "
+            "look for: all are fixed or categories.",
+            cure="Name the inputs that are no categories in the schema, if there are some.",
+        )
     return BackdoorRowSplit(
         room, asker, part(order[middle:][:fitting]), part(order[:middle][:rows])
     )

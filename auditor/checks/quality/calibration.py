@@ -186,7 +186,7 @@ def _diagram(title: str, by_name: Mapping[str, Measurement]) -> Iterator[BlockPa
         title="Reliability diagram",
         caption="Stated: "
         f"{format_scalar(error.details.get('of', 'confidence of the answer'))}. On the "
-        "diagonal the model means what it says; below it, things come true less often. "
+        "diagonal the stated shares are true; below it, the model is right less often. "
         f"{title}: {format_measurement(error).whole}."
         + ("" if beside is None else _compared(beside))
         + (" The band around the curve holds point by point." if curve else ""),

@@ -216,6 +216,7 @@ def _find_scores(
         and name.lower() not in LABEL_NAMES
         and is_numeric(column)
     }
+    _refuse_missing_scores(numbers)
     numbers = {name: it for name, it in numbers.items() if np.isfinite(it).all()}
     # Two whole numbers are labels or decisions
     numbers = {
@@ -238,6 +239,20 @@ def _find_scores(
             evidence[SCORES] = (f"named as {kind}{others}", sure)
             return (names[0],), tuple(outside) if names is outside else ()
     return (), ()
+
+
+def _refuse_missing_scores(numbers: Mapping[str, Floats]) -> None:
+    """Raise ``DatasetError`` where a column that is named as a score lacks some."""
+    for name, values in numbers.items():
+        lacking = ~np.isfinite(values)
+        scored = is_answer_name(name) or SCORED.fullmatch(name)
+        if scored and lacking.any() and not lacking.all():
+            raise DatasetError(
+                f"column {name!r} is named as a score and has no number in "
+                f"{format_counted(int(lacking.sum()), 'row')} of {len(values)}; the first is row "
+                f"{int(lacking.argmax()) + 1}",
+                cure="Fill in the scores, or leave these rows out.",
+            )
 
 
 def _find_decision(

@@ -29,9 +29,9 @@ CURES = (
 )
 OFF = "predictions are off by more than the tolerance"
 POWER = (
-    "Of a slice that holds so many of the rows, the least share of wrong answers that would have "
-    "been confirmed in four of five searches, if the search put it forward. Fewer than that can be "
-    "wrong in a slice without a trace here; more rows show more."
+    "For a slice of this size, the smallest share of wrong answers that four of five searches "
+    "would confirm, if they try this slice. A slice with a smaller share may not be found; more "
+    "rows find more."
 )
 
 

@@ -7,6 +7,7 @@ of the rows (in the unit of its norm), and the table columns that attacks change
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from auditor.domain.findings import Outcome
 from auditor.domain.json import Json
 from auditor.domain.number_text import (
     DASH,
@@ -35,6 +36,7 @@ from auditor.domain.report_panels import (
     interval_ends,
     list_doubts,
 )
+from auditor.reports.declarations import REGRESSION
 from auditor.reports.figures.attack_costs import describe_attack_costs
 from auditor.reports.figures.panel import HOTTEST, FigureGrid, FigurePanel, GridCell, series_name
 from auditor.reports.plots.intervals import (
@@ -321,6 +323,9 @@ def _panel(
         curves=curves,
         proven=proven if proofs else None,
         limits=_limits(inputs, plane),
+        y_name="within the tolerance"
+        if inputs.record.request.task == REGRESSION
+        else "still classified correctly",
     )
     hidden = len(lines) - len(curves)
     more = f" Attacks that found less ({hidden}) are in the table only." if hidden else ""
@@ -404,6 +409,9 @@ def _pooled(places: Sequence[CurveReading]) -> tuple[CurvePoint, ...]:
 
 def _limits(inputs: ReportInputs, plane: CurveGroup) -> tuple[LimitMark, ...]:
     checks = {(place.m.check, place.m.metric) for place in plane.places}
+    findings = inputs.record.findings
+    idle = {it.rule for it in findings if it.outcome is Outcome.NOT_APPLICABLE}
+    idle -= {it.rule for it in findings if it.outcome is not Outcome.NOT_APPLICABLE}
     marks = {
         (float(eps), rule.limits.least)
         for rule in inputs.policy.rules
@@ -411,6 +419,7 @@ def _limits(inputs: ReportInputs, plane: CurveGroup) -> tuple[LimitMark, ...]:
         if rule.where.get("norm", plane.norm) == plane.norm
         if rule.limits is not None and rule.limits.least is not None
         if isinstance(eps := rule.where.get("eps"), int | float)
+        if rule.id not in idle
     }
     return tuple(LimitMark(eps, least) for eps, least in sorted(marks))
 

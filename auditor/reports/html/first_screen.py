@@ -169,7 +169,7 @@ def _describe_uncompared(inputs: ReportInputs) -> Iterator[ListedStatement]:
         for name, said in groups.items()
     )
     if kept and left:
-        yield ListedStatement("Rules about groups are kept, and leave out these groups", left)
+        yield ListedStatement("Rules about groups passed, and leave out these groups", left)
 
 
 def _name_author(inputs: ReportInputs) -> str:

@@ -43,7 +43,7 @@ INCLUDED: Mapping[str, frozenset[str]] = MappingProxyType(
 BY_AUTHOR = ", by columns that the author chose; the audit cannot check that they describe people"
 UNCOMPARED = "Columns that look like groups, not compared"
 UNCOMPARED_BUT_KEPT = (
-    "Rules about groups are kept, and columns that look like groups were not compared"
+    "Rules about groups passed, and columns that look like groups were not compared"
 )
 CONSTANT = "One value in every evaluation row"
 OTHER_VALUES = "; the audit does not show what the model decides at other values"

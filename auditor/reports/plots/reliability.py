@@ -70,7 +70,7 @@ def draw_reliability_diagram(
     return SvgDrawing(
         key=key,
         title="Reliability diagram",
-        description="Marks below the diagonal are too sure of themselves, marks above it too shy: "
+        description="Below the diagonal the model is too sure, above it not sure enough: "
         + "; ".join(
             f"stated {item.confidence * 100:.0f} %, true {item.accuracy * 100:.0f} %"
             for item in bins
