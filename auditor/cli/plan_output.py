@@ -107,22 +107,22 @@ def _show_rules(console: Console, prepared: PreparedAudit, plan: AuditPlan) -> N
         _show_names(console, "Can be decided", decided)
     others = [item for item in plan.applicable if item not in plan.decidable]
     near = [it for it in others if it.foreseen.prospect is RuleProspect.OPEN and it.foreseen.rows]
-    if near:
-        title = f"Decided only where the figure is far from its limit ({len(near)})"
-        console.print(f"[bold]{title}[/]", highlight=False)
-        rows = [(it.rule, _count_rows(it, prepared.size.rows)) for it in near[:MOST_UNDECIDED]]
-        _show_grid(console, ("left", "left"), rows)
-        _show_rest(console, len(near) - MOST_UNDECIDED, "more rule")
-    others = [item for item in others if item not in near]
-    if others:
-        console.print(f"[bold]Not expected to be decided ({len(others)})[/]", highlight=False)
-        shown = others[:MOST_UNDECIDED]
-        rows = [(it.rule, _explain_undecided(it, plan)) for it in shown]
-        _show_grid(console, ("left", "left"), rows)
-        _show_rest(console, len(others) - MOST_UNDECIDED, "more rule")
+    told = [(it.rule, _count_rows(it, prepared.size.rows)) for it in near]
+    _show_some_rules(console, "Decided only where the figure is far from its limit", told)
+    told = [(it.rule, _explain_undecided(it, plan)) for it in others if it not in near]
+    _show_some_rules(console, "Not expected to be decided", told)
     away = [item.rule for item in plan.rules if item not in plan.applicable]
     if away:
         _show_names(console, "Do not apply", away)
+
+
+def _show_some_rules(console: Console, title: str, told: Sequence[tuple[str, str]]) -> None:
+    """Show the first rules with what is told of each, and how many more there are."""
+    if not told:
+        return
+    console.print(f"[bold]{title} ({len(told)})[/]", highlight=False)
+    _show_grid(console, ("left", "left"), told[:MOST_UNDECIDED])
+    _show_rest(console, len(told) - MOST_UNDECIDED, "more rule")
 
 
 def _count_rows(item: RulePlan, rows: int) -> str:
@@ -131,7 +131,7 @@ def _count_rows(item: RulePlan, rows: int) -> str:
 
 
 def _explain_undecided(item: RulePlan, plan: AuditPlan) -> str:
-    """Say in one line what a rule lacks, first the rows."""
+    """Say in one line what a rule lacks."""
     foreseen = item.foreseen
     words = PROSPECTS[foreseen.prospect]
     if foreseen.rows is not None:

@@ -4,7 +4,7 @@ The first screen of the report, the summary and the terminal show the same state
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -57,6 +57,12 @@ class ListedStatement:
 
     lead: str
     items: tuple[str, ...] = ()
+
+    @classmethod
+    def of_some(cls, lead: str, items: Sequence[str], most: int) -> "ListedStatement":
+        """Return a statement of the first ``most`` items, and of how many more there are."""
+        more = len(items) - most
+        return cls(lead, (*items[:most], *([f"{more} more"] if more > 0 else [])))
 
     @property
     def text(self) -> str:

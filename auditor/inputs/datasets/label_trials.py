@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 
 from auditor.domain.guesses import Confidence
 from auditor.domain.tasks import Floats
@@ -204,9 +204,7 @@ def assign_classes(codes: Codes, decided: Codes) -> Mapping[int, int]:
 def _try_numbers(name: str, truth: Floats, said: Floats) -> LabelTrial:
     spread = float(((truth - truth.mean()) ** 2).sum())
     explained = 1 - float(((truth - said) ** 2).sum()) / spread if spread else 0.0
-    order = (
-        float(np.corrcoef(rankdata(truth), rankdata(said))[0, 1]) if spread and said.std() else 0.0
-    )
+    order = float(spearmanr(truth, said).statistic) if spread and said.std() else 0.0
     return LabelTrial(
         name, regression=True, figure=explained, beyond=explained, rows=len(truth), order=order
     )

@@ -66,12 +66,13 @@ def describe_class_origin(classes: tuple[str, ...], source: RawDataset) -> str:
 
 
 def build_classification(
-    section: TaskSection, classes: tuple[str, ...], place: str
+    section: TaskSection, classes: tuple[str, ...], place: str, hoped: str | None = None
 ) -> ClassificationTask:
     """Return the task of the audit file; ``place`` says where ``classes`` come from.
 
-    ``positive`` defaults to the last class that is no rejection, ``favourable`` to the positive
-    one. Raises ``DatasetError`` where a setting names a class that is not there.
+    ``positive`` defaults to the last class that is no rejection, ``favourable`` to ``hoped`` or
+    else to the positive one. Raises ``DatasetError`` where a setting names a class that is not
+    there.
     """
     costs = section.costs or {}
     single = ("positive", "favourable", "reject")
@@ -93,7 +94,7 @@ def build_classification(
     return ClassificationTask(
         classes=classes,
         positive=positive,
-        favourable=positive if section.favourable is None else section.favourable,
+        favourable=(hoped or positive) if section.favourable is None else section.favourable,
         threshold=section.threshold,
         output=section.output,
         costs=_matrix(costs, classes) if costs else (),

@@ -359,12 +359,10 @@ def _task(audit: AuditFile, sources: Mapping[DatasetRole, RawDataset]) -> Task:
             cure='Set task.classes: ["0", "1"], or data.evaluation.labels.',
         )
     classes = list_classes(labelled)
-    task = build_classification(audit.task, classes, labelled.name)
-    if audit.task.favourable is None:
-        # Nobody chose the order of these classes: the last by the alphabet may be a refusal
-        hoped, (_, sure) = guess_favourable(classes, labelled.labels)
-        meant = None if sure is Confidence.LOW else hoped
-        task = replace(task, favourable=meant or task.favourable)
+    # Nobody chose the order of these classes: the last by the alphabet may be a refusal
+    hoped, (_, sure) = guess_favourable(classes, labelled.labels)
+    meant = None if sure is Confidence.LOW else hoped
+    task = build_classification(audit.task, classes, labelled.name, meant)
     return replace(task, origin=describe_class_origin(classes, labelled))
 
 

@@ -51,7 +51,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 )
 """What each family of checks is about; packages may bring others."""
 SIGNATURE = "provenance.signature"
-MOST_LOOSENED = 6
+MOST_LOOSENED = MOST_DEFAULTS = 6
 UNPROVEN = (
     "A waiver's signature proves which key signed it, not the names that the waiver holds: the "
     "signer writes them."
@@ -195,13 +195,11 @@ def _list_unread(inputs: ReportInputs) -> Iterator[ListedStatement]:
         lead = "Outputs of the model that nothing was asked about"
         yield ListedStatement(lead, tuple(map(quote_name, outputs)))
     if defaults:
-        more = [f"{len(defaults) - MOST_LOOSENED} more"] if len(defaults) > MOST_LOOSENED else []
-        shown = tuple(map(quote_name, defaults))[:MOST_LOOSENED]
         lead = (
             "Inputs of the model that have a default value, which the audit did not change: at "
             "other values the model may decide otherwise"
         )
-        yield ListedStatement(lead, (*shown, *more))
+        yield ListedStatement.of_some(lead, tuple(map(quote_name, defaults)), MOST_DEFAULTS)
 
 
 def _list_people(inputs: ReportInputs) -> Iterator[ListedStatement]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.domain.column_names import is_protected_name
 from auditor.domain.confusable_names import quote_name, quote_unclear_name
@@ -23,8 +24,10 @@ from auditor.reports.declarations import TAGGED, list_switched_off, read_fractio
 from auditor.reports.html.run_details import RunFact, shorten_digest
 from auditor.reports.rendering_inputs import ReportInputs
 
+Codes = NDArray[np.int64]
 FAIRNESS = "fairness."
-ACCURACY, ERRORS = "quality.accuracy/accuracy", "quality.errors"
+DECISIONS, ERRORS = "quality.accuracy", "quality.errors"
+ACCURACY = f"{DECISIONS}/accuracy"
 MOSTLY = 0.9
 """One number that is within the tolerance this often makes it say little of a model."""
 FAR_ROWS = 0.05
@@ -108,7 +111,7 @@ def describe_constant_decisions(inputs: ReportInputs) -> tuple[str, ...]:
                 f"Every decision is right: make sure that the labels{named} were not made by "
                 "the model."
             ] = None
-        decided = _find_commonest_decision(inputs, reading)
+        decided = _find_commonest_decision(inputs, reading.target)
         often = decided is not None and decided[1] >= NEARLY_ALWAYS
         if decided is not None and often:
             share = format_number(decided[1], Unit.SHARE)
@@ -163,20 +166,26 @@ def _name_measure(reading: Measurement) -> str:
     return f"{reading.check}/{reading.metric}"
 
 
-def _find_commonest_decision(
-    inputs: ReportInputs, reading: Measurement
-) -> tuple[str, float] | None:
-    """Return the class that the model decides most often and its share, from the evidence."""
+def find_decisions(inputs: ReportInputs, target: str) -> tuple[Codes, tuple[str, ...]] | None:
+    """Return the decision ``[n]`` of each row on a target and the classes, from the evidence."""
     for seen in inputs.record.observations:
-        if (seen.check, seen.target) != (reading.check, reading.target):
+        if (seen.check, seen.target) != (DECISIONS, target):
             continue
         decided, task = inputs.evidence(seen, "decided"), inputs.evidence(seen, "task")
         classes = task.get("classes") if isinstance(task, Mapping) else None
         if isinstance(decided, np.ndarray) and decided.size and isinstance(classes, list):
-            counts = np.bincount(decided, minlength=len(classes))
-            most = int(counts.argmax())
-            return str(classes[most]), float(counts[most] / decided.size)
+            return decided.astype(np.int64), tuple(map(str, classes))
     return None
+
+
+def _find_commonest_decision(inputs: ReportInputs, target: str) -> tuple[str, float] | None:
+    """Return the class that the model decides most often and its share."""
+    if (found := find_decisions(inputs, target)) is None:
+        return None
+    decided, classes = found
+    counts = np.bincount(decided, minlength=len(classes))
+    most = int(counts.argmax())
+    return classes[most], float(counts[most] / decided.size)
 
 
 def list_compared_groups(record: AuditRecord) -> Mapping[str, tuple[str, ...]]:

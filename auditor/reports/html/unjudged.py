@@ -73,20 +73,15 @@ def describe_left_aside(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
 
     Last come large differences between groups of which there is no figure.
     """
-    gaps = list(list_unmeasured_gaps(inputs))
-    more = (_list_some(UNMEASURED, gaps),) if gaps else ()
+    gaps = list_unmeasured_gaps(inputs)
+    more = (ListedStatement.of_some(UNMEASURED, gaps, MOST_NAMED),) if gaps else ()
     return (*_list_open_rules(inputs), *describe_unjudged(inputs), *more)
 
 
 def describe_unjudged(inputs: ReportInputs) -> tuple[ListedStatement, ...]:
     """Name bad figures that no rule judges, in one statement where there are some."""
     figures = [text for _, text in list_unjudged_figures(inputs)]
-    return (_list_some(UNJUDGED, figures),) if figures else ()
-
-
-def _list_some(lead: str, names: list[str]) -> ListedStatement:
-    more = len(names) - MOST_NAMED
-    return ListedStatement(lead, (*names[:MOST_NAMED], *([f"{more} more"] if more > 0 else [])))
+    return (ListedStatement.of_some(UNJUDGED, figures, MOST_NAMED),) if figures else ()
 
 
 def _list_open_rules(inputs: ReportInputs) -> Iterator[ListedStatement]:
@@ -99,7 +94,8 @@ def _list_open_rules(inputs: ReportInputs) -> Iterator[ListedStatement]:
             said = alike.setdefault((finding.effect, finding.outcome), {})
             said[f"{finding.title}: {_explain(inputs, finding)}"] = None
     for (effect, outcome), named in alike.items():
-        yield _list_some(f"{EFFECTS[effect]}, {OUTCOMES[outcome].lower()}", list(named))
+        lead = f"{EFFECTS[effect]}, {OUTCOMES[outcome].lower()}"
+        yield ListedStatement.of_some(lead, tuple(named), MOST_NAMED)
 
 
 def _explain(inputs: ReportInputs, finding: Finding) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.domain.confusable_names import quote_name, quote_unclear_name
 from auditor.domain.datasets import UNKNOWN
@@ -17,17 +16,17 @@ from auditor.domain.number_text import format_number
 from auditor.domain.readings import Unit
 from auditor.domain.records import CheckObservation
 from auditor.domain.tasks import FAVOURABLE
-from auditor.metrics.stats.group_gaps import max_gap
+from auditor.metrics.stats.group_gaps import max_gap, tabulate
+from auditor.reports.html.judged_data import Codes, find_decisions
 from auditor.reports.rendering_inputs import ReportInputs
 
-GROUPS, DECISIONS = "fairness.groups", "quality.accuracy"
+GROUPS = "fairness.groups"
 LARGE, CONFIDENCE = 0.1, 0.95
 """A difference is told where the lower end of its interval is beyond this."""
 FEW_ROWS = 20
 """Groups of fewer rows are left out: their rates say little."""
 MOST_PAIRS, MOST_GROUPS, MOST_TRIED = 10, 200, 3
 PAIR = 2
-Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +50,11 @@ def list_unmeasured_gaps(inputs: ReportInputs) -> tuple[str, ...]:
 def _list_gaps(inputs: ReportInputs, seen: CheckObservation) -> Iterator[str]:
     columns, stacked = inputs.evidence(seen, "columns"), inputs.evidence(seen, "codes")
     task = inputs.evidence(seen, "task")
-    decided, classes = _find_decisions(inputs, seen.target)
+    found = find_decisions(inputs, seen.target)
     favourable = task.get(FAVOURABLE) if isinstance(task, Mapping) else None
-    if not isinstance(columns, list) or not isinstance(stacked, np.ndarray) or decided is None:
+    if not isinstance(columns, list) or not isinstance(stacked, np.ndarray) or found is None:
         return
+    decided, classes = found
     if stacked.shape[-1] != len(decided) or favourable not in classes:
         return
     members = [
@@ -73,17 +73,6 @@ def _list_gaps(inputs: ReportInputs, seen: CheckObservation) -> Iterator[str]:
             yield from _compare(both, decided, classes, only=hoped)
 
 
-def _find_decisions(inputs: ReportInputs, target: str) -> tuple[Codes | None, tuple[str, ...]]:
-    """Return the decision ``[n]`` of each row and the classes, from the check that keeps them."""
-    for seen in inputs.record.observations:
-        if (seen.check, seen.target) == (DECISIONS, target):
-            decided, task = inputs.evidence(seen, "decided"), inputs.evidence(seen, "task")
-            classes = task.get("classes") if isinstance(task, Mapping) else None
-            if isinstance(decided, np.ndarray) and isinstance(classes, list):
-                return decided.astype(np.int64), tuple(map(str, classes))
-    return None, ()
-
-
 def _join(first: _Members, second: _Members) -> _Members:
     """Return the groups of two columns together."""
     names = tuple(
@@ -100,8 +89,7 @@ def _compare(
     """Yield the largest difference in how often a class is decided, where it is surely large."""
     if len(members.names) > MOST_GROUPS:
         return
-    cells = np.zeros((len(members.names), len(classes)), dtype=np.int64)
-    np.add.at(cells, (members.codes, decided), 1)
+    cells = tabulate((members.codes, decided), (len(members.names), len(classes)))
     rows = cells.sum(axis=1)
     known = np.array([name != UNKNOWN for name in members.names])
     large = np.flatnonzero((rows >= FEW_ROWS) & known)
