@@ -5,13 +5,12 @@ apart by another class, or alike by each of two columns and apart by both togeth
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from auditor.domain.confusable_names import quote_name, quote_unclear_name
-from auditor.domain.datasets import UNKNOWN
+from auditor.domain.datasets import UNKNOWN, TextColumn, intersect_columns
 from auditor.domain.number_text import format_number
 from auditor.domain.readings import Unit
 from auditor.domain.records import CheckObservation
@@ -27,15 +26,6 @@ FEW_ROWS = 20
 """Groups of fewer rows are left out: their rates say little."""
 MOST_PAIRS, MOST_GROUPS, MOST_TRIED = 10, 200, 3
 PAIR = 2
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Members:
-    """The groups of a column, or of two together, and the group ``[n]`` of each row."""
-
-    by: str
-    names: tuple[str, ...]
-    codes: Codes
 
 
 def list_unmeasured_gaps(inputs: ReportInputs) -> tuple[str, ...]:
@@ -57,36 +47,26 @@ def _list_gaps(inputs: ReportInputs, seen: CheckObservation) -> Iterator[str]:
     decided, classes = found
     if stacked.shape[-1] != len(decided) or favourable not in classes:
         return
-    members = [
-        _Members(str(it["name"]), tuple(map(str, names)), codes.astype(np.int64))
+    members = {
+        str(it["name"]): TextColumn(tuple(map(str, names)), codes)
         for it, codes in zip(columns, stacked, strict=True)
         if isinstance(it, Mapping) and isinstance(names := it.get("groups"), list)
-    ]
+    }
     hoped = classes.index(str(favourable))
-    if len(classes) > PAIR:
-        for one in members:
-            yield from _compare(one, decided, classes, without=hoped)
-    joined = {it.by for it in members}
+    others = [at for at in range(len(classes)) if at != hoped] if len(classes) > PAIR else []
+    for name, one in members.items():
+        yield from _compare(quote_unclear_name(name), one, decided, classes, others)
     for first, second in list(combinations(members, PAIR))[:MOST_PAIRS]:
-        if not any(first.by in it and second.by in it for it in joined - {first.by, second.by}):
-            both = _join(first, second)
-            yield from _compare(both, decided, classes, only=hoped)
-
-
-def _join(first: _Members, second: _Members) -> _Members:
-    """Return the groups of two columns together."""
-    names = tuple(
-        UNKNOWN if UNKNOWN in (a, b) else f"{a}, {b}" for a in first.names for b in second.names
-    )
-    by = f"{quote_unclear_name(first.by)} and {quote_unclear_name(second.by)} together"
-    return _Members(by, names, first.codes * len(second.names) + second.codes)
+        if not any(first in it and second in it for it in members.keys() - {first, second}):
+            both = intersect_columns([members[first], members[second]], UNKNOWN)
+            by = f"{quote_unclear_name(first)} and {quote_unclear_name(second)} together"
+            yield from _compare(by, both, decided, classes, [hoped])
 
 
 def _compare(
-    members: _Members, decided: Codes, classes: Sequence[str], *,
-    only: int | None = None, without: int | None = None,
-) -> Iterator[str]:  # fmt: skip
-    """Yield the largest difference in how often a class is decided, where it is surely large."""
+    by: str, members: TextColumn, decided: Codes, classes: Sequence[str], asked: Sequence[int]
+) -> Iterator[str]:
+    """Yield how differently often groups get one of the ``asked`` classes, if surely by much."""
     if len(members.names) > MOST_GROUPS:
         return
     cells = tabulate((members.codes, decided), (len(members.names), len(classes)))
@@ -96,10 +76,7 @@ def _compare(
     if len(large) < PAIR:
         return
     apart = np.ptp(cells[large] / rows[large, None], axis=0)
-    if without is not None:
-        apart[without] = -1.0
-    tried = [only] if only is not None else np.argsort(-apart)[:MOST_TRIED].tolist()
-    for at in tried:
+    for at in sorted(asked, key=lambda it: -apart[it])[:MOST_TRIED]:
         gap = max_gap(cells[large, at], rows[large], CONFIDENCE, len(classes))
         if gap.interval.low is None or gap.interval.low <= LARGE:
             continue
@@ -108,6 +85,5 @@ def _compare(
             f"{quote_unclear_name(members.names[it])}"
             for it in (large[gap.lowest], large[gap.highest])
         ]
-        by = members.by if only is not None else quote_unclear_name(members.by)
         yield f"{quote_name(classes[at])} is decided for {ends[0]} and {ends[1]} (by {by})"
         return
