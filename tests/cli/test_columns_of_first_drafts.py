@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 import pytest
 import yaml
+from skl2onnx import to_onnx
+from sklearn.linear_model import LogisticRegression
 from small_audits import POLICY, linear_model
 
 Command = Callable[..., Any]
@@ -348,4 +350,25 @@ def test_a_score_that_is_missing_in_a_row_is_refused_with_its_row(
     assert ended.code == 2, ended.said
     words = "column 'prob_yes' is named as a score and has no number in 1 row of 120; the first is"
     assert f"{words} row 5" in " ".join(ended.said.split())
+    assert not (bare / "audit.yaml").exists()
+
+
+def test_a_label_that_the_model_does_not_have_is_refused_with_its_row(
+    auditor: Command, bare: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(ROWS, 2)).astype(np.float32)
+    words = np.where(rows[:, 0] > 0.4, "high", np.where(rows[:, 0] < -0.4, "low", "mid"))
+    model = LogisticRegression().fit(rows, words)
+    exported = to_onnx(model, rows[:1], options={"zipmap": False})
+    (bare / "model.onnx").write_bytes(exported.SerializeToString())
+    labels = words.tolist()
+    labels[7] = "urgent"
+    table(bare / "t.csv", "a,b,level", lambda at: f"{rows[at, 0]},{rows[at, 1]},{labels[at]}")
+    ended = auditor("init", "model.onnx", "--data", "t.csv")
+    assert ended.code == 2, ended.said
+    assert (
+        "column 'level' holds 'urgent' in 1 row (the first is row 8), and the model has 3 scores a "
+        "row, of high, low, mid"
+    ) in " ".join(ended.said.split())
     assert not (bare / "audit.yaml").exists()

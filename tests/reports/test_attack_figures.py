@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rendering_records import FAILING, POLICY, RULES, SILENT, inputs_of
 
+from auditor.domain.findings import Outcome
 from auditor.domain.number_text import NORMS, format_change_size, sort_norms
 from auditor.domain.policies import MetricLimits
 from auditor.domain.records import AuditRecord
@@ -228,3 +229,13 @@ def test_of_more_attacks_than_can_be_told_apart_those_that_found_least_are_in_th
     assert found.caption == "Attacks that found less (1) are in the table only."
     assert "start = s7" not in drawn(found)
     assert len(found.rows) == 6
+
+
+def test_a_rule_that_does_not_apply_has_no_limit_in_a_plot() -> None:
+    at = "Accuracy under attack: L∞"
+    assert 'class="limit"' in drawn(panel(at))
+    off = tuple(
+        replace(it, outcome=Outcome.NOT_APPLICABLE) if it.rule == "robust-linf" else it
+        for it in ATTACKED.findings
+    )
+    assert 'class="limit"' not in drawn(panel(at, record=replace(ATTACKED, findings=off)))

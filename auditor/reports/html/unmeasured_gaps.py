@@ -24,20 +24,20 @@ LARGE, CONFIDENCE = 0.1, 0.95
 """A difference is told where the lower end of its interval is beyond this."""
 FEW_ROWS = 20
 """Groups of fewer rows are left out: their rates say little."""
-MOST_PAIRS, MOST_GROUPS, MOST_TRIED = 10, 200, 3
+MOST_PAIRS, MOST_GROUPS, MOST_TRIED = 200, 200, 3
 PAIR = 2
 
 
 def list_unmeasured_gaps(inputs: ReportInputs) -> tuple[str, ...]:
-    """Return in words the largest difference of each column and class that no figure compares."""
-    found: dict[str, None] = {}
+    """Return in words, the largest first, large differences that no figure compares."""
+    found: dict[str, float] = {}
     for seen in inputs.record.observations:
         if seen.check == GROUPS:
-            found.update(dict.fromkeys(_list_gaps(inputs, seen)))
-    return tuple(found)
+            found.update({text: size for size, text in _list_gaps(inputs, seen)})
+    return tuple(sorted(found, key=lambda text: -found[text]))
 
 
-def _list_gaps(inputs: ReportInputs, seen: CheckObservation) -> Iterator[str]:
+def _list_gaps(inputs: ReportInputs, seen: CheckObservation) -> Iterator[tuple[float, str]]:
     columns, stacked = inputs.evidence(seen, "columns"), inputs.evidence(seen, "codes")
     task = inputs.evidence(seen, "task")
     found = find_decisions(inputs, seen.target)
@@ -57,16 +57,32 @@ def _list_gaps(inputs: ReportInputs, seen: CheckObservation) -> Iterator[str]:
     for name, one in members.items():
         yield from _compare(quote_unclear_name(name), one, decided, classes, others)
     for first, second in list(combinations(members, PAIR))[:MOST_PAIRS]:
-        if not any(first in it and second in it for it in members.keys() - {first, second}):
-            both = intersect_columns([members[first], members[second]], UNKNOWN)
+        both = intersect_columns([members[first], members[second]], UNKNOWN)
+        if not any(_tells(one, both) for one in members.values()):
             by = f"{quote_unclear_name(first)} and {quote_unclear_name(second)} together"
             yield from _compare(by, both, decided, classes, [hoped])
 
 
+def _tells(one: TextColumn, both: TextColumn) -> bool:
+    """Whether the groups of one column alone tell those of two, so that its figures are theirs.
+
+    Names prove nothing: whoever writes the data can call any column ``sex, race``.
+    """
+    if max(len(one.names), len(both.names)) > MOST_GROUPS:
+        return False
+    cells = tabulate((one.codes, both.codes), (len(one.names), len(both.names)))
+    named = cells[:, [name != UNKNOWN for name in both.names]]
+    known = np.array([name != UNKNOWN for name in one.names])
+    return bool((np.count_nonzero(named[known], axis=1) <= 1).all() and not named[~known].any())
+
+
 def _compare(
     by: str, members: TextColumn, decided: Codes, classes: Sequence[str], asked: Sequence[int]
-) -> Iterator[str]:
-    """Yield how differently often groups get one of the ``asked`` classes, if surely by much."""
+) -> Iterator[tuple[float, str]]:
+    """Yield how differently often groups get one of the ``asked`` classes, if surely by much.
+
+    With the size of the difference.
+    """
     if len(members.names) > MOST_GROUPS:
         return
     cells = tabulate((members.codes, decided), (len(members.names), len(classes)))
@@ -85,5 +101,6 @@ def _compare(
             f"{quote_unclear_name(members.names[it])}"
             for it in (large[gap.lowest], large[gap.highest])
         ]
-        yield f"{quote_name(classes[at])} is decided for {ends[0]} and {ends[1]} (by {by})"
+        text = f"{quote_name(classes[at])} is decided for {ends[0]} and {ends[1]} (by {by})"
+        yield float(apart[at]), text
         return
